@@ -1,0 +1,146 @@
+"""What a message bus must do for us, in Service Bus' language.
+
+Publishing is the only thing the functions do themselves; receiving is the host's work (Azure's Service Bus trigger, or
+`local/host` on a laptop), and its half of the contract is `Receiver`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+MESSAGE_BYTES_MAX = (
+    256 * 1024
+)  # Service Bus Standard: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
+
+
+class BusError(Exception):
+    """Anything the bus refuses or fails at."""
+
+
+class BusUnavailable(BusError):
+    """No answer; the messages may or may not have been accepted. Duplicate detection makes repeating safe."""
+
+
+class MessageRefused(BusError):
+    """The bus can never accept this message (too large, unknown entity); repeating is pointless."""
+
+
+class LockLost(BusError):
+    """The delivery's lock lapsed: another receiver may have the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to publish.
+
+    :param id: MessageId; within the entity's duplicate-detection window a second message with it is dropped
+    :param type: what subscriptions filter on; sent as the application property `type`
+    :param body: UTF-8 JSON
+    :param due_at: enqueue not before this moment (scheduled delivery)
+    :param properties: further application properties
+    """
+
+    id: str
+    type: str
+    body: bytes
+    correlation_id: str = ""
+    due_at: datetime | None = None
+    properties: Mapping[str, str | int] = field(default_factory=dict)
+
+
+class Bus(Protocol):
+    """Where events and commands are sent."""
+
+    async def publish(self, entity: str, messages: Sequence[Message]) -> None:
+        """Send to a topic or a queue, durably: on return the bus has them.
+
+        :raises MessageRefused: one can never be accepted; none was sent
+        :raises BusUnavailable: no answer
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message handed out under a lock.
+
+    :param delivery_count: how often it has been handed out, this time included (from 1)
+    :param sequence_number: the entity's own, ever growing
+    """
+
+    message: Message
+    queue: str
+    lock_token: str
+    delivery_count: int
+    sequence_number: int
+    enqueued_at: datetime
+    locked_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that ended in a queue's dead-letter subqueue.
+
+    :param reason: `MaxDeliveryCountExceeded`, or what the receiver gave
+    """
+
+    message: Message
+    queue: str
+    reason: str
+    description: str
+    delivery_count: int
+    sequence_number: int
+    dead_lettered_at: datetime
+
+
+class Receiver(Protocol):
+    """The receiving half, peek-lock: what the host does for a queue trigger."""
+
+    async def receive(self, queue: str, *, messages_max: int) -> Sequence[Delivery]:
+        """Lock up to `messages_max` due messages, oldest first; empty when there are none.
+
+        A message whose lock lapsed becomes receivable again; one that was handed out `max_delivery_count` times moves
+        to the dead-letter subqueue instead.
+        """
+        ...
+
+    async def complete(self, delivery: Delivery) -> None:
+        """The message is done and gone.
+
+        :raises LockLost: the lock lapsed
+        """
+        ...
+
+    async def abandon(self, delivery: Delivery) -> None:
+        """Give the message back at once; after the last allowed delivery it is dead-lettered.
+
+        :raises LockLost: the lock lapsed
+        """
+        ...
+
+    async def renew(self, delivery: Delivery) -> datetime:
+        """Hold the lock for another lock duration; returns until when.
+
+        :raises LockLost: the lock lapsed
+        """
+        ...
+
+    async def dead_letter(self, delivery: Delivery, *, reason: str, description: str) -> None:
+        """Put the message aside for good, with a reason.
+
+        :raises LockLost: the lock lapsed
+        """
+        ...
+
+    async def peek_dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetter]:
+        """The oldest dead letters of a queue, without locking them."""
+        ...
+
+    async def counts(self, queue: str) -> Mapping[str, int]:
+        """How many messages are `active` (locked ones included), `scheduled` and `dead`."""
+        ...
+
+    async def wait(self, timeout_seconds: float) -> None:
+        """Return when something may have become receivable, or after the timeout."""
+        ...

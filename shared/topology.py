@@ -1,0 +1,83 @@
+"""Containers, queues, subscriptions and their settings, read from `infra/topology.json`.
+
+One truth: Bicep reads the file with `loadJsonContent`; the embedded store and bus, the local host and the tests read it
+here.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+TOPOLOGY_FILE = Path(__file__).resolve().parent.parent / "infra" / "topology.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Container(_Part):
+    """A container and the top-level property that is its partition key."""
+
+    name: str
+    partition_key: str
+
+
+class Queue(_Part):
+    """A queue: deliveries before dead-lettering, lock duration, duplicate-detection window."""
+
+    name: str
+    max_delivery_count: int
+    lock_seconds: int
+    duplicate_detection_minutes: int
+
+
+class Topic(_Part):
+    """The topic every event is published to."""
+
+    name: str
+    duplicate_detection_minutes: int
+
+
+class Subscription(_Part):
+    """Which event types are forwarded from the topic to which queue."""
+
+    name: str
+    types: tuple[str, ...]
+    forward_to: str
+
+
+class Topology(_Part):
+    """The whole file."""
+
+    database: str
+    containers: tuple[Container, ...]
+    topic: Topic
+    queues: tuple[Queue, ...]
+    subscriptions: tuple[Subscription, ...]
+
+    def partition_key(self, container: str) -> str:
+        """The partition-key property of `container`.
+
+        :raises KeyError: no such container
+        """
+        return self._partition_keys()[container]
+
+    def queue(self, name: str) -> Queue:
+        """The queue called `name`.
+
+        :raises KeyError: no such queue
+        """
+        return {queue.name: queue for queue in self.queues}[name]
+
+    def _partition_keys(self) -> dict[str, str]:
+        return {container.name: container.partition_key for container in self.containers}
+
+
+@cache
+def topology(path: Path = TOPOLOGY_FILE) -> Topology:
+    """The topology, read once.
+
+    :raises pydantic.ValidationError: the file has unknown or missing parts
+    """
+    return Topology.model_validate_json(path.read_bytes())
