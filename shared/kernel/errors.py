@@ -37,7 +37,7 @@ class Kind(Enum):
     UNAVAILABLE = "unavailable"
 
 
-type Fact = str | int | bool | None | list[str] | list[int] | list[dict[str, str]]
+type Fact = str | int | bool | list[str] | list[int] | list[dict[str, str]] | None
 
 
 class DomainError(Exception):

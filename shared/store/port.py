@@ -1,7 +1,7 @@
 """What a document store must do for us, in Cosmos DB's language, because Cosmos is where it must be true.
 
-A document lives in one partition of one container; a commit changes one partition, atomically. There is no blind
-upsert: every write proves what it read (`Replace`, `Delete` by etag), what it assumes (`Patch` with a condition) or that
+A document lives in one partition of one container; a commit changes one partition, atomically. No write is a blind
+upsert: each proves what it read (`Replace`, `Delete` by etag), what it assumes (`Patch` with a condition) or that
 nothing was there (`Create`).
 
     StoreError
