@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from functions.inventory.pools import Pool
+from shared.kernel.clock import Moment, stamp
 from shared.kernel.errors import DomainError, Kind
 from shared.kernel.ids import EventId, OrganiserId, PoolId, TicketTypeId, VenueId
 from shared.kernel.money import Money
@@ -69,8 +70,8 @@ class TicketType(BaseModel):
     name: str
     price: Money
     pool_id: PoolId
-    on_sale_from: datetime | None = None
-    on_sale_until: datetime | None = None
+    on_sale_from: Moment | None = None
+    on_sale_until: Moment | None = None
     maximum_per_order: int
 
     def refuse_if_not_on_sale(self, now: datetime) -> None:
@@ -79,7 +80,7 @@ class TicketType(BaseModel):
         :raises NotOnSale: before or after it
         """
         if self.on_sale_from is not None and now < self.on_sale_from:
-            raise NotOnSale(f"“{self.name}” goes on sale at {self.on_sale_from.isoformat()}.", ticket_type=self.name)
+            raise NotOnSale(f"“{self.name}” goes on sale at {stamp(self.on_sale_from)}.", ticket_type=self.name)
         if self.on_sale_until is not None and now >= self.on_sale_until:
             raise NotOnSale(f"The sale of “{self.name}” ended.", ticket_type=self.name)
 
@@ -115,8 +116,8 @@ class Event(BaseModel):
     description: str
     category: str
     image_url: str = ""
-    starts_at: datetime
-    ends_at: datetime
+    starts_at: Moment
+    ends_at: Moment
     state: EventState = EventState.DRAFT
     pools: tuple[PlannedPool, ...]
     ticket_types: tuple[TicketType, ...]

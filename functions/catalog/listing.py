@@ -1,22 +1,26 @@
-"""The public list: one small document an event, in one partition, fed by the change feed. Pure."""
+"""Lists of events: one small document an event, each list in one partition, fed by the change feed. Pure."""
 
-from datetime import datetime
 from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from functions.catalog.events import Event, EventState
+from shared.kernel.clock import Moment
 from shared.kernel.ids import EventId, OrganiserId
 from shared.kernel.money import Money
 
-LISTED_PUBLICLY: Final = "public"
+PUBLIC_LIST: Final = "public"
+
+
+def organiser_list(organiser_id: OrganiserId) -> str:
+    """The list of all events of an organiser, drafts included."""
+    return f"organiser:{organiser_id}"
 
 
 class Listing(BaseModel):
-    """What the list shows of an event.
+    """What a list shows of an event.
 
     :param price_from: the cheapest ticket type's price
-    :param listed: false once the event is cancelled
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -29,15 +33,15 @@ class Listing(BaseModel):
     venue: str
     city: str
     timezone: str
-    starts_at: datetime
-    ends_at: datetime
+    starts_at: Moment
+    ends_at: Moment
     price_from: Money
-    listed: bool
+    state: EventState
     version: int
 
     @classmethod
     def of(cls, event: Event) -> Self:
-        """The listing of a published or cancelled event."""
+        """The listing of an event."""
         cheapest = min(event.ticket_types, key=lambda ticket_type: ticket_type.price.amount_minor)
         return cls(
             event_id=event.event_id,
@@ -51,6 +55,6 @@ class Listing(BaseModel):
             starts_at=event.starts_at,
             ends_at=event.ends_at,
             price_from=cheapest.price,
-            listed=event.state is EventState.PUBLISHED,
+            state=event.state,
             version=event.version,
         )

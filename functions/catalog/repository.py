@@ -7,13 +7,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from functions.catalog.events import Event, Venue
-from functions.catalog.listing import LISTED_PUBLICLY, Listing
+from functions.catalog.listing import Listing
 from shared.events.envelope import Event as PublishedEvent
 from shared.events.envelope import outbox
 from shared.kernel.errors import NotFound as NothingThere
 from shared.kernel.ids import EventId, OrganiserId, PersonId, VenueId
 from shared.readmodel import keep_newest
-from shared.store.port import AlreadyExists, Create, NotFound, OrderBy, Page, Replace, Store, Where
+from shared.store.port import AlreadyExists, Create, NotFound, OrderBy, Page, Replace, Store, Where, Write
 
 ORGANISERS = "organisers"
 EVENTS = "events"
@@ -84,20 +84,23 @@ class CatalogRepository:
 
         :raises StaleWrite: somebody else changed it since it was read
         """
-        writes = [Replace("event", _stored("event", changed), read.etag), *(outbox(event) for event in publish)]
+        writes: list[Write] = [
+            Replace("event", _stored("event", changed), read.etag),
+            *(outbox(event) for event in publish),
+        ]
         await self._store.commit(EVENTS, changed.event_id, writes)
 
-    async def list_publicly(self, listing: Listing) -> None:
-        """Bring the public list up to date; a late change never overwrites a newer one."""
+    async def list_in(self, list_id: str, listing: Listing, *, ttl_seconds: int | None = None) -> None:
+        """Bring a list up to date; a late change never overwrites a newer one."""
         value = _stored("listing", listing)
-        await keep_newest(self._store, LISTINGS, LISTED_PUBLICLY, listing.event_id, value)
+        await keep_newest(self._store, LISTINGS, list_id, listing.event_id, value, ttl_seconds=ttl_seconds)
 
-    async def public_list(self, *, from_moment: str, limit: int, continuation: str | None) -> Page:
-        """A page of published events ending after `from_moment` (ISO 8601, UTC), by date."""
+    async def listed(self, list_id: str, where: Sequence[Where], *, limit: int, continuation: str | None) -> Page:
+        """A page of a list, by date."""
         return await self._store.query(
             LISTINGS,
-            LISTED_PUBLICLY,
-            where=[Where("listed", "=", True), Where("ends_at", ">", from_moment)],
+            list_id,
+            where=where,
             order_by=OrderBy("starts_at"),
             limit=limit,
             continuation=continuation,

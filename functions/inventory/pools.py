@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.kernel.clock import stamp
 from shared.kernel.ids import EventId, OrderId, OrganiserId, PoolId
 
 SHARDS_MAX: Final = 32
@@ -134,5 +135,5 @@ def hold_document(
         "attempt": attempt,
         "quantity": quantity,
         "state": state.value,
-        "held_since": now.isoformat() if state is HoldState.HELD else None,
+        "held_since": stamp(now) if state is HoldState.HELD else None,
     }

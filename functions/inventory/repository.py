@@ -18,6 +18,7 @@ from functions.inventory.pools import (
     partition_of,
     split,
 )
+from shared.kernel.clock import stamp
 from shared.kernel.ids import OrderId, PoolId
 from shared.retry import TRANSIENT, retry
 from shared.store.port import (
@@ -177,7 +178,7 @@ class InventoryRepository:
             "kind": "gate",
             "organiser_id": pool.organiser_id,
             "owner": owner,
-            "until": until.isoformat() if until else None,
+            "until": stamp(until) if until else None,
         }
         write = Replace(GATE_ID, value, seen.etag) if seen.etag else Create(GATE_ID, value)
         try:
@@ -193,7 +194,7 @@ class InventoryRepository:
 
     async def held_before(self, moment: datetime, *, limit: int) -> list[tuple[OrderId, Allocation]]:
         """Holds taken before `moment` that are still held: what the repair timer looks at."""
-        where = [Where("held_since", "<", moment.isoformat())]
+        where = [Where("held_since", "<", stamp(moment))]
         page = await self._store.query(CONTAINER, EVERYWHERE, where=where, limit=limit)
         return [_held(document.partition, document.value) for document in page.documents]
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.kernel.clock import Moment, stamp
 from shared.kernel.ids import OrganiserId
 from shared.store.port import Create
 from shared.telemetry import correlation
@@ -27,7 +28,7 @@ class Event(BaseModel):
     version: ClassVar[int] = 1
 
     id: str
-    occurred_at: datetime
+    occurred_at: Moment
     organiser_id: OrganiserId
 
     @classmethod
@@ -51,9 +52,9 @@ def outbox(event: Event, *, destination: str = TOPIC, due_at: datetime | None = 
         "type": event.type_name(),
         "destination": destination,
         "correlation_id": correlation.get(),
-        "outbox_since": event.occurred_at.isoformat(),
+        "outbox_since": stamp(event.occurred_at),
         "body": {**event.model_dump(mode="json"), "type": event.type_name(), "version": event.version},
     }
     if due_at is not None:
-        value["due_at"] = due_at.isoformat()
+        value["due_at"] = stamp(due_at)
     return Create(f"outbox:{event.id}", value)
