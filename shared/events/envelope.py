@@ -56,5 +56,5 @@ def outbox(event: Event, *, destination: str = TOPIC, due_at: datetime | None = 
         "body": {**event.model_dump(mode="json"), "type": event.type_name(), "version": event.version},
     }
     if due_at is not None:
-        value["due_at"] = stamp(due_at)
+        value["send_at"] = stamp(due_at)
     return Create(f"outbox:{event.id}", value)

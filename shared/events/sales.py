@@ -42,10 +42,6 @@ class OrderEvent(Event):
     pools: tuple[PoolLayout, ...] = ()
 
 
-class OrderPlaced(OrderEvent):
-    """Stock is held and the order waits for its payment."""
-
-
 class OrderPaid(OrderEvent):
     """The order is paid and its tickets exist.
 

@@ -67,7 +67,7 @@ def change_feed(handler: FeedHandler, *, container: str, lease: str) -> func.Blu
         container_name=container,
         lease_container_name="leases",
         lease_container_prefix=lease,
-        start_from_beginning=True,
+        start_from_beginning=True,  # type: ignore[arg-type]  # the SDK annotates this flag as a time
         max_items_per_invocation=FEED_BATCH_MAX,
     )(retried)
     return blueprint
