@@ -180,17 +180,7 @@ class Event(BaseModel):
     def pool(self, pool_id: PoolId) -> Pool:
         """Where the inventory keeps a pool of this event."""
         planned = next(pool for pool in self.pools if pool.pool_id == pool_id)
-        return self.inventory_pool(planned)
-
-    def inventory_pool(self, planned: PlannedPool) -> Pool:
-        """A planned pool in the inventory's words."""
-        return Pool(
-            organiser_id=self.organiser_id,
-            event_id=self.event_id,
-            pool_id=planned.pool_id,
-            capacity=planned.capacity,
-            shards=planned.shards,
-        )
+        return Pool(organiser_id=self.organiser_id, event_id=self.event_id, pool_id=pool_id, shards=planned.shards)
 
     def _refuse_unless(self, state: EventState, what: str) -> None:
         if self.state is not state:

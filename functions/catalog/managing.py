@@ -98,7 +98,8 @@ class Managing:
             read = await self._own_event(event_id, caller)
             shards = [shards_for(pool.expected_demand, pool.capacity) for pool in read.event.pools]
             published = read.event.published(shards)
-            await self._holds.open([published.pool(pool.pool_id) for pool in published.pools])
+            for pool in published.pools:
+                await self._holds.open(published.pool(pool.pool_id), pool.capacity)
             told = EventPublished(
                 id=f"{event_id}.published", occurred_at=now, organiser_id=published.organiser_id, event_id=event_id
             )

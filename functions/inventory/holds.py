@@ -88,10 +88,9 @@ class Holds:
             capacity=sum(shard.capacity for shard in shards),
         )
 
-    async def open(self, pools: Sequence[Pool]) -> None:
-        """Create the shards of pools; again changes nothing."""
-        for pool in pools:
-            await self._repository.open(pool)
+    async def open(self, pool: Pool, capacity: int) -> None:
+        """Create the shards of a pool of `capacity` places; again changes nothing."""
+        await self._repository.open(pool, capacity)
 
     async def _hold_one(
         self, pool: Pool, quantity: int, *, order_id: OrderId, attempt: int, now: datetime

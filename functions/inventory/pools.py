@@ -22,7 +22,6 @@ class Pool(BaseModel):
     organiser_id: OrganiserId
     event_id: EventId
     pool_id: PoolId
-    capacity: int = Field(ge=1, le=CAPACITY_MAX)
     shards: int = Field(ge=1, le=SHARDS_MAX)
 
     def partition(self, shard: int) -> str:
@@ -103,9 +102,9 @@ def shards_for(expected_demand: int, capacity: int) -> int:
     return max(1, min(wanted, SHARDS_MAX, capacity))
 
 
-def split(pool: Pool) -> list[dict[str, Any]]:
-    """The shard documents of a new pool: capacities differ by at most one and sum to the pool's."""
-    share, rest = divmod(pool.capacity, pool.shards)
+def split(pool: Pool, capacity: int) -> list[dict[str, Any]]:
+    """The shard documents of a new pool: their capacities differ by at most one and sum to `capacity`."""
+    share, rest = divmod(capacity, pool.shards)
     return [
         {
             "kind": "shard",

@@ -69,9 +69,9 @@ class InventoryRepository:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def open(self, pool: Pool) -> None:
+    async def open(self, pool: Pool, capacity: int) -> None:
         """Create the pool's shards; those that exist are left as they are."""
-        for document in split(pool):
+        for document in split(pool, capacity):
             create = Create(SHARD_ID, document)
             try:
                 await self._store.commit(CONTAINER, pool.partition(document["shard"]), [create])

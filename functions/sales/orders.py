@@ -85,6 +85,7 @@ class Order(BaseModel):
     """An order as stored.
 
     :param body_hash: of the request that placed it: the same key with another body is refused
+    :param begun_at: when the newest placing attempt began
     :param attempt: the newest placing attempt; only it can place the order
     :param abandoned: attempts that may have left holds nobody recorded; freed when the order ends
     :param held: what the order holds
@@ -103,6 +104,7 @@ class Order(BaseModel):
     total: Money
     body_hash: str
     created_at: Moment
+    begun_at: Moment
     deadline: Moment
     state: OrderState = OrderState.PLACING
     attempt: int = 1
@@ -127,13 +129,14 @@ class Order(BaseModel):
             wanted[line.pool_id] += line.quantity
         return [(pool, wanted[pool.pool_id]) for pool in self.pools]
 
-    def again(self, *, deadline: datetime) -> Self:
+    def again(self, *, deadline: datetime, now: datetime) -> Self:
         """The next placing attempt, after a refusal or in place of one that did not finish."""
         left_behind = (self.attempt,) if self.state is OrderState.PLACING else ()
         return self._to(
             OrderState.PLACING,
             attempt=self.attempt + 1,
             abandoned=(*self.abandoned, *left_behind),
+            begun_at=now,
             deadline=deadline,
             due_at=deadline,
         )

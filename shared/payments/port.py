@@ -45,6 +45,7 @@ class Session:
     :param url: where the buyer pays; empty once it is no longer open
     :param payment_id: the provider's payment, once there is one
     :param paid: whether the money is ours
+    :param order_id: from our metadata; empty for a session that is not of our making
     """
 
     session_id: str
@@ -54,6 +55,7 @@ class Session:
     paid: bool
     amount: Money
     order_id: str
+    organiser_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class StripePayments:
         import stripe
 
         try:
-            event = stripe.Webhook.construct_event(  # type: ignore[no-untyped-call]  # the SDK leaves it bare
+            event = stripe.Webhook.construct_event(
                 body, signature, self._webhook_secret, tolerance=WEBHOOK_TOLERANCE_SECONDS
             )
         except (stripe.SignatureVerificationError, ValueError) as error:
@@ -144,6 +144,7 @@ async def _asked[T](ask: Callable[[], Awaitable[T]]) -> T:
 
 def _session(found: Any) -> Session:
     currency = str(found.currency).upper()
+    metadata = found.metadata.to_dict() if found.metadata else {}
     return Session(
         session_id=found.id,
         url=found.url or "",
@@ -151,5 +152,6 @@ def _session(found: Any) -> Session:
         payment_id=found.payment_intent or "",
         paid=found.payment_status == "paid",
         amount=Money(amount_minor=found.amount_total, currency=currency),
-        order_id=found.client_reference_id or "",
+        order_id=metadata.get("order_id", ""),
+        organiser_id=metadata.get("organiser_id", ""),
     )

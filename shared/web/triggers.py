@@ -1,20 +1,38 @@
-"""The other triggers, declared in one place so that all are alike: change feeds retry for ever, messages never."""
+"""The other triggers, declared in one place so that all are alike.
+
+Change feeds retry for ever. Messages: a message cannot be settled from Python and an exception redelivers it at once,
+without a pause; so transient trouble schedules a copy of the message to the consumer's own queue and returns. Anything
+else raises, is redelivered `max_delivery_count` times, and ends among the dead letters.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import azure.functions as func
 from pydantic import BaseModel
 
+from shared.bus.port import Bus, BusUnavailable, Message
 from shared.kernel.clock import utc_now
-from shared.telemetry import correlation
+from shared.kernel.errors import Contended, DependencyUnavailable
+from shared.store.port import Busy, Unavailable
+from shared.telemetry import Log, correlation
 from shared.topology import topology
 
 FEED_BATCH_MAX: Final = 100
 STORE_CONNECTION: Final = "COSMOS"
 BUS_CONNECTION: Final = "SERVICEBUS"
+POSTPONED_MAX: Final = 30  # 1, 2, 4 … 60 seconds apart: about 25 minutes of trouble, then the dead letters
+POSTPONE_SECONDS_MAX: Final = 60
+_log = Log("bus")
+
+
+class NotYet(Exception):
+    """What the message speaks of is not there yet, or a neighbour is away: later, please."""
+
+
+TRANSIENT: Final = (Busy, Unavailable, BusUnavailable, DependencyUnavailable, Contended, NotYet)
 
 type FeedHandler = Callable[[func.DocumentList], Awaitable[None]]
 
@@ -73,10 +91,11 @@ def change_feed(handler: FeedHandler, *, container: str, lease: str) -> func.Blu
     return blueprint
 
 
-def queue_consumer[M: BaseModel](handler: Consumer[M], *, queue: str, message: type[M]) -> func.Blueprint:
+def queue_consumer[M: BaseModel](handler: Consumer[M], *, queue: str, message: type[M], bus: Bus) -> func.Blueprint:
     """A trigger on a queue; a message that cannot be parsed raises, and so ends among the dead letters.
 
     :param message: the model of the body
+    :param bus: where copies go when there is transient trouble
     """
     blueprint = _blueprint()
 
@@ -85,6 +104,8 @@ def queue_consumer[M: BaseModel](handler: Consumer[M], *, queue: str, message: t
         try:
             parsed = message.model_validate_json(msg.get_body())
             await handler(parsed, Delivery(msg.message_id, msg.delivery_count or 1, utc_now()))
+        except TRANSIENT as trouble:
+            await _postpone(msg, queue, bus, trouble)
         finally:
             correlation.reset(token)
 
@@ -106,3 +127,23 @@ def timer(handler: Callable[[datetime], Awaitable[None]], *, schedule: str) -> f
     run.__name__ = handler.__name__
     blueprint.timer_trigger(arg_name="timer", schedule=schedule, run_on_startup=False, use_monitor=True)(run)
     return blueprint
+
+
+async def _postpone(msg: func.ServiceBusMessage, queue: str, bus: Bus, trouble: Exception) -> None:
+    """Schedule a copy of `msg` to its consumer's queue, each time later; after `POSTPONED_MAX` copies give up."""
+    properties = msg.application_properties or {}
+    attempt = int(properties.get("postponed", 0)) + 1
+    if attempt > POSTPONED_MAX:
+        raise trouble
+    original = str(properties.get("original_id") or msg.message_id)
+    pause = min(2 ** (attempt - 1), POSTPONE_SECONDS_MAX)
+    _log.warning("postponed", queue=queue, message_id=original, attempt=attempt, seconds=pause, reason=repr(trouble))
+    copy = Message(
+        id=f"{original}:{queue}:{attempt}",
+        type=str(properties.get("type", "")),
+        body=msg.get_body(),
+        correlation_id=msg.correlation_id or "",
+        due_at=utc_now() + timedelta(seconds=pause),
+        properties={"postponed": attempt, "original_id": original},
+    )
+    await bus.publish(queue, [copy])
