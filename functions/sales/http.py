@@ -40,9 +40,9 @@ def _buy(http: Endpoints, placing: Placing, checkouts: Checkouts) -> None:
     async def place_order(call: Call, body: PlaceOrder) -> OrderView:
         """Place an order: its places are yours until its deadline.
 
-        Send the same request with the same Idempotency-Key as often as you like: it is one order, and the answer is that
-        order. A refusal is not remembered: the key may succeed later. `method: desk` is for the organiser's operators:
-        paid in cash, and the answer has the tickets.
+        Send the same request with the same Idempotency-Key as often as you like: it is one order, and the answer is
+        that order. A refusal is not remembered: the key may succeed later. `method: desk` is for the organiser's
+        operators: paid in cash, and the answer has the tickets.
         """
         order = await placing.place(
             body.wanted(call.caller),

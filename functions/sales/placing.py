@@ -136,7 +136,7 @@ class Placing:
             return await retry(lambda: self._orders.save(begun, changed, beside=beside), on=(Busy, Unavailable))
 
     async def _settled(self, read: StoredOrder, *, until: datetime) -> StoredOrder:
-        """The order once the attempt at work on it is through, or as it is when the attempt has stood still too long."""
+        """The order once the attempt at work on it is through, or as it is when that has stood still too long."""
         while read.order.state is OrderState.PLACING and utc_now() < min(until, read.order.begun_at + PATIENCE):
             await asyncio.sleep(POLL_SECONDS)
             read = await self._orders.read(read.order.order_id)

@@ -1,4 +1,4 @@
-"""Repair: what a lost message or a crash left undone is found by looking, and done again by the same idempotent steps."""
+"""Repair: what a lost message or a crash left undone is found by looking, and done by the same idempotent steps."""
 
 from datetime import datetime, timedelta
 from typing import Final
