@@ -1,7 +1,7 @@
 """Mails that went out: an inbox document a mail, so that a redelivered event does not send it again.
 
-SMTP can promise at least once and no more: if we die after the server took the mail and before we wrote that down, it is
-sent again, with the same Message-ID, and counted. A claim keeps two deliveries from sending at the same time.
+SMTP can promise at least once and no more: if we die after the server took the mail and before we wrote that down, it
+is sent again, with the same Message-ID, and counted. A claim keeps two deliveries from sending at the same time.
 """
 
 from dataclasses import dataclass
@@ -22,11 +22,12 @@ KEPT_SECONDS: Final = 90 * 24 * 3600  # longer than any message can be replayed
 
 @unique
 class MailState(StrEnum):
-    """Being sent, sent, or refused by the mail server for good."""
+    """Being sent, sent, refused by the mail server for good, or waiting for it: certainly not sent yet."""
 
     SENDING = "sending"
     SENT = "sent"
     REFUSED = "refused"
+    WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,13 @@ class OutboundMail:
                 [etag] = await self._store.commit(MAIL, message_id, [Create(_ID, value, KEPT_SECONDS)])
                 return Claim(message_id, etag, organiser_id, copies=1, maybe_sent=False)
             state = MailState(found.value["state"])
-            if state is not MailState.SENDING or found.value["claimed_until"] > stamp(now):
+            lapsed = state is MailState.SENDING and found.value["claimed_until"] <= stamp(now)
+            if not lapsed and state is not MailState.WAITING:
                 return state
-            copies = int(found.value["copies"]) + 1
+            copies = int(found.value["copies"]) + lapsed
             value = _value(organiser_id, MailState.SENDING, copies=copies, now=now)
             [etag] = await self._store.commit(MAIL, message_id, [Replace(_ID, value, found.etag, KEPT_SECONDS)])
-            return Claim(message_id, etag, organiser_id, copies=copies, maybe_sent=True)
+            return Claim(message_id, etag, organiser_id, copies=copies, maybe_sent=lapsed)
 
         return await retry(attempt, on=(AlreadyExists, StaleWrite, Busy, Unavailable))
 

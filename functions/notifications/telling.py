@@ -10,7 +10,7 @@ from functions.sales.reading import Orders
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import DependencyUnavailable
 from shared.kernel.ids import OrderId, OrganiserId
-from shared.mail.port import Mailer, MailRefused
+from shared.mail.port import Mailer, MailRefused, MailUnavailable
 from shared.telemetry import Log, count
 
 _log = Log("notifications")
@@ -58,4 +58,8 @@ class Telling:
             _log.error("mail_refused", error=refusal, order_id=order_id)
             await self._outbound.finish(claim, MailState.REFUSED, utc_now())
             return
+        except MailUnavailable as trouble:
+            if trouble.not_taken:
+                await self._outbound.finish(claim, MailState.WAITING, utc_now())
+            raise
         await self._outbound.finish(claim, MailState.SENT, utc_now())

@@ -8,7 +8,14 @@ from shared.kernel.errors import DependencyUnavailable
 
 
 class MailUnavailable(DependencyUnavailable):
-    """The mail server does not answer or says later; it may or may not have the mail."""
+    """The mail server does not answer, or says later.
+
+    :param not_taken: it certainly has not got the mail; otherwise it may
+    """
+
+    def __init__(self, detail: str, *, not_taken: bool) -> None:
+        super().__init__(detail)
+        self.not_taken = not_taken
 
 
 class MailRefused(Exception):

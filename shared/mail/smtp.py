@@ -42,8 +42,10 @@ class SmtpMailer:
             raise _refusal(error.recipients[0].code, str(error)) from error
         except aiosmtplib.SMTPResponseException as error:
             raise _refusal(error.code, str(error)) from error
+        except (aiosmtplib.SMTPConnectError, aiosmtplib.SMTPConnectTimeoutError) as error:
+            raise MailUnavailable("The mail server cannot be reached.", not_taken=True) from error
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise MailUnavailable("The mail server does not answer.") from error
+            raise MailUnavailable("The mail server does not answer.", not_taken=False) from error
 
     def _message(self, mail: Mail) -> EmailMessage:
         domain = parseaddr(self._sender)[1].partition("@")[2]
@@ -65,4 +67,4 @@ class SmtpMailer:
 def _refusal(code: int, detail: str) -> Exception:
     if 500 <= code < 600:
         return MailRefused(f"{code}: {detail}")
-    return MailUnavailable(f"The mail server says later: {code}.")
+    return MailUnavailable(f"The mail server says later: {code}.", not_taken=True)
