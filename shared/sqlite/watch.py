@@ -1,6 +1,7 @@
 """Waking those who wait for something new in a database, whichever process wrote it."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 
 POLL_SECONDS = 0.025  # how late another process's commit may be noticed
@@ -40,7 +41,11 @@ class Watch:
 
     def look(self) -> None:
         """Wake everyone if there is news."""
-        if self._changed():
+        try:
+            news = self._changed()
+        except sqlite3.Error:
+            news = True  # those who wait will read, and their own read reports what is wrong
+        if news:
             for waiter in self._waiters:
                 _release(waiter)
 
