@@ -1,4 +1,6 @@
-"""Which timer occurrences have run, in `host.db`: one process claims each, and no two runs of a timer overlap.
+"""What the host remembers, in `host.db`: which timer occurrences were claimed, and which leases have begun.
+
+One process claims each occurrence, and no two runs of a timer overlap.
 
 On Azure a blob lease makes one instance run all timers; here a row does it per occurrence.
 """
@@ -14,7 +16,10 @@ HOLD_SECONDS = 6.0
 _KEPT = timedelta(days=30)
 _LOCK_WAIT_SECONDS = 10.0
 
-_SCHEMA = """
+_SCHEMA_BEGUN = """
+create table if not exists leases_begun (lease text primary key) without rowid
+"""
+_SCHEMA_RUNS = """
 create table if not exists timer_runs (
     timer text not null,
     occurrence text not null,
@@ -85,6 +90,22 @@ class Claims:
 
         return await self._do(newest)
 
+    async def has_begun(self, lease: str) -> bool:
+        """Whether `begin` was ever called for the lease."""
+
+        def look(connection: sqlite3.Connection) -> bool:
+            return connection.execute("select 1 from leases_begun where lease = ?", (lease,)).fetchone() is not None
+
+        return await self._do(look)
+
+    async def begin(self, lease: str) -> None:
+        """Remember that the lease stands where it should start from."""
+
+        def mark(connection: sqlite3.Connection) -> None:
+            connection.execute("insert or ignore into leases_begun values (?)", (lease,))
+
+        await self._do(mark)
+
     async def _do[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
         def inside() -> T:
             with closing(sqlite3.connect(self._path, timeout=_LOCK_WAIT_SECONDS)) as connection:
@@ -92,7 +113,8 @@ class Claims:
                 connection.execute("pragma synchronous = full")
                 with connection:
                     connection.execute("begin immediate")
-                    connection.execute(_SCHEMA)
+                    connection.execute(_SCHEMA_BEGUN)
+                    connection.execute(_SCHEMA_RUNS)
                     return work(connection)
 
         return await asyncio.to_thread(inside)

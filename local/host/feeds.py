@@ -6,10 +6,10 @@ Like Azure's trigger it moves on past a failed batch, unless the function declar
 
 import asyncio
 import logging
-import time
 
 import orjson
 
+from local.host.claims import Claims
 from local.host.runtime import Datum, Outcome, Runtime
 from local.host.stopping import Stop, keep_doing
 from local.host.triggers import FeedFunction
@@ -18,8 +18,8 @@ from shared.store.port import ChangeFeed, FeedBatch, LeaseLost, StoreError
 log = logging.getLogger("local.host.feeds")
 
 LEASE_SECONDS = 5.0
-_RENEW_SECONDS = LEASE_SECONDS / 3
-_IDLE_SECONDS = 1.0
+_RENEW_SECONDS = 1.0
+_IDLE_SECONDS = 0.25  # also how late a stop may be noticed
 # Changes arrive one commit at a time; a short pause lets a burst become one batch instead of a hundred.
 _GATHER_SECONDS = 0.01
 
@@ -30,13 +30,16 @@ class FeedPump:
     :param owner: unique to this process, so that a lease is held by one process at a time
     """
 
-    def __init__(self, function: FeedFunction, feed: ChangeFeed, runtime: Runtime, *, owner: str, stop: Stop) -> None:
+    def __init__(
+        self, function: FeedFunction, feed: ChangeFeed, runtime: Runtime, claims: Claims, *, owner: str, stop: Stop
+    ) -> None:
         self._function = function
         self._feed = feed
         self._runtime = runtime
+        self._claims = claims
         self._owner = owner
+        self._begun = function.from_beginning
         self._stop = stop
-        self._renewed_at = 0.0
         self._holds = False
 
     async def run(self) -> None:
@@ -54,8 +57,11 @@ class FeedPump:
             batch = await self._feed.changes(
                 self._function.container, self._function.lease, owner=self._owner, limit=self._function.documents_max
             )
-            if batch is None:
-                await self._stop.or_until(self._feed.wait(_IDLE_SECONDS))
+            if not self._begun:
+                await self._skip_history(batch)
+            elif batch is None:
+                # Directly, with nothing awaited since `changes`: then no wake-up is lost.
+                await self._feed.wait(_IDLE_SECONDS)
                 await self._stop.sleep(_GATHER_SECONDS)
             elif await self._done_with(batch):
                 await self._feed.advance(
@@ -65,15 +71,20 @@ class FeedPump:
             self._holds = False
             log.warning("Feed %s: the lease went to another process", self._function.lease)
 
+    async def _skip_history(self, batch: FeedBatch | None) -> None:
+        """Without `startFromBeginning` a lease seen for the first time begins at the changes to come."""
+        lease = self._function.lease
+        if batch is None or await self._claims.has_begun(lease):
+            await self._claims.begin(lease)
+            self._begun = True
+        else:
+            await self._feed.advance(self._function.container, lease, owner=self._owner, position=batch.position)
+
     async def _held(self) -> bool:
-        """Whether the lease is ours, renewing it when a third of its time has passed."""
-        if self._holds and time.monotonic() - self._renewed_at < _RENEW_SECONDS:
-            return True
-        asked_at = time.monotonic()
+        """Whether the lease is ours; the feed writes only when it is time to renew."""
         self._holds = await self._feed.acquire(
             self._function.container, self._function.lease, owner=self._owner, seconds=LEASE_SECONDS
         )
-        self._renewed_at = asked_at
         return self._holds
 
     async def _done_with(self, batch: FeedBatch) -> bool:
@@ -95,9 +106,7 @@ class FeedPump:
         value = Datum(orjson.dumps(list(batch.documents)).decode(), "json")
         retry, failures, error = self._function.retry, 0, None
         while self._holds:
-            outcome = await self._runtime.invoke(
-                self._function, value, {}, retry_count=failures, retry_error=error
-            )
+            outcome = await self._runtime.invoke(self._function, value, {}, retry_count=failures, retry_error=error)
             if outcome.ok:
                 return True
             failures, error = failures + 1, outcome.error
@@ -112,7 +121,7 @@ class FeedPump:
 
     async def _keep_renewing(self) -> None:
         while self._holds:
-            await asyncio.sleep(_RENEW_SECONDS / 2)
+            await asyncio.sleep(_RENEW_SECONDS)
             try:
                 await self._held()
             except StoreError:
@@ -128,7 +137,11 @@ class FeedPump:
 
     def _report(self, outcome: Outcome, batch: FeedBatch, failures: int, *, again: bool) -> None:
         ids = [str(document.get("id")) for document in batch.documents]
-        text = "failed, the batch is given again" if again else "FAILED AND THE BATCH IS SKIPPED, its changes are lost to it"
+        text = (
+            "failed, the batch is given again"
+            if again
+            else "FAILED AND THE BATCH IS SKIPPED, its changes are lost to it"
+        )
         log.log(
             logging.ERROR if again else logging.CRITICAL,
             "Function %s %s: %s",

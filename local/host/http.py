@@ -67,7 +67,7 @@ class Front:
         path = decoded_path(scope["raw_path"].split(b"?", 1)[0])
         match = self._routes.match(path, scope["method"])
         if match.function is None and not match.allowed and self._is_page(scope):
-            await self._pages(scope, receive, send)  # type: ignore[arg-type] # Starlette's own spelling of ASGI
+            await self._pages(scope, receive, send)
             return
         headers = _headers(scope["headers"])
         if match.function is None:

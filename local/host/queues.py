@@ -20,7 +20,8 @@ from shared.kernel.clock import utc_now
 
 log = logging.getLogger("local.host.queues")
 
-_IDLE_SECONDS = 1.0
+_IDLE_SECONDS = 0.25  # also how late a stop may be noticed
+_RECEIVE_MAX = 256  # `Receiver` hands out no more at once
 _RENEW_CHECK_SECONDS = 0.5
 
 
@@ -84,11 +85,12 @@ class QueuePump:
         room = self._room()
         if room <= 0:
             self._freed.clear()
-            await self._stop.or_until(self._freed.wait())
+            await self._freed.wait()  # calls end, so this does
             return
         deliveries = await self._receiver.receive(self._function.queue, messages_max=room)
         if not deliveries:
-            await self._stop.or_until(self._receiver.wait(_IDLE_SECONDS))
+            # Directly, with nothing awaited since `receive`: then no wake-up is lost.
+            await self._receiver.wait(_IDLE_SECONDS)
             return
         for batch in [deliveries] if self._function.batched else [[each] for each in deliveries]:
             self._hold(batch)
@@ -98,8 +100,8 @@ class QueuePump:
 
     def _room(self) -> int:
         if self._function.batched:
-            return 0 if self._held else self._limits.max_message_batch_size
-        return self._limits.max_concurrent_calls - len(self._held)
+            return 0 if self._held else min(self._limits.max_message_batch_size, _RECEIVE_MAX)
+        return min(self._limits.max_concurrent_calls - len(self._held), _RECEIVE_MAX)
 
     def _hold(self, batch: Sequence[Delivery]) -> None:
         now = time.monotonic()
@@ -132,7 +134,9 @@ class QueuePump:
             else:
                 await self._receiver.abandon(delivery)
         except LockLost:
-            log.warning("The lock of a message lapsed before it was settled; it will be delivered again", extra=_facts(delivery))
+            log.warning(
+                "The lock of a message lapsed before it was settled; it will be delivered again", extra=_facts(delivery)
+            )
         except BusError:
             log.exception("A message could not be settled; its lock will lapse", extra=_facts(delivery))
 

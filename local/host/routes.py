@@ -183,7 +183,9 @@ def _segment(segment: str, names: list[str]) -> tuple[str, int]:
         pattern += f"(?i:{re.escape(segment[position : found.start()])})" if found.start() > position else ""
         pattern += _parameter(stars, constraints or "")
         names.append(name)
-        kind = _CATCH_ALL if stars else max(kind, _CONSTRAINED if constraints or found.group() != segment else _PARAMETER)
+        kind = (
+            _CATCH_ALL if stars else max(kind, _CONSTRAINED if constraints or found.group() != segment else _PARAMETER)
+        )
         position = found.end()
     rest = segment[position:]
     if "{" in rest or "}" in rest:

@@ -35,7 +35,7 @@ class _Message:
 
 
 class _BindingInfo(_Message):
-    # FunctionRpc.proto: BindingInfo.Direction and BindingInfo.DataType
+    # The numbers of the enumerations Direction and DataType in FunctionRpc.proto.
     out: ClassVar[int] = 1
     inout: ClassVar[int] = 2
     undefined: ClassVar[int] = 0
@@ -140,5 +140,3 @@ class Runtime:
     def close(self) -> None:
         """Let the threads of synchronous functions end."""
         stop_threadpool_executor()
-
-

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 log = logging.getLogger("local.host")
 
@@ -36,18 +35,6 @@ class Stop:
                 await self._event.wait()
         except TimeoutError:
             return
-
-    async def or_until(self, waiting: Coroutine[Any, Any, object]) -> None:
-        """Return when `waiting` ends or a stop is requested; its error, if any, is raised."""
-        tasks = (asyncio.ensure_future(waiting), asyncio.ensure_future(self._event.wait()))
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-        if isinstance(results[0], Exception):
-            raise results[0]
 
 
 async def keep_doing(what: str, step: Callable[[], Awaitable[None]], stop: Stop) -> None:

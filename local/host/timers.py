@@ -34,14 +34,17 @@ class TimerPump:
         self._owner = owner
         self._started_at = started_at
         self._stop = stop
+        self._caught_up = False
 
     async def run(self) -> None:
         """Run until a stop is requested; an invocation in hand is finished."""
-        await self._catch_up()
         await keep_doing(f"Timer {self._function.name}", self._step, self._stop)
 
     async def _catch_up(self) -> None:
-        """`runOnStartup`, and the run missed while no host was up (only for schedules of a minute or more, as there)."""
+        """`runOnStartup`, and the run missed while no host was up.
+
+        As on Azure, runs are missed only by schedules with intervals of a minute or more.
+        """
         now = utc_now()
         if self._function.run_on_startup:
             await self._run_once(self._started_at, name=f"{self._function.name}#startup", past_due=False)
@@ -50,6 +53,9 @@ class TimerPump:
             await self._run_once(missed, name=self._function.name, past_due=True)
 
     async def _step(self) -> None:
+        if not self._caught_up:
+            await self._catch_up()
+            self._caught_up = True
         now = utc_now()
         occurrence = self._function.schedule.next_after(now)
         await self._stop.sleep((occurrence - now).total_seconds())
