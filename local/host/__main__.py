@@ -11,7 +11,14 @@ from pathlib import Path
 
 from local.host import logs
 from local.host.errors import EXIT_REFUSED, StartRefused
-from local.host.settings import BODY_BYTES_MAX, HostJson, Options, load_local_settings, read_host_json
+from local.host.settings import (
+    BODY_BYTES_MAX,
+    HostJson,
+    Options,
+    load_local_settings,
+    read_host_json,
+    warn_of_unknown_extensions,
+)
 from local.host.summary import summary
 from local.host.supervisor import Supervisor
 from local.host.triggers import Functions
@@ -53,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _prepare_environment(options)
         if parsed.socket_fd is not None:
             return _run_as_child(options, host_json, parsed)
+        warn_of_unknown_extensions(options.app)
         return _run_as_parent(options, host_json, given)
     except StartRefused as error:
         print(f"Cannot start: {error}", file=sys.stderr, flush=True)

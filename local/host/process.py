@@ -33,11 +33,13 @@ class HostProcess:
 
     :param log_path: its stdout and stderr
     :param url: where it answers, without a trailing slash
+    :param asked: whether it was asked to stop
     """
 
     process: subprocess.Popen[bytes]
     log_path: Path
     url: str = ""
+    asked: bool = False
 
     @classmethod
     def start(
@@ -128,13 +130,14 @@ class HostProcess:
         return [entry["pid"] for entry in self.log_entries() if entry.get("message") == "Worker ready"]
 
     def ask_to_stop(self) -> None:
-        """Send SIGTERM and return at once."""
-        self.process.send_signal(signal.SIGTERM)
+        """Send SIGTERM, once, and return at once; a second one would force the end."""
+        if not self.asked and self.process.poll() is None:
+            self.asked = True
+            self.process.send_signal(signal.SIGTERM)
 
     def stop(self, seconds: float = STOP_SECONDS) -> int:
         """End in order; returns the exit code. Killed when it takes longer than `seconds`."""
-        if self.process.poll() is None:
-            self.ask_to_stop()
+        self.ask_to_stop()
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:

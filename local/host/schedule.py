@@ -45,7 +45,16 @@ class Schedule:
 
         :raises ScheduleRefused: none within the search bound (an impossible date)
         """
-        occurrences = CronSim(self._fields, moment.astimezone(UTC))
+        return self._first(CronSim(self._fields, moment.astimezone(UTC)))
+
+    def last_before(self, moment: datetime) -> datetime:
+        """The last occurrence earlier than `moment`.
+
+        :raises ScheduleRefused: none within the search bound (an impossible date)
+        """
+        return self._first(CronSim(self._fields, moment.astimezone(UTC), reverse=True))
+
+    def _first(self, occurrences: CronSim) -> datetime:
         for _ in range(_SEARCH_OCCURRENCES_MAX):
             occurrence = next(occurrences)
             if self._weekdays is None or occurrence.isoweekday() % 7 in self._weekdays:

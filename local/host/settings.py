@@ -124,14 +124,21 @@ def read_host_json(app: Path) -> HostJson:
     """
     path = app / "host.json"
     raw = _read_json(path)
-    known = {to_camel(name) for name in Extensions.model_fields}
-    for name in sorted(set(raw.get("extensions", {})) - known):
-        log.warning("host.json: extensions.%s is not known to the local host and ignored", name)
     try:
         return HostJson.model_validate(raw)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise StartRefused(f"{path}: {problems}") from None
+
+
+def warn_of_unknown_extensions(app: Path) -> None:
+    """Log what `host.json` sets for extensions that this host does not have.
+
+    :raises StartRefused: it is missing or not JSON
+    """
+    known = {to_camel(name) for name in Extensions.model_fields}
+    for name in sorted(set(_read_json(app / "host.json").get("extensions", {})) - known):
+        log.warning("host.json: extensions.%s is not known to the local host and ignored", name)
 
 
 def load_local_settings(app: Path, environment: MutableMapping[str, str] = os.environ) -> int:

@@ -49,7 +49,7 @@ class TimerPump:
         if self._function.run_on_startup:
             await self._run_once(self._started_at, name=f"{self._function.name}#startup", past_due=False)
         last = await self._claims.last(self._function.name) if self._function.monitored else None
-        if last is not None and (missed := self._function.schedule.next_after(last)) < now:
+        if last is not None and (missed := self._function.schedule.last_before(now)) > last:
             await self._run_once(missed, name=self._function.name, past_due=True)
 
     async def _step(self) -> None:
