@@ -3,7 +3,8 @@
 Names and .NET types are those of ServiceBusTriggerBindingStrategy.cs (azure-sdk-for-net), their shapes on the wire
 those of GrpcMessageConversionExtensions.cs (azure-functions-host): strings stay strings, null is left out, everything
 else is JSON. Two oddities follow, kept on purpose because code must survive them on Azure: `EnqueuedTimeUtc` has no
-zone, so Python sees a naive datetime; and arrays of strings lose their empty entries.
+zone, so Python sees a naive datetime; and arrays of strings lose their empty entries. `ExpiresAtUtc` is left out: the
+bus knows no time to live, and reading a time costs the library 120 µs of CPU (it tries twelve formats with `strptime`).
 """
 
 from collections.abc import Sequence
@@ -14,9 +15,6 @@ import orjson
 
 from local.host.runtime import Datum
 from shared.bus.port import Delivery
-
-# What Service Bus answers for a message without a time to live: DateTimeOffset.MaxValue.
-_NEVER = "9999-12-31T23:59:59.9999999"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,6 @@ def one_message(delivery: Delivery) -> tuple[Datum, dict[str, Datum]]:
     metadata = {
         "DeliveryCount": _json(delivery.delivery_count),
         "LockToken": Datum(delivery.lock_token, "string"),
-        "ExpiresAtUtc": _json(_NEVER),
-        "ExpiresAt": _json(f"{_NEVER}+00:00"),
         "EnqueuedTimeUtc": _json(_time(delivery.enqueued_at)),
         "EnqueuedTime": _json(f"{_time(delivery.enqueued_at)}+00:00"),
         "MessageId": Datum(message.id, "string"),
@@ -66,7 +62,6 @@ def many_messages(deliveries: Sequence[Delivery]) -> tuple[Datum, dict[str, Datu
     metadata = {
         "DeliveryCountArray": _json([each.delivery_count for each in deliveries]),
         "LockTokenArray": _strings([each.lock_token for each in deliveries]),
-        "ExpiresAtUtcArray": _json([_NEVER for _ in deliveries]),
         "EnqueuedTimeUtcArray": _json(times),
         "EnqueuedTimeArray": _json([f"{time}+00:00" for time in times]),
         "MessageIdArray": _strings([each.message.id for each in deliveries]),

@@ -64,7 +64,6 @@ class HostProcess:
         data.mkdir(parents=True, exist_ok=True)
         log_path = log_path or data / "host.log"
         command = [sys.executable, "-m", "local.host", "--app", str(app), "--data", str(data), "--port", str(port)]
-        path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
         with log_path.open("ab") as output:
             seen = output.tell()
             process = subprocess.Popen(
@@ -72,7 +71,7 @@ class HostProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **(environment or {}), "PYTHONPATH": path},
+                env=_environment(environment or {}),
             )
         host = cls(process, log_path)
         try:
@@ -160,3 +159,8 @@ class HostProcess:
 
     def _tail(self) -> str:
         return self.log_path.read_text(errors="replace")[-4_000:]
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, **extra, "PYTHONPATH": path}

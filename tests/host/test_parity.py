@@ -167,7 +167,7 @@ async def test_service_bus_one(both: Both) -> None:
         "delivery_count": 1,
         "sequence_number": 41,
         "enqueued_time_utc": datetime(2026, 3, 5, 10, 0, 1, 250_000),  # noqa: DTZ001 - naive on Azure too
-        "expires_at_utc": datetime(9999, 12, 31, 23, 59, 59, 999_999),  # noqa: DTZ001
+        "expires_at_utc": None,
         "lock_token": "token-1",
         "correlation_id": "corr",
         "content_type": "application/json",
