@@ -210,7 +210,8 @@ def _message(row: Sequence[object]) -> Message:
     assert isinstance(type_, str)
     assert isinstance(body, bytes)
     assert isinstance(properties, str)
-    due = _moment(scheduled_for) if isinstance(scheduled_for, float) else None
+    # SQLite's RETURNING gives a REAL without a fraction as an integer.
+    due = _moment(scheduled_for) if isinstance(scheduled_for, int | float) else None
     return Message(id_, type_, body, str(correlation_id), due, orjson.loads(properties))
 
 
