@@ -81,7 +81,8 @@ class Reading:
         if part is None:
             return None
         try:
-            return str(part.get_content())
+            # Lines end in CRLF on the wire; readers want what was written.
+            return str(part.get_content()).replace("\r\n", "\n")
         except (LookupError, UnicodeDecodeError):
             payload = part.get_payload(decode=True)
             return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else None
