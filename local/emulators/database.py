@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 PRIVATE_FILE = 0o600
-_LOCK_WAIT_SECONDS = 5
+_LOCK_WAIT_SECONDS = 0.5
 
 
 class DirectoryTaken(Exception):

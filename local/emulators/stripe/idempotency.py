@@ -44,7 +44,6 @@ class Keys:
                 "There is currently another in-progress request using this Idempotent Key (that probably means you "
                 f"submitted twice, and the other request is still going through): {key}.",
                 status=409,
-                kind="idempotency_error",
                 code="idempotency_key_in_use",
             )
         self._running.add(key)
