@@ -1,0 +1,53 @@
+# Tessera. `make` alone tells what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PORT ?= 7071
+WORKERS ?= 1
+DATA ?= .tessera
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: help setup run demo test check format bench torture lock clean-data clean
+
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements-dev.txt .python-version
+	@./tools/setup.sh $(VENV)
+	@touch $@
+
+setup: $(READY) ## Make .venv with everything in requirements-dev.txt (other targets do it by themselves)
+
+run: $(READY) ## Start Tessera here, with demo data (PORT=7071 WORKERS=1 DATA=.tessera)
+	@$(PYTHON) -m local.run --port $(PORT) --workers $(WORKERS) --data $(DATA)
+
+demo: $(READY) ## Sell a ticket from sign-in to the door, step by step, on a Tessera of its own
+	@$(PYTHON) -m local.demo
+
+test: $(READY) ## All tests (under 5 minutes)
+	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup
+
+check: $(READY) ## Format, lint, types, import contracts
+	@$(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy shared functions local tests bench function_app.py
+	@$(VENV)/bin/lint-imports --no-cache | tail -n 12
+
+format: $(READY) ## Format the code
+	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
+
+bench: $(READY) ## Measure, and write bench/results/latest.json (about 5 minutes)
+	@$(PYTHON) -m bench.main
+
+torture: $(READY) ## The fault tests with many more rounds, with a progress bar (about an hour)
+	@$(PYTHON) -m tests.torture
+
+lock: $(READY) ## Pin requirements*.txt anew from requirements*.in (needs uv)
+	@uv pip compile --python-version 3.13 --generate-hashes --no-emit-index-url -q requirements.in -o requirements.txt
+	@uv pip compile --python-version 3.13 --generate-hashes --no-emit-index-url -q requirements-dev.in -o requirements-dev.txt
+
+clean-data: ## Delete the local data: orders, mails, people, secrets
+	@rm -rf $(DATA)
+
+clean: clean-data ## Delete everything that was made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

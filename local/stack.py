@@ -1,0 +1,236 @@
+"""The whole of Tessera on this machine: the host and the servers we do not own, each its own process.
+
+What `make run`, the demo, the benchmark and the end-to-end tests start. Secrets are made at first start and kept in the
+data directory, readable by its owner only.
+"""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from local.host.process import HostProcess
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+STARTED_SECONDS: Final = 20.0
+STOPPED_SECONDS: Final = 10.0
+AUDIENCE: Final = "api://tessera"
+CLIENT_ID: Final = "tessera-web"
+
+
+class StackFailed(Exception):
+    """A part did not start, or ended by itself; the message says which and where its log is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where everything listens on 127.0.0.1."""
+
+    host: int = 7071
+    stripe: int = 7072
+    entra: int = 7073
+    mailbox: int = 7074
+    smtp: int = 7025
+
+    @classmethod
+    def free(cls) -> Self:
+        """Ports nobody uses at this moment."""
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(5)]
+        numbers = [each.getsockname()[1] for each in sockets]
+        for each in sockets:
+            each.close()
+        return cls(*numbers)
+
+
+@dataclass(slots=True)
+class Stack:
+    """A running Tessera.
+
+    :param data: directory for everything durable, logs included
+    :param settings: settings that differ from the usual ones
+    """
+
+    data: Path
+    ports: Ports
+    workers: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
+    pages: str | None = "local.home:pages"
+    host: HostProcess | None = None
+    _parts: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The API's base, without a trailing slash."""
+        return f"http://127.0.0.1:{self.ports.host}"
+
+    @property
+    def stripe_url(self) -> str:
+        """The payment double."""
+        return f"http://127.0.0.1:{self.ports.stripe}"
+
+    @property
+    def entra_url(self) -> str:
+        """The sign-in double."""
+        return f"http://127.0.0.1:{self.ports.entra}"
+
+    @property
+    def mailbox_url(self) -> str:
+        """Where mails can be read."""
+        return f"http://127.0.0.1:{self.ports.mailbox}"
+
+    @property
+    def authority(self) -> str:
+        """The issuer people sign in at."""
+        return f"{self.entra_url}/7e55e2a0-0000-4000-8000-000000000001/v2.0"
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where the sign-in page sends people back to."""
+        return f"{self.url}/signed-in"
+
+    def people(self) -> list[dict[str, str]]:
+        """The demo people: email, name, role, password."""
+        found: list[dict[str, str]] = json.loads((self.data / "entra" / "people.json").read_text())["people"]
+        return found
+
+    def environment(self) -> dict[str, str]:
+        """The settings the functions run with."""
+        own = stack_secrets(self.data)
+        return {
+            "TESSERA_DATA": str(self.data),
+            "TESSERA_SIGNING_SECRET": own["signing_secret"],
+            "TESSERA_TICKET_KEY": own["ticket_key"],
+            "TESSERA_PUBLIC_URL": self.url,
+            "AUTH_AUTHORITIES": self.authority,
+            "AUTH_AUDIENCE": AUDIENCE,
+            "STRIPE_API_KEY": own["stripe_api_key"],
+            "STRIPE_API_BASE": self.stripe_url,
+            "STRIPE_WEBHOOK_SECRET": own["stripe_webhook_secret"],
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(self.ports.smtp),
+            "SMTP_STARTTLS": "false",
+            "INSIGHTS_API_KEY": own["insights_api_key"],
+            "TESSERA_MAILBOX_URL": self.mailbox_url,
+            "TESSERA_STRIPE_URL": self.stripe_url,
+            **self.settings,
+        }
+
+    def start(self) -> Self:
+        """Start every part and return once all answer.
+
+        :raises StackFailed: a part did not start
+        """
+        self.data.mkdir(parents=True, exist_ok=True)
+        try:
+            self.start_emulators()
+            self.start_host()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def start_emulators(self) -> None:
+        """Start the doubles of the servers we do not own.
+
+        :raises StackFailed: one did not start
+        """
+        own = stack_secrets(self.data)
+        data = str(self.data)
+        self._start("entra", ["--data", f"{data}/entra", "--port", str(self.ports.entra), "--audience", AUDIENCE,
+                              "--client-id", CLIENT_ID, "--redirect-uri", self.redirect_uri])  # fmt: skip
+        self._start("mailbox", ["--data", f"{data}/mailbox", "--port", str(self.ports.mailbox), "--smtp-port",
+                                str(self.ports.smtp)])  # fmt: skip
+        self._start("stripe", ["--data", f"{data}/stripe", "--port", str(self.ports.stripe), "--webhook-url",
+                               f"{self.url}/api/payments/stripe"],
+                    {"STRIPE_API_KEY": own["stripe_api_key"],
+                     "STRIPE_WEBHOOK_SECRET": own["stripe_webhook_secret"]})  # fmt: skip
+        for name in ("entra", "mailbox", "stripe"):
+            self._wait(name)
+
+    def start_host(self) -> HostProcess:
+        """Start the host; again after it was killed."""
+        self.host = HostProcess.start(
+            app=ROOT,
+            data=self.data,
+            port=self.ports.host,
+            workers=self.workers,
+            environment=self.environment(),
+            arguments=["--pages", self.pages] if self.pages else [],
+        )
+        return self.host
+
+    def ended(self) -> str:
+        """The name of a part that ended by itself, or an empty string."""
+        parts = {**self._parts, **({"host": self.host.process} if self.host else {})}
+        return next((name for name, process in parts.items() if process.poll() is not None), "")
+
+    def stop(self) -> None:
+        """End every part in order: the host first, so that it can finish what it holds."""
+        if self.host is not None and self.host.process.poll() is None:
+            self.host.stop()
+        for process in self._parts.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self._parts.values():
+            try:
+                process.wait(STOPPED_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._parts.clear()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        with self._log(name).open("wb") as log:
+            self._parts[name] = subprocess.Popen(
+                [sys.executable, "-m", f"local.emulators.{name}", *arguments],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"},
+            )
+
+    def _wait(self, name: str) -> None:
+        give_up = time.monotonic() + STARTED_SECONDS
+        while b"listening on" not in self._log(name).read_bytes():
+            if self._parts[name].poll() is not None or time.monotonic() > give_up:
+                tail = self._log(name).read_text(errors="replace")[-1_000:]
+                raise StackFailed(f"{name} did not start; see {self._log(name)}\n{tail}")
+            time.sleep(0.02)
+
+    def _log(self, name: str) -> Path:
+        return self.data / f"{name}.log"
+
+
+def stack_secrets(data: Path) -> dict[str, str]:
+    """The secrets of a data directory, made at first use."""
+    path = data / "secrets.json"
+    if not path.exists():
+        made = {
+            "signing_secret": secrets.token_urlsafe(32),
+            "ticket_key": urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("="),
+            "stripe_api_key": f"sk_test_{secrets.token_hex(16)}",
+            "stripe_webhook_secret": f"whsec_{secrets.token_hex(16)}",
+            "insights_api_key": secrets.token_urlsafe(32),
+        }
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(made, indent=2))
+    found: dict[str, str] = json.loads(path.read_text())
+    return found
