@@ -159,9 +159,9 @@ class GroupCommit:
                 group = [self._queue.popleft() for _ in range(min(GROUP_MAX, len(self._queue)))]
                 await self._commit(group)
         except BaseException:  # cancelled with its loop, or interrupted: nobody may be left waiting
-            self._settle()
             self._abandon(group)
             self._abandon(self._queue)
+            self._settle()
             raise
         finally:
             self._driver = None
@@ -241,13 +241,14 @@ class GroupCommit:
         self._turn.leave()
 
     def _fail(self, group: list[_Item], error: Exception) -> None:
-        if self._in_thread is None or self._in_thread.done():
-            self._in_thread = None
-            self._roll_back()
         for item in group:
             answer = WriterBusy(str(error)) if isinstance(error, WriterBusy) else WriterFailed(str(error))
             answer.__cause__ = error
             item.deliver(answer)
+        if self._in_thread is None or self._in_thread.done():
+            self._in_thread = None
+            self._giving_up = False
+            self._roll_back()
 
     def _roll_back(self) -> None:
         try:

@@ -17,6 +17,7 @@ from shared.topology import topology
 from tests.faults.processes import Worker, workers
 
 SECRET = b"a signing secret of thirty-two b"
+PATIENCE_MAX = 30  # times the median a commit's 99th percentile may take among four processes
 
 
 @pytest.fixture
@@ -76,25 +77,30 @@ async def test_a_writer_killed_in_its_turn_does_not_stop_the_others(path: Path) 
                 await store.commit("events", f"after-{worker.process.pid}", [Create("x", {})])
 
 
-def shares(path: Path, *rest: object) -> list[float]:
-    """The share of all commits that each of four processes got, smallest first."""
+def shares_and_patience(path: Path, *rest: object) -> tuple[list[float], float]:
+    """Four processes write as fast as they can: each one's share of all commits, smallest first, and how many times
+    the median the unluckiest process's 99th percentile of waits is. A ratio, because the machine may be busy."""
     with workers(4, "count", path, 1.5, *rest) as running:
-        counts = sorted(worker.line() for worker in running)
-    return [count / sum(counts) for count in counts]
+        results = [worker.line() for worker in running]
+    counts = sorted(count for count, _, _ in results)
+    patience = max(percentile_99 / median for _, median, percentile_99 in results)
+    return [count / sum(counts) for count in counts], patience
 
 
-def test_four_writing_processes_get_fair_shares(path: Path) -> None:
-    found = shares(path)
+def test_four_writing_processes_get_fair_shares_and_nobody_waits_long(path: Path) -> None:
+    """Measured here: shares within 0.25 ± 0.01, the 99th percentile 3 to 5 times the median."""
+    shares, patience = shares_and_patience(path)
 
-    assert found[0] > 0.12, found
-    assert found[-1] < 0.45, found
+    assert shares[0] > 0.12, shares
+    assert shares[-1] < 0.45, shares
+    assert patience < PATIENCE_MAX, patience
 
 
-def test_without_the_turnstile_shares_are_not_fair(tmp_path: Path) -> None:
-    """The negative control of the test above: SQLite's own lock favours whoever just had it."""
-    found = [shares(tmp_path / f"{n}.db", "no-turnstile") for n in range(2)]
+def test_without_the_turnstile_some_process_waits_long(path: Path) -> None:
+    """The negative control of the test above. Measured here: 200 to 500 times the median."""
+    _, patience = shares_and_patience(path, "no-turnstile")
 
-    assert any(share[0] <= 0.12 or share[-1] >= 0.45 for share in found), found
+    assert patience > PATIENCE_MAX, patience
 
 
 async def counted(path: Path, *rest: object) -> int:

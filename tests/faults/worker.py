@@ -56,18 +56,21 @@ async def write_forever(store: EmbeddedStore, name: str) -> None:
 
 
 async def count_for(store: EmbeddedStore, name: str, seconds: float) -> None:
-    """Four writers for some seconds; prints how many commits they got."""
+    """Four writers for some seconds; prints how many commits they got, and their waits' median and 99th percentile."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
+    waits: list[float] = []
 
-    async def writer(k: int) -> int:
+    async def writer(k: int) -> None:
         n = 0
-        while loop.time() < end:
+        while (started := loop.time()) < end:
             await store.commit("orders", f"{name}-{k}-{n}", [Create("order", {})])
+            waits.append(loop.time() - started)
             n += 1
-        return n
 
-    say(sum(await asyncio.gather(*(writer(k) for k in range(4)))))
+    await asyncio.gather(*(writer(k) for k in range(4)))
+    waits.sort()
+    say([len(waits), waits[len(waits) // 2], waits[len(waits) * 99 // 100]])
 
 
 async def increment(store: EmbeddedStore, times: int, *, guarded: bool) -> None:
