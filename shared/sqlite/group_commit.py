@@ -64,11 +64,18 @@ class GroupCommit:
     :param path: the database file, created if missing
     :param schema: SQL that creates what is missing, run once
     :param turn: who may write among processes; default: a `Turnstile` beside the file
+    :param turn_seconds_max: how long a group waits for other processes
     :param on_commit: called on the loop after every group that changed anything
     """
 
     def __init__(
-        self, path: Path, *, schema: str, turn: Turn | None = None, on_commit: Callable[[], None] = lambda: None
+        self,
+        path: Path,
+        *,
+        schema: str,
+        turn: Turn | None = None,
+        turn_seconds_max: float = TURN_SECONDS_MAX,
+        on_commit: Callable[[], None] = lambda: None,
     ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._turn = turn or Turnstile(path)
@@ -85,6 +92,7 @@ class GroupCommit:
         finally:
             self._turn.leave()
         self._on_commit = on_commit
+        self._turn_seconds_max = turn_seconds_max
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"commit-{path.name}")
         self._queue: deque[_Item] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,6 +111,8 @@ class GroupCommit:
         :raises WriterBusy: other processes kept the turn; nothing happened
         :raises WriterFailed: the disk failed; it may have happened
         """
+        if self.closed:
+            raise WriterFailed("The database is closed.")
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._adopt(loop)
@@ -127,8 +137,6 @@ class GroupCommit:
         self._turn.close()
 
     def _adopt(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self.closed:
-            raise WriterFailed("The database is closed.")
         if self._loop is not None and self._loop.is_running():
             raise RuntimeError("A running event loop already writes through this object.")
         self._settle()
@@ -191,7 +199,7 @@ class GroupCommit:
     async def _wait_for_turn(self, entering: ThreadFuture[None]) -> None:
         self._in_thread = entering
         try:
-            async with asyncio.timeout(TURN_SECONDS_MAX):
+            async with asyncio.timeout(self._turn_seconds_max):
                 await asyncio.shield(asyncio.wrap_future(entering))
         except TimeoutError:
             if not self._giving_up:  # the turn, should it come after all, must not stay with us unused
@@ -207,7 +215,7 @@ class GroupCommit:
         self._in_thread = None
 
     def _begin_patiently(self) -> None:
-        self._writer.execute(f"PRAGMA busy_timeout = {int(TURN_SECONDS_MAX * 1000)}")
+        self._writer.execute(f"PRAGMA busy_timeout = {int(self._turn_seconds_max * 1000)}")
         try:
             self._writer.execute("BEGIN IMMEDIATE")
         finally:

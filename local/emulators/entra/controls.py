@@ -1,0 +1,94 @@
+"""`/_emulator/`: tokens by the thousand, wrong tokens on purpose, and new keys."""
+
+import asyncio
+from typing import Any
+
+from pydantic import Field, model_validator
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from local.emulators.entra.keys import KeyRing
+from local.emulators.entra.people import DOMAIN, PEOPLE
+from local.emulators.entra.tokens import LIFETIME_SECONDS, Bearer, Mint, Signer
+from local.emulators.replies import Control, Json, json_reply, read_control
+
+_COUNT_MAX = 20_000
+_ROLE_OF = {person.email: person for person in PEOPLE}
+
+
+class Wanted(Control):
+    """Tokens to mint: for one address or subject, or for `count` people made up from `prefix` and a number."""
+
+    email: str | None = None
+    subject: str | None = None
+    name: str | None = None
+    roles: list[str] | None = Field(default=None, description="default: the seeded person's, else user")
+    count: int | None = Field(default=None, ge=1, le=_COUNT_MAX)
+    prefix: str = Field(default="load", pattern=r"^[a-z0-9-]{1,40}$")
+    first: int = Field(default=0, ge=0, description="the number of the first made-up person")
+    expires_in: int = Field(default=LIFETIME_SECONDS, description="seconds; negative has expired already")
+    overrides: dict[str, Any] = Field(default={}, description="claims to replace; null leaves one out")
+    signer: Signer = Field(default="current", description="foreign: an unpublished key; confused: HS256 by public key")
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> "Wanted":
+        if (self.email or self.subject) and self.count is not None:
+            raise ValueError("give email or subject, or count, not both")
+        if not (self.email or self.subject or self.count):
+            raise ValueError("give email, subject or count")
+        return self
+
+    def bearers(self) -> list[Bearer]:
+        """The people to mint for."""
+        if self.count is None:
+            return [self._one()]
+        roles = tuple(self.roles or ("user",))
+        numbers = range(self.first, self.first + self.count)
+        return [Bearer(f"{self.prefix}-{n}@{DOMAIN}", self.name or f"{self.prefix} {n}", roles) for n in numbers]
+
+    def _one(self) -> Bearer:
+        email = (self.email or f"{self.subject}@{DOMAIN}").lower()
+        seeded = _ROLE_OF.get(email)
+        role = "user" if seeded is None else seeded.role
+        name = self.name or (email.partition("@")[0] if seeded is None else seeded.name)
+        return Bearer(email, name, (role,) if self.roles is None else tuple(self.roles), self.subject)
+
+
+class Controls:
+    """The control endpoints; all answer JSON."""
+
+    def __init__(self, mint: Mint, keys: KeyRing) -> None:
+        self._mint = mint
+        self._keys = keys
+
+    def routes(self) -> list[Route]:
+        """The routes below `/_emulator`."""
+        return [
+            Route("/tokens", self.tokens, methods=["POST"]),
+            Route("/rotate-keys", self.rotate, methods=["POST"]),
+        ]
+
+    async def tokens(self, request: Request) -> Response:
+        """Access tokens without signing in; `access_token` is the first of `tokens`."""
+        wanted = await read_control(request, Wanted)
+        # RSA takes its time (about half a millisecond each) and lets go of the interpreter meanwhile.
+        minted = await asyncio.to_thread(self._minted, wanted)
+        return json_reply({"access_token": minted[0]["access_token"], "tokens": minted})
+
+    async def rotate(self, _: Request) -> Response:
+        """Sign with a new key; the one before stays published until the next time."""
+        self._keys.rotate()
+        return json_reply({"kid": self._keys.current.kid})
+
+    def _minted(self, wanted: Wanted) -> list[Json]:
+        return [
+            {
+                "email": bearer.email,
+                "subject": bearer.sub,
+                "access_token": self._mint.access_token(
+                    bearer, lifetime_seconds=wanted.expires_in, overrides=wanted.overrides, signer=wanted.signer
+                ),
+            }
+            for bearer in wanted.bearers()
+        ]

@@ -1,0 +1,1 @@
+"""A mailbox that accepts every mail and shows it, and remembers which came more than once."""

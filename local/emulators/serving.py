@@ -1,0 +1,94 @@
+"""Listening on loopback, saying so in one line, and ending promptly when told to."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp, Receive, Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+LOOPBACK = "127.0.0.1"
+_BACKLOG = 2048
+_LAST_REQUESTS_SECONDS = 2  # what is still running after SIGTERM gets this long
+
+
+def bind_loopback(port: int) -> socket.socket:
+    """A listening socket on 127.0.0.1; port 0 takes any free one.
+
+    :raises OSError: the port is taken
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, port))
+    except OSError:
+        listener.close()
+        raise
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def address_of(listener: socket.socket, scheme: str = "http") -> str:
+    """The address clients use, e.g. `http://127.0.0.1:4242`."""
+    return f"{scheme}://{LOOPBACK}:{listener.getsockname()[1]}"
+
+
+def serve(app: ASGIApp, listener: socket.socket, *, announcement: str) -> None:
+    """Serve `app` until SIGTERM or SIGINT, printing `announcement` once it can be reached."""
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=_BreakableProtocol,
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_LAST_REQUESTS_SECONDS,
+    )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_Server(config, announcement).serve(sockets=[listener]))
+
+
+async def break_connection(scope: Scope, receive: Receive) -> None:
+    """Reset the connection of a request: its client sees neither an answer nor an orderly end."""
+    transport: asyncio.Transport = scope["extensions"]["emulator.transport"]
+    raw = transport.get_extra_info("socket")
+    if raw is not None:
+        # Linger with no time turns the close into a reset, as a crashed server's would be.
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    transport.abort()
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class _BreakableProtocol(HttpToolsProtocol):
+    """Hands the transport to the application, which ASGI does not, so that faults can cut it."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {"emulator.transport": self.transport}  # type: ignore[dict-item]  # an extension of ours
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, announcement: str) -> None:
+        super().__init__(config)
+        self._announcement = announcement
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            print(self._announcement, flush=True)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but the signal is not raised again at the end: having stopped as asked, exit with 0."""
+        before = {wanted: signal.signal(wanted, self.handle_exit) for wanted in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for wanted, handler in before.items():
+                signal.signal(wanted, handler)
