@@ -75,7 +75,9 @@ class FeedPump:
         """Without `startFromBeginning` a lease seen for the first time begins at the changes to come."""
         lease = self._function.lease
         if batch is None or await self._claims.has_begun(lease):
-            await self._claims.begin(lease)
+            if not await self._claims.has_begun(lease):
+                await self._claims.begin(lease)
+                log.info("Feed begins at the changes to come", extra={"lease": lease})
             self._begun = True
         else:
             await self._feed.advance(self._function.container, lease, owner=self._owner, position=batch.position)

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from starlette.applications import Starlette
 from starlette.routing import Match as PageMatch
 
-from local.host.problems import Header, correlation_id_of, problem
+from local.host.problems import Header, correlation_id_of, given_correlation_id, problem
 from local.host.routes import Match, Routes, decoded_path
 from local.host.runtime import Datum, Outcome, Runtime
 from local.host.settings import HttpLimits
@@ -100,7 +100,7 @@ class Front:
                 match.function,
                 _request(scope, headers, match, body),
                 {},
-                correlation_id=headers.get("x-correlation-id", ""),
+                correlation_id=given_correlation_id(headers),
                 trace_parent=headers.get("traceparent", ""),
                 trace_state=headers.get("tracestate", ""),
             )

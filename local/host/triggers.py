@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from local.host.errors import StartRefused
 from local.host.schedule import Schedule, ScheduleRefused
+from shared.store.port import PAGE_MAX
 from shared.topology import Topology
 
 BATCH_DOCUMENTS_MAX = 100  # the Cosmos trigger's default for maxItemsPerInvocation
@@ -177,7 +178,7 @@ def _feed(base: Mapping[str, Any], trigger: Mapping[str, Any], topology: Topolog
         **base,
         container=container,
         lease=f"{prefix}:{container}",
-        documents_max=int(trigger.get("maxItemsPerInvocation") or BATCH_DOCUMENTS_MAX),
+        documents_max=min(int(trigger.get("maxItemsPerInvocation") or BATCH_DOCUMENTS_MAX), PAGE_MAX),
         from_beginning=bool(trigger.get("startFromBeginning")),
     )
 

@@ -35,6 +35,8 @@ from shared.topology import TOPOLOGY_FILE, Topology, topology
 log = logging.getLogger("local.host")
 
 _PURGE_SECONDS = 30.0
+# Longer than clients keep idle connections, so that a connection is not closed under a request on its way.
+KEEP_ALIVE_SECONDS = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ def _uvicorn_config(front: Front) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(SHUTDOWN_SECONDS),
     )
 

@@ -45,6 +45,7 @@ async def test_a_failed_batch_is_skipped_without_retry_and_given_again_with_it(t
     await create(tmp_path, "old")
     with HostProcess.start(app=APP, data=tmp_path, environment=environment(tmp_path)) as host:
         await eventually(lambda: seen(tmp_path, "plain") == ["old"])
+        host.wait_for_log("Feed begins at the changes to come")
         await create(tmp_path, "bad", fail=True)
         await eventually(lambda: seen(tmp_path, "stubborn").count("bad") >= 3)
         await create(tmp_path, "after")

@@ -135,6 +135,14 @@ async def lost(b: func.InputStream) -> None: ...
         ),
         (
             """
+@app.service_bus_queue_output(arg_name='o', queue_name='payments', connection='S')
+@app.route(route='x')
+async def lost(req: func.HttpRequest, o: func.Out[str]) -> func.HttpResponse: ...
+""",
+            "Function lost: the local host does not execute `serviceBus` bindings",
+        ),
+        (
+            """
 @app.timer_trigger(arg_name='t', schedule='%NOT_SET%')
 async def lost(t: func.TimerRequest) -> None: ...
 """,

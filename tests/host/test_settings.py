@@ -1,13 +1,15 @@
 """host.json, local.settings.json, retry delays and route templates, without a process."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from local.host.errors import StartRefused
 from local.host.routes import Routes, decoded_path
 from local.host.settings import duration_seconds, load_local_settings, read_host_json
-from local.host.triggers import HttpFunction, Retry
+from local.host.triggers import HttpFunction, Retry, read_functions
+from shared.topology import topology
 
 
 def function(name: str, route: str, *methods: str) -> HttpFunction:
@@ -102,3 +104,16 @@ def test_methods_of_one_path_may_be_different_functions() -> None:
 def test_a_template_we_cannot_read_is_refused(route: str) -> None:
     with pytest.raises(StartRefused, match="Function f: the route"):
         Routes([function("f", route)], "api")
+
+
+def test_a_disabled_function_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = SimpleNamespace(
+        name="Nightly",
+        function_id="1",
+        raw_bindings=['{"type": "timerTrigger", "name": "t", "schedule": "0 0 3 * * *", "direction": "IN"}'],
+        retry_options=None,
+    )
+
+    assert len(read_functions([entry], topology())) == 1
+    monkeypatch.setenv("AzureWebJobs.Nightly.Disabled", "true")
+    assert len(read_functions([entry], topology())) == 0
