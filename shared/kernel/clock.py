@@ -1,8 +1,31 @@
-"""The only place that reads the wall clock; edges call it, rules take `now` as an argument."""
+"""Time: the one place that reads the wall clock, and the one way moments are written.
+
+Only edges call `utc_now`; rules take `now` as an argument. Moments in documents are compared as text by the store, so
+they are written in one form: UTC, microseconds, `Z`.
+"""
 
 from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, PlainSerializer
 
 
 def utc_now() -> datetime:
     """The present moment, timezone-aware, UTC."""
     return datetime.now(UTC)
+
+
+def stamp(moment: datetime) -> str:
+    """A moment as text that sorts like time, e.g. `2026-11-21T20:00:00.000000Z`.
+
+    :param moment: timezone-aware
+    """
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+type Moment = Annotated[
+    AwareDatetime,
+    AfterValidator(lambda moment: moment.astimezone(UTC)),
+    PlainSerializer(stamp, return_type=str, when_used="json"),
+]
+"""A timezone-aware moment; read in any offset, kept in UTC, written by `stamp`."""

@@ -1,0 +1,83 @@
+"""Tickets as documents: in their order's partition, and copies in their owner's wallet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from functions.admission.tickets import Ticket
+from shared.kernel.errors import NotFound as NothingThere
+from shared.kernel.ids import OrderId, PersonId, TicketNumber
+from shared.readmodel import keep_newest
+from shared.store.port import Create, NotFound, OrderBy, Page, Replace, Store, Where
+
+ORDERS = "orders"
+WALLETS = "wallets"
+TICKET_KIND = "ticket"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTicket:
+    """A ticket and the etag it was read at."""
+
+    ticket: Ticket
+    etag: str
+
+
+def creating(tickets: Sequence[Ticket]) -> list[Create]:
+    """The writes that issue tickets, for the commit that pays their order."""
+    return [Create(_id(ticket.number), _stored(ticket)) for ticket in tickets]
+
+
+def replacing(read: StoredTicket, changed: Ticket) -> Replace:
+    """The write that changes one ticket."""
+    return Replace(_id(changed.number), _stored(changed), read.etag)
+
+
+class TicketRepository:
+    """Reads and writes tickets."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def ticket(self, order_id: OrderId, number: TicketNumber) -> StoredTicket:
+        """:raises NotFound: the order has no such ticket"""
+        try:
+            document = await self._store.read(ORDERS, order_id, _id(number))
+        except NotFound as missing:
+            raise NothingThere(f"There is no ticket {number}.") from missing
+        return StoredTicket(Ticket.model_validate(document.value), document.etag)
+
+    async def of_order(self, order_id: OrderId) -> list[StoredTicket]:
+        """All tickets of an order, by number."""
+        page = await self._store.query(ORDERS, order_id, where=[Where("kind", "=", TICKET_KIND)], limit=200)
+        return [StoredTicket(Ticket.model_validate(d.value), d.etag) for d in page.documents]
+
+    async def save(self, read: StoredTicket, changed: Ticket) -> None:
+        """Write a changed ticket.
+
+        :raises StaleWrite: somebody else changed it since it was read
+        """
+        await self._store.commit(ORDERS, changed.order_id, [replacing(read, changed)])
+
+    async def put_in_wallet(self, ticket: Ticket) -> None:
+        """Bring the owner's wallet up to date; a late change never overwrites a newer one."""
+        value = {**_stored(ticket), "starts_at": _stored(ticket)["event"]["starts_at"]}
+        await keep_newest(self._store, WALLETS, ticket.owner_id, f"{ticket.order_id}:{ticket.number}", value)
+
+    async def wallet(self, owner_id: PersonId, *, limit: int, continuation: str | None) -> Page:
+        """A page of a person's tickets, by the event's date, latest first."""
+        return await self._store.query(
+            WALLETS,
+            owner_id,
+            order_by=OrderBy("starts_at", descending=True),
+            limit=limit,
+            continuation=continuation,
+        )
+
+
+def _id(number: TicketNumber) -> str:
+    return f"ticket:{number}"
+
+
+def _stored(ticket: Ticket) -> dict[str, Any]:
+    return {"kind": TICKET_KIND, **ticket.model_dump(mode="json")}

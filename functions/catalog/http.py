@@ -1,0 +1,158 @@
+"""Catalog over HTTP: parse, one use case, shape the reply."""
+
+from functions.catalog.browsing import Browsing, EventOnShow
+from functions.catalog.events import Event, EventStateRefused, Venue
+from functions.catalog.managing import Managing
+from functions.catalog.repository import Organiser
+from functions.catalog.wire import (
+    EventDetails,
+    EventPage,
+    EventView,
+    ListingView,
+    ListQuery,
+    NewEvent,
+    NewOrganiser,
+    NewVenue,
+    OrganiserView,
+    PageQuery,
+    VenuePage,
+    VenueView,
+    new_event,
+)
+from shared.auth.permissions import Permission
+from shared.kernel.errors import Malformed, NotFound
+from shared.kernel.ids import EventId, OrganiserId, VenueId, derived_id, random_id
+from shared.web.endpoint import Admits, Call, Endpoints, Nothing
+
+
+def endpoints(browsing: Browsing, managing: Managing, gate: Admits) -> Endpoints:
+    """The catalog's endpoints."""
+    http = Endpoints("catalog", gate)
+    _browse(http, browsing)
+    _manage_places(http, managing)
+    _manage_events(http, browsing, managing)
+    return http
+
+
+def _browse(http: Endpoints, browsing: Browsing) -> None:
+    @http("GET", "events", needs=Permission.BROWSE, takes=ListQuery, returns=EventPage, refuses=[Malformed])
+    async def list_events(call: Call, query: ListQuery) -> EventPage:
+        """List the events on sale.
+
+        By date, page by page: send `continuation` back to go on. Events that are over leave the list.
+        """
+        page = await browsing.public_list(limit=query.limit, continuation=query.continuation)
+        return EventPage(items=[ListingView.of(d.value) for d in page.documents], continuation=page.continuation)
+
+    @http("GET", "events/{event_id}", needs=Permission.BROWSE, returns=EventView, refuses=[NotFound])
+    async def show_event(call: Call, nothing: Nothing) -> EventView:
+        """Show an event and what is left of it."""
+        return EventView.of(await browsing.show(EventId(call.id("event_id")), caller=call.caller))
+
+
+def _manage_places(http: Endpoints, managing: Managing) -> None:
+    @http(
+        "POST", "organisers", needs=Permission.CREATE_ORGANISER, takes=NewOrganiser, returns=OrganiserView, status=201,
+        headers=["Idempotency-Key"],
+    )  # fmt: skip
+    async def create_organiser(call: Call, body: NewOrganiser) -> OrganiserView:
+        """Create an organiser, owned by you."""
+        organiser = Organiser(
+            organiser_id=OrganiserId(_new_id(call, "org")), name=body.name, created_by=call.caller.person_id
+        )
+        return OrganiserView.of(await managing.create_organiser(organiser))
+
+    @http(
+        "POST", "organisers/{organiser_id}/venues", needs=Permission.MANAGE_EVENTS, takes=NewVenue, returns=VenueView,
+        status=201, refuses=[NotFound], headers=["Idempotency-Key"],
+    )  # fmt: skip
+    async def create_venue(call: Call, body: NewVenue) -> VenueView:
+        """Create a venue of an organiser."""
+        venue = Venue(
+            organiser_id=OrganiserId(call.id("organiser_id")),
+            venue_id=VenueId(_new_id(call, "ven")),
+            **body.model_dump(),
+        )
+        return VenueView.of(await managing.create_venue(venue, caller=call.caller))
+
+    @http(
+        "GET", "organisers/{organiser_id}/venues", needs=Permission.MANAGE_EVENTS, takes=PageQuery, returns=VenuePage,
+        refuses=[NotFound, Malformed],
+    )  # fmt: skip
+    async def list_venues(call: Call, query: PageQuery) -> VenuePage:
+        """List an organiser's venues."""
+        page = await managing.venues(
+            OrganiserId(call.id("organiser_id")),
+            caller=call.caller,
+            limit=query.limit,
+            continuation=query.continuation,
+        )
+        venues = [VenueView.of(Venue.model_validate(document.value)) for document in page.documents]
+        return VenuePage(items=venues, continuation=page.continuation)
+
+
+def _manage_events(http: Endpoints, browsing: Browsing, managing: Managing) -> None:
+    async def shown(event: Event, call: Call) -> EventView:
+        return EventView.of(await browsing.show(event.event_id, caller=call.caller))
+
+    @http(
+        "GET", "organisers/{organiser_id}/events", needs=Permission.MANAGE_EVENTS, takes=PageQuery, returns=EventPage,
+        refuses=[NotFound, Malformed],
+    )  # fmt: skip
+    async def list_own_events(call: Call, query: PageQuery) -> EventPage:
+        """List all events of an organiser, drafts included."""
+        page = await browsing.organiser_list(
+            OrganiserId(call.id("organiser_id")),
+            caller=call.caller,
+            limit=query.limit,
+            continuation=query.continuation,
+        )
+        return EventPage(items=[ListingView.of(d.value) for d in page.documents], continuation=page.continuation)
+
+    @http(
+        "POST", "events", needs=Permission.MANAGE_EVENTS, takes=NewEvent, returns=EventView, status=201,
+        refuses=[NotFound], headers=["Idempotency-Key"],
+    )  # fmt: skip
+    async def create_event(call: Call, body: NewEvent) -> EventView:
+        """Create an event as a draft: nobody sees it until it is published."""
+        organiser, venue = await managing.place_of(
+            OrganiserId(body.organiser_id), VenueId(body.venue_id), caller=call.caller
+        )
+        event = await managing.create_event(new_event(EventId(_new_id(call, "evt")), body, organiser, venue))
+        return EventView.of(EventOnShow(event, {}))
+
+    @http(
+        "PUT", "events/{event_id}", needs=Permission.MANAGE_EVENTS, takes=EventDetails, returns=EventView,
+        refuses=[NotFound, EventStateRefused],
+    )  # fmt: skip
+    async def change_event(call: Call, body: EventDetails) -> EventView:
+        """Change a draft: what you send replaces all details."""
+        event_id = EventId(call.id("event_id"))
+        before = await browsing.show(event_id, caller=call.caller)
+        _, venue = await managing.place_of(before.event.organiser_id, VenueId(body.venue_id), caller=call.caller)
+        details = body.details(venue)
+        changed = await managing.change_event(event_id, lambda event: event.changed(**details), caller=call.caller)
+        return EventView.of(EventOnShow(changed, {}))
+
+    @http(
+        "POST", "events/{event_id}/publish", needs=Permission.MANAGE_EVENTS, returns=EventView,
+        refuses=[NotFound, EventStateRefused],
+    )  # fmt: skip
+    async def publish_event(call: Call, nothing: Nothing) -> EventView:
+        """Publish a draft: it goes on sale, and its capacities are fixed."""
+        return await shown(await managing.publish(EventId(call.id("event_id")), caller=call.caller, now=call.now), call)
+
+    @http(
+        "POST", "events/{event_id}/cancel", needs=Permission.MANAGE_EVENTS, returns=EventView,
+        refuses=[NotFound, EventStateRefused],
+    )  # fmt: skip
+    async def cancel_event(call: Call, nothing: Nothing) -> EventView:
+        """Cancel a published event: nothing more is sold."""
+        return await shown(await managing.cancel(EventId(call.id("event_id")), caller=call.caller, now=call.now), call)
+
+
+def _new_id(call: Call, prefix: str) -> str:
+    """With an Idempotency-Key, the id that always follows from it; else a random one."""
+    if call.raw.headers.get("idempotency-key"):
+        return derived_id(prefix, call.caller.person_id, call.idempotency_key)
+    return random_id(prefix)

@@ -1,0 +1,276 @@
+"""What catalog's endpoints read and answer. Wire schemas belong to the edge: stored documents never leak."""
+
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BaseModel, Field, model_validator
+
+from functions.catalog.browsing import EventOnShow
+from functions.catalog.events import Event, EventState, PlannedPool, TicketType, Venue
+from functions.catalog.listing import Listing
+from functions.catalog.repository import Organiser
+from functions.inventory.pools import CAPACITY_MAX
+from shared.kernel.clock import Moment
+from shared.kernel.ids import ID_PATTERN, EventId, OrganiserId, PoolId, TicketTypeId, VenueId, random_id
+from shared.kernel.money import AMOUNT_MINOR_MAX, Currency, Money
+from shared.web.endpoint import Wire
+
+type Id = Annotated[str, Field(pattern=ID_PATTERN)]
+type Name = Annotated[str, Field(min_length=1, max_length=200)]
+POOLS_MAX = 20
+TICKET_TYPES_MAX = 50
+PER_ORDER_MAX = 50
+
+
+def _known_timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("must be a time zone of the IANA database, e.g. Europe/Zurich")
+    return ZoneInfo(name).key
+
+
+class PageQuery(Wire):
+    """How much of a list, and from where."""
+
+    limit: int = Field(default=20, ge=1, le=100, description="items a page")
+    continuation: str | None = Field(default=None, max_length=2_000, description="from the previous page")
+
+
+class NewOrganiser(Wire):
+    """An organiser to create."""
+
+    name: Name
+
+
+class OrganiserView(BaseModel):
+    """An organiser."""
+
+    organiser_id: OrganiserId
+    name: str
+
+    @classmethod
+    def of(cls, organiser: Organiser) -> Self:
+        """As clients see it."""
+        return cls(organiser_id=organiser.organiser_id, name=organiser.name)
+
+
+class NewVenue(Wire):
+    """A venue to create."""
+
+    name: Name
+    address: str = Field(max_length=500)
+    city: Name
+    country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2")
+    timezone: Annotated[str, Field(max_length=64), AfterValidator(_known_timezone)]
+
+
+class VenueView(BaseModel):
+    """A venue."""
+
+    venue_id: VenueId
+    organiser_id: OrganiserId
+    name: str
+    address: str
+    city: str
+    country: str
+    timezone: str
+
+    @classmethod
+    def of(cls, venue: Venue) -> Self:
+        """As clients see it."""
+        return cls.model_validate(venue.model_dump())
+
+
+class VenuePage(BaseModel):
+    """A page of venues."""
+
+    items: list[VenueView]
+    continuation: str | None = None
+
+
+class NewPool(Wire):
+    """Places that run out together, e.g. the floor; ticket types draw from pools by name."""
+
+    name: Name
+    capacity: int = Field(ge=1, le=CAPACITY_MAX, strict=True)
+    expected_demand: int = Field(default=1, ge=1, le=10_000, description="orders a second at the on-sale's peak")
+
+
+class NewPrice(Wire):
+    """A price in minor units."""
+
+    amount_minor: int = Field(ge=0, le=AMOUNT_MINOR_MAX, strict=True)
+    currency: Currency
+
+
+class NewTicketType(Wire):
+    """What can be bought."""
+
+    name: Name
+    price: NewPrice
+    pool: Name = Field(description="the name of one of the event's pools")
+    on_sale_from: Moment | None = None
+    on_sale_until: Moment | None = None
+    maximum_per_order: int = Field(default=10, ge=1, le=PER_ORDER_MAX, strict=True)
+
+
+class EventDetails(Wire):
+    """Everything an event's creator decides."""
+
+    venue_id: Id
+    name: Name
+    description: str = Field(default="", max_length=10_000)
+    category: str = Field(default="other", min_length=1, max_length=50)
+    image_url: str = Field(default="", max_length=1_000, pattern=r"^(https?://\S+)?$")
+    starts_at: Moment
+    ends_at: Moment
+    pools: list[NewPool] = Field(min_length=1, max_length=POOLS_MAX)
+    ticket_types: list[NewTicketType] = Field(min_length=1, max_length=TICKET_TYPES_MAX)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.ends_at <= self.starts_at:
+            raise ValueError("ends_at must be after starts_at")
+        names = [pool.name for pool in self.pools]
+        if len(set(names)) < len(names):
+            raise ValueError("pools must have different names")
+        for ticket_type in self.ticket_types:
+            if ticket_type.pool not in names:
+                raise ValueError(f"ticket type “{ticket_type.name}” names a pool that is not in pools")
+        if len({ticket_type.price.currency for ticket_type in self.ticket_types}) > 1:
+            raise ValueError("all prices of an event must be in one currency")
+        return self
+
+    def details(self, venue: Venue) -> dict[str, object]:
+        """The event's fields. Pools get new ids each time, so stock opened for an older draft is never used."""
+        pools = {pool.name: PoolId(random_id("pol")) for pool in self.pools}
+        return {
+            "venue": venue,
+            "name": self.name,
+            "description": self.description,
+            "category": self.category,
+            "image_url": self.image_url,
+            "starts_at": self.starts_at,
+            "ends_at": self.ends_at,
+            "pools": tuple(_planned(pool, pools[pool.name]) for pool in self.pools),
+            "ticket_types": tuple(_ticket_type(given, pools[given.pool]) for given in self.ticket_types),
+        }
+
+
+class NewEvent(EventDetails):
+    """An event to create, as a draft."""
+
+    organiser_id: Id
+
+
+class ListQuery(PageQuery):
+    """The public list takes only paging so far."""
+
+
+class ListingView(BaseModel):
+    """An event in a list."""
+
+    event_id: EventId
+    organiser_id: OrganiserId
+    name: str
+    category: str
+    image_url: str
+    venue: str
+    city: str
+    timezone: str
+    starts_at: Moment
+    ends_at: Moment
+    price_from: Money
+    state: EventState
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """From a stored listing."""
+        return cls.model_validate(Listing.model_validate(value).model_dump())
+
+
+class EventPage(BaseModel):
+    """A page of events, by date."""
+
+    items: list[ListingView]
+    continuation: str | None = None
+
+
+class TicketTypeView(BaseModel):
+    """What can be bought, and how many are left just now (`available` is not a promise: an order holds places)."""
+
+    ticket_type_id: TicketTypeId
+    name: str
+    price: Money
+    pool: str
+    on_sale_from: Moment | None = None
+    on_sale_until: Moment | None = None
+    maximum_per_order: int
+    available: int | None = None
+
+
+class EventView(BaseModel):
+    """Everything an event page needs."""
+
+    event_id: EventId
+    organiser_id: OrganiserId
+    organiser_name: str
+    state: EventState
+    name: str
+    description: str
+    category: str
+    image_url: str
+    starts_at: Moment
+    ends_at: Moment
+    venue: VenueView
+    ticket_types: list[TicketTypeView]
+    capacity: int
+    available: int | None = Field(default=None, description="over all pools; absent while a draft")
+    version: int
+
+    @classmethod
+    def of(cls, shown: EventOnShow) -> Self:
+        """As clients see it."""
+        event = shown.event
+        names = {pool.pool_id: pool.name for pool in event.pools}
+        return cls(
+            venue=VenueView.of(event.venue),
+            ticket_types=[
+                TicketTypeView(
+                    **ticket_type.model_dump(exclude={"pool_id"}),
+                    pool=names[ticket_type.pool_id],
+                    available=shown.left[ticket_type.pool_id].available if shown.left else None,
+                )
+                for ticket_type in event.ticket_types
+            ],
+            capacity=sum(pool.capacity for pool in event.pools),
+            available=sum(left.available for left in shown.left.values()) if shown.left else None,
+            **event.model_dump(exclude={"venue", "ticket_types", "pools"}),
+        )
+
+
+def new_event(event_id: EventId, given: NewEvent, organiser: Organiser, venue: Venue) -> Event:
+    """The draft a client asked for."""
+    return Event.model_validate(
+        {
+            "event_id": event_id,
+            "organiser_id": organiser.organiser_id,
+            "organiser_name": organiser.name,
+            **given.details(venue),
+        }
+    )
+
+
+def _planned(given: NewPool, pool_id: PoolId) -> PlannedPool:
+    return PlannedPool(pool_id=pool_id, name=given.name, capacity=given.capacity, expected_demand=given.expected_demand)
+
+
+def _ticket_type(given: NewTicketType, pool_id: PoolId) -> TicketType:
+    return TicketType(
+        ticket_type_id=TicketTypeId(random_id("tty")),
+        name=given.name,
+        price=Money(amount_minor=given.price.amount_minor, currency=given.price.currency),
+        pool_id=pool_id,
+        on_sale_from=given.on_sale_from,
+        on_sale_until=given.on_sale_until,
+        maximum_per_order=given.maximum_per_order,
+    )

@@ -1,0 +1,32 @@
+"""Inventory over HTTP: the audit, for those who run the platform."""
+
+from dataclasses import asdict
+
+from pydantic import BaseModel
+
+from functions.inventory.audit import Audit
+from shared.auth.permissions import Permission
+from shared.web.endpoint import Admits, Call, Endpoints, Nothing
+
+
+class AuditView(BaseModel):
+    """What the audit saw. For every shard: available + held + sold = capacity, each ≥ 0."""
+
+    shards: int
+    capacity: int
+    available: int
+    held: int
+    sold: int
+    violations: list[str]
+
+
+def endpoints(audit: Audit, gate: Admits) -> Endpoints:
+    """The endpoints of inventory."""
+    http = Endpoints("inventory", gate)
+
+    @http("POST", "operations/inventory-audit", needs=Permission.OPERATE, returns=AuditView)
+    async def run_audit(call: Call, nothing: Nothing) -> AuditView:
+        """Audit the inventory now."""
+        return AuditView.model_validate(asdict(await audit.run()))
+
+    return http

@@ -1,0 +1,211 @@
+"""Shards, holds and gates as documents: the only file that knows their ids and partitions.
+
+Every counter change rides in one commit with the hold it belongs to, and the hold is written first: repeating the
+commit after an ambiguous timeout finds it and changes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from functions.inventory.pools import (
+    Allocation,
+    HoldState,
+    Pool,
+    Shard,
+    hold_document,
+    hold_id,
+    partition_of,
+    split,
+)
+from shared.kernel.clock import stamp
+from shared.kernel.ids import OrderId, PoolId
+from shared.retry import TRANSIENT, retry
+from shared.store.port import (
+    EVERYWHERE,
+    AlreadyExists,
+    ConditionFailed,
+    Create,
+    NotFound,
+    Page,
+    Patch,
+    Replace,
+    StaleWrite,
+    Store,
+    Where,
+    Write,
+)
+
+CONTAINER = "inventory"
+SHARD_ID = "shard"
+GATE_ID = "gate"
+_COUNTER = {HoldState.HELD: "held", HoldState.SOLD: "sold", HoldState.FREED: "available"}
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A hold as read."""
+
+    quantity: int
+    state: HoldState
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Who may gather from several shards of a pool just now.
+
+    :param until: the owner's turn lapses then; None: nobody's turn
+    :param etag: empty while the document does not exist
+    """
+
+    owner: str
+    until: datetime | None
+    etag: str
+
+
+class InventoryRepository:
+    """Reads and writes the `inventory` container."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def open(self, pool: Pool, capacity: int) -> None:
+        """Create the pool's shards; those that exist are left as they are."""
+        for document in split(pool, capacity):
+            create = Create(SHARD_ID, document)
+            try:
+                await self._store.commit(CONTAINER, pool.partition(document["shard"]), [create])
+            except AlreadyExists:
+                continue
+
+    async def shard(self, pool_id: PoolId, shard: int) -> Shard:
+        """The counters of one shard.
+
+        :raises NotFound: the pool was never opened
+        """
+        document = await self._store.read(CONTAINER, partition_of(pool_id, shard), SHARD_ID)
+        return Shard.model_validate(document.value)
+
+    async def take(
+        self, pool: Pool, shard: int, *, order_id: OrderId, attempt: int, quantity: int, now: datetime
+    ) -> Hold | None:
+        """Hold `quantity` in one shard if it has them, without reading first.
+
+        :returns: the hold, old or new, whatever its state; None when the shard is short
+        """
+        document = hold_document(pool, order_id, attempt, quantity, state=HoldState.HELD, now=now)
+        writes: list[Write] = [
+            Create(hold_id(order_id, attempt), document),
+            Patch(
+                SHARD_ID,
+                increments={"available": -quantity, "held": quantity},
+                conditions=[Where("available", ">=", quantity)],
+            ),
+        ]
+
+        async def commit() -> Hold | None:
+            try:
+                await self._store.commit(CONTAINER, pool.partition(shard), writes)
+            except ConditionFailed:
+                return None
+            except AlreadyExists:
+                return await self.hold(pool.pool_id, shard, order_id, attempt)
+            return Hold(quantity, HoldState.HELD)
+
+        return await retry(commit, on=TRANSIENT)
+
+    async def hold(self, pool_id: PoolId, shard: int, order_id: OrderId, attempt: int) -> Hold | None:
+        """An order's hold in one shard, or None."""
+        try:
+            document = await self._store.read(CONTAINER, partition_of(pool_id, shard), hold_id(order_id, attempt))
+        except NotFound:
+            return None
+        return Hold(int(document.value["quantity"]), HoldState(document.value["state"]))
+
+    async def move(self, held: Allocation, order_id: OrderId, *, before: HoldState, after: HoldState) -> bool:
+        """Move a hold and its quantity from one state to the next, if it is in `before`.
+
+        :returns: False when it is not, and nothing changed
+        """
+        writes = [
+            Patch(
+                hold_id(order_id, held.attempt),
+                sets={"state": after.value, "held_since": None},
+                conditions=[Where("state", "=", before.value)],
+            ),
+            Patch(SHARD_ID, increments={_COUNTER[before]: -held.quantity, _COUNTER[after]: held.quantity}),
+        ]
+
+        async def commit() -> bool:
+            try:
+                await self._store.commit(CONTAINER, partition_of(held.pool_id, held.shard), writes)
+            except ConditionFailed:
+                return False
+            return True
+
+        return await retry(commit, on=TRANSIENT)
+
+    async def entomb(self, pool: Pool, shard: int, *, order_id: OrderId, attempt: int, now: datetime) -> bool:
+        """Leave a tombstone where a hold might still be taken, so that it cannot be.
+
+        :returns: False when there is a hold already
+        """
+        document = hold_document(pool, order_id, attempt, 0, state=HoldState.FREED, now=now)
+
+        async def commit() -> bool:
+            try:
+                await self._store.commit(
+                    CONTAINER, pool.partition(shard), [Create(hold_id(order_id, attempt), document)]
+                )
+            except AlreadyExists:
+                return False
+            return True
+
+        return await retry(commit, on=TRANSIENT)
+
+    async def gate(self, pool_id: PoolId) -> Gate:
+        """The pool's gate."""
+        try:
+            document = await self._store.read(CONTAINER, _gate_partition(pool_id), GATE_ID)
+        except NotFound:
+            return Gate("", None, "")
+        until = document.value["until"]
+        return Gate(document.value["owner"], datetime.fromisoformat(until) if until else None, document.etag)
+
+    async def pass_gate(self, pool: Pool, seen: Gate, *, owner: str, until: datetime | None) -> Gate | None:
+        """Take (`until` set) or give up the gate, if it still is as `seen`; None when it is not."""
+        value: dict[str, Any] = {
+            "kind": "gate",
+            "organiser_id": pool.organiser_id,
+            "owner": owner,
+            "until": stamp(until) if until else None,
+        }
+        write = Replace(GATE_ID, value, seen.etag) if seen.etag else Create(GATE_ID, value)
+        try:
+            [etag] = await self._store.commit(CONTAINER, _gate_partition(pool.pool_id), [write])
+        except (AlreadyExists, StaleWrite):
+            return None
+        return Gate(owner, until, etag)
+
+    async def shards(self, *, continuation: str | None) -> Page:
+        """A page of every shard document there is: for the audit."""
+        where = [Where("kind", "=", "shard")]
+        return await self._store.query(CONTAINER, EVERYWHERE, where=where, limit=200, continuation=continuation)
+
+    async def held_before(self, moment: datetime, *, limit: int) -> list[tuple[OrderId, Allocation]]:
+        """Holds taken before `moment` that are still held: what the repair timer looks at."""
+        where = [Where("held_since", "<", stamp(moment))]
+        page = await self._store.query(CONTAINER, EVERYWHERE, where=where, limit=limit)
+        return [_held(document.partition, document.value) for document in page.documents]
+
+
+def _held(partition: str, value: Any) -> tuple[OrderId, Allocation]:
+    shard = int(partition.rpartition("#")[2])
+    held = Allocation(
+        pool_id=value["pool_id"], shard=shard, quantity=int(value["quantity"]), attempt=int(value["attempt"])
+    )
+    return OrderId(value["order_id"]), held
+
+
+def _gate_partition(pool_id: PoolId) -> str:
+    return f"{pool_id}#gate"

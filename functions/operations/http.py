@@ -1,0 +1,73 @@
+"""Operations over HTTP: health, and the API's own description."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+from functions.operations.docs_page import docs_page
+from functions.operations.health import Health
+from functions.operations.openapi import openapi
+from shared.auth.permissions import Permission
+from shared.kernel.errors import DependencyUnavailable
+from shared.web.endpoint import Admits, Call, Endpoints, EndpointSpec, Nothing, Raw
+
+
+class NotReady(DependencyUnavailable):
+    """Something this service stands on does not answer; `missing` names it."""
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: str = "alive"
+
+
+class Ready(BaseModel):
+    """Everything answers."""
+
+    status: str = "ready"
+    checks: dict[str, bool]
+
+
+def endpoints(health: Health, specs: Callable[[], Sequence[EndpointSpec]], *, server: str, gate: Admits) -> Endpoints:
+    """The endpoints of operations.
+
+    :param specs: every endpoint there is, these included
+    """
+    http = Endpoints("operations", gate)
+    _health(http, health)
+
+    @cache
+    def document() -> dict[str, Any]:
+        return openapi(specs(), server=server)
+
+    @http("GET", "openapi.json", needs=Permission.PUBLIC, media_type="application/json; charset=utf-8")
+    async def openapi_document(call: Call, nothing: Nothing) -> Raw:
+        """Describe this API as an OpenAPI 3.1 document."""
+        return Raw(orjson.dumps(document()), "application/json", {"cache-control": "public, max-age=300"})
+
+    @http("GET", "docs", needs=Permission.PUBLIC, media_type="text/html")
+    async def docs(call: Call, nothing: Nothing) -> Raw:
+        """Show this description as a page."""
+        return Raw(docs_page(document()), "text/html; charset=utf-8", {"cache-control": "public, max-age=300"})
+
+    return http
+
+
+def _health(http: Endpoints, health: Health) -> None:
+    @http("GET", "health/live", needs=Permission.PUBLIC, returns=Alive)
+    async def live(call: Call, nothing: Nothing) -> Alive:
+        """Tell whether the process answers."""
+        return Alive()
+
+    @http("GET", "health/ready", needs=Permission.PUBLIC, returns=Ready, refuses=[NotReady])
+    async def ready(call: Call, nothing: Nothing) -> Ready:
+        """Tell whether everything this service stands on answers."""
+        checks = await health.ready()
+        missing = sorted(name for name, answers in checks.items() if not answers)
+        if missing:
+            raise NotReady(f"Not ready: {', '.join(missing)}.", missing=missing)
+        return Ready(checks=checks)

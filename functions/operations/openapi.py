@@ -1,0 +1,182 @@
+"""The OpenAPI 3.1 document, drawn from the endpoints: pydantic writes the schemas, the specs say the rest."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from shared.auth.permissions import Permission
+from shared.kernel.errors import DomainError
+from shared.web.endpoint import BODY_BYTES_MAX, EndpointSpec, Nothing
+from shared.web.problem import MEDIA_TYPE, STATUS, Problem
+
+type Json = dict[str, Any]
+
+_REF: Final = "#/components/schemas/{model}"
+_HEADER_TEXTS: Final = {
+    "Idempotency-Key": "made up once per request, 1–128 visible characters; repeat it to repeat the request",
+    "Stripe-Signature": "the provider's signature over the body",
+}
+_REQUIRED_HEADERS: Final = {("POST", "orders"), ("POST", "payments/stripe")}
+_DESCRIPTION: Final = (
+    "Sell and check in tickets. Every refusal is a problem document (RFC 9457) whose `correlation_id` is also the "
+    "`X-Correlation-Id` response header; send your own (8–64 of `A-Za-z0-9._-`) to choose it. Money is in minor units."
+)
+
+
+def openapi(specs: Sequence[EndpointSpec], *, server: str, prefix: str = "/api") -> Json:
+    """The document.
+
+    :param specs: every endpoint
+    :param server: the base URL people reach us at
+    """
+    schemas = _schemas(specs)
+    paths: dict[str, Json] = {}
+    for spec in specs:
+        paths.setdefault(f"{prefix}/{spec.route}", {})[spec.method.lower()] = _operation(spec, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Tessera", "version": "1", "description": _DESCRIPTION},
+        "servers": [{"url": server}],
+        "tags": [{"name": name} for name in sorted({spec.context for spec in specs})],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "person": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "insights": {"type": "http", "scheme": "bearer", "description": "the insights key"},
+            },
+        },
+    }
+
+
+def _schemas(specs: Iterable[EndpointSpec]) -> Json:
+    models: set[type[BaseModel]] = {Problem}
+    wanted: list[tuple[type[BaseModel], Any]] = [(Problem, "serialization")]
+    for spec in specs:
+        if spec.takes is not Nothing and spec.takes not in models and spec.method not in {"GET", "DELETE"}:
+            models.add(spec.takes)
+            wanted.append((spec.takes, "validation"))
+        if spec.returns is not None and spec.returns not in models:
+            models.add(spec.returns)
+            wanted.append((spec.returns, "serialization"))
+    _, document = models_json_schema(wanted, ref_template=_REF)
+    return dict(document["$defs"])
+
+
+def _operation(spec: EndpointSpec, schemas: Mapping[str, Any]) -> Json:
+    operation: Json = {
+        "operationId": f"{spec.context}_{spec.method.lower()}_{re.sub(r'\W+', '_', spec.route).strip('_')}",
+        "tags": [spec.context],
+        "summary": spec.summary,
+        "description": f"{spec.description}\n\nNeeds the permission `{spec.needs}`.".strip(),
+        "parameters": _parameters(spec),
+        "responses": _responses(spec),
+        "security": _security(spec.needs),
+    }
+    if spec.takes is not Nothing and spec.method not in {"GET", "DELETE"}:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _ref(spec.takes)}},
+        }
+    return operation
+
+
+def _parameters(spec: EndpointSpec) -> list[Json]:
+    path = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", spec.route)
+    ]
+    headers = [
+        {
+            "name": name,
+            "in": "header",
+            "required": (spec.method, spec.route) in _REQUIRED_HEADERS,
+            "description": _HEADER_TEXTS[name],
+            "schema": {"type": "string", "minLength": 1, "maxLength": 128}
+            if name == "Idempotency-Key"
+            else {"type": "string"},
+        }
+        for name in spec.headers
+    ]
+    return [*path, *headers, *_query(spec)]
+
+
+def _query(spec: EndpointSpec) -> list[Json]:
+    if spec.takes is Nothing or spec.method not in {"GET", "DELETE"}:
+        return []
+    schema = spec.takes.model_json_schema()
+    required = set(schema.get("required", ()))
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in required,
+            "description": shape.pop("description", ""),
+            "schema": {**shape, "$defs": schema["$defs"]} if "$ref" in str(shape) else shape,
+        }
+        for name, shape in schema["properties"].items()
+    ]
+
+
+def _responses(spec: EndpointSpec) -> Json:
+    answers: Json = {str(spec.status if spec.returns or spec.media_type != "application/json" else 204): _success(spec)}
+    for status, named in sorted(_refusals(spec).items()):
+        answers[str(status)] = {
+            "description": "; ".join(sorted(named)),
+            "headers": _correlation(),
+            "content": {MEDIA_TYPE: {"schema": _ref(Problem)}},
+        }
+    return answers
+
+
+def _success(spec: EndpointSpec) -> Json:
+    answer: Json = {"description": spec.summary, "headers": _correlation()}
+    if spec.returns is not None:
+        answer["content"] = {"application/json": {"schema": _ref(spec.returns)}}
+    elif spec.media_type != "application/json":
+        answer["content"] = {spec.media_type: {"schema": {"type": "string"}}}
+    return answer
+
+
+def _refusals(spec: EndpointSpec) -> dict[int, set[str]]:
+    """Status → problems, in words: what the use case refuses, and what every endpoint of this kind can."""
+    found: dict[int, set[str]] = {
+        500: {"a bug: nothing was changed halfway"},
+        503: {"something is busy or away: repeat"},
+    }
+    for refusal in spec.refuses:
+        found.setdefault(STATUS[refusal.kind], set()).add(_named(refusal))
+    if spec.needs is not Permission.PUBLIC:
+        found.setdefault(401, set()).add("no valid credential")
+        if spec.needs is not Permission.READ_INSIGHTS:
+            found.setdefault(403, set()).add("the permission is missing")
+    if spec.takes is not Nothing:
+        found.setdefault(400, set()).add("a field breaks its rules")
+        if spec.method not in {"GET", "DELETE"}:
+            found.setdefault(413, set()).add(f"more than {BODY_BYTES_MAX} bytes")
+            found.setdefault(415, set()).add("not application/json")
+    if "{" in spec.route:
+        found.setdefault(404, set()).add("no such thing")
+    return found
+
+
+def _named(refusal: type[DomainError]) -> str:
+    first_line = (refusal.__doc__ or "").strip().partition("\n")[0]
+    return f"`{refusal.code()}`: {first_line}"
+
+
+def _security(needs: Permission) -> list[Json]:
+    if needs is Permission.PUBLIC:
+        return []
+    return [{"insights": []}] if needs is Permission.READ_INSIGHTS else [{"person": []}]
+
+
+def _correlation() -> Json:
+    return {"X-Correlation-Id": {"schema": {"type": "string"}}}
+
+
+def _ref(model: type[BaseModel]) -> Json:
+    return {"$ref": _REF.format(model=model.__name__)}

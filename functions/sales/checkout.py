@@ -1,0 +1,108 @@
+"""Sending a buyer to the provider's page.
+
+The intent is stored first, and the request follows from it alone: asked again after a lost answer, the provider gives
+the session there is.
+"""
+
+from datetime import datetime
+
+from functions.sales.orders import SESSION_LIFE, Checkout, Method, Order
+from functions.sales.repository import OrderRepository, StoredOrder
+from functions.sales.states import OrderState, OrderStateRefused
+from shared.auth.permissions import Caller
+from shared.kernel.errors import NotFound
+from shared.kernel.ids import OrderId
+from shared.payments.port import Payments, Session, SessionLine, SessionRequest
+from shared.retry import retry
+from shared.store.port import Busy, StaleWrite, Unavailable
+
+
+class CheckoutSessions:
+    """An order's session at the provider: there is at most one.
+
+    :param site: where the provider sends people back to
+    """
+
+    def __init__(self, payments: Payments, site: str) -> None:
+        self._payments = payments
+        self._site = site
+
+    async def open(self, order: Order) -> Session:
+        """The session of an order whose intent is stored.
+
+        :raises PaymentsUnavailable: no answer; ask again
+        """
+        return await self._payments.open_session(_request(order, self._site))
+
+    async def expire(self, order: Order) -> Session:
+        """The session, no longer payable, or complete if somebody was faster.
+
+        Where the answer to the opening was lost it is asked again first, or a session could live on unknown to us.
+
+        :raises PaymentsUnavailable: no answer; ask again
+        """
+        assert order.checkout is not None, "only an intent can have a session"
+        session_id = order.checkout.session_id or (await self.open(order)).session_id
+        return await self._payments.expire_session(session_id)
+
+
+class Checkouts:
+    """Opens checkouts."""
+
+    def __init__(self, orders: OrderRepository, sessions: CheckoutSessions) -> None:
+        self._orders = orders
+        self._sessions = sessions
+
+    async def open(self, order_id: OrderId, *, caller: Caller, now: datetime) -> Order:
+        """The order with a checkout the buyer can be sent to; opening again gives the same.
+
+        :raises NotFound: no such order, or not the caller's
+        :raises OrderStateRefused: it does not wait for a card payment, or its deadline is over
+        :raises PaymentsUnavailable: the provider does not answer; ask again
+        """
+
+        async def attempt() -> Order:
+            read = await self._orders.read(order_id)
+            _refuse_unless_payable(read.order, caller, now)
+            if read.order.checkout is None:
+                intent = Checkout(expires_at=now + SESSION_LIFE)
+                read = await self._orders.save(read, read.order.with_checkout(intent))
+            return await self._with_session(read)
+
+        return await retry(attempt, on=(StaleWrite, Busy, Unavailable))
+
+    async def _with_session(self, read: StoredOrder) -> Order:
+        checkout = read.order.checkout
+        assert checkout is not None, "the intent was stored before"
+        if checkout.url:
+            return read.order
+        session = await self._sessions.open(read.order)
+        known = checkout.model_copy(update={"session_id": session.session_id, "url": session.url})
+        return (await self._orders.save(read, read.order.with_checkout(known))).order
+
+
+def _refuse_unless_payable(order: Order, caller: Caller, now: datetime) -> None:
+    if order.placed_by != caller.person_id:
+        raise NotFound(f"There is no order {order.order_id}.")
+    if order.method is not Method.CARD:
+        raise OrderStateRefused("This order is not paid by card.", state=order.state.value)
+    if order.state is not OrderState.PLACED or now >= order.deadline:
+        raise OrderStateRefused("This order can no longer be paid; order again.", state=order.state.value)
+
+
+def _request(order: Order, site: str) -> SessionRequest:
+    assert order.checkout is not None, "the intent comes first"
+    back = f"{site}/checkout/result?order={order.order_id}"
+    return SessionRequest(
+        key=f"checkout:{order.order_id}",
+        order_id=order.order_id,
+        lines=[
+            SessionLine(name=f"{order.event.name} – {line.name}", unit=line.unit, quantity=line.quantity)
+            for line in order.lines
+        ],
+        expires_at=order.checkout.expires_at,
+        success_url=f"{back}&outcome=paid",
+        cancel_url=f"{back}&outcome=cancelled",
+        email=order.buyer.email,
+        metadata={"order_id": order.order_id, "organiser_id": order.organiser_id},
+    )

@@ -1,0 +1,205 @@
+"""Orders: what was wanted, what it costs, and each step of its life. Pure; every change goes through one door."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum, unique
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from functions.admission.tickets import EventFacts, Ticket, issue
+from functions.inventory.pools import Allocation, Pool
+from functions.sales.states import TRANSITIONS, OrderState, OrderStateRefused
+from shared.kernel.clock import Moment
+from shared.kernel.ids import OrderId, OrganiserId, PersonId, PoolId, TicketTypeId
+from shared.kernel.money import Money
+
+QUANTITY_MAX: Final = 50
+LINES_MAX: Final = 20
+SESSION_LIFE: Final = timedelta(minutes=32)  # Stripe wants at least 30; the rest is for slow clocks and retries
+
+
+@unique
+class Method(StrEnum):
+    """How an order is paid."""
+
+    CARD = "card"
+    DESK = "desk"
+    FREE = "free"
+
+
+class Line(BaseModel):
+    """Some places of one ticket type, at the price of the moment the order was placed."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    ticket_type_id: TicketTypeId
+    name: str
+    pool_id: PoolId
+    quantity: int
+    unit: Money
+
+
+class Buyer(BaseModel):
+    """Who the order is for.
+
+    :param person_id: whose wallet the tickets go to; empty at the desk, where people need no account
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    person_id: PersonId
+    name: str
+    email: str
+
+
+class Checkout(BaseModel):
+    """The intent to be paid, stored before the provider is asked; then what it answered.
+
+    :param expires_at: fixed once, so that asking again asks the same
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    expires_at: Moment
+    session_id: str = ""
+    url: str = ""
+
+
+class Payment(BaseModel):
+    """Money we have for an order.
+
+    :param payment_id: the provider's id; for cash at the desk the operator's
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    payment_id: str
+    amount: Money
+    received_at: Moment
+    refund_id: str = ""
+    refunded_at: Moment | None = None
+
+
+class Order(BaseModel):
+    """An order as stored.
+
+    :param body_hash: of the request that placed it: the same key with another body is refused
+    :param begun_at: when the newest placing attempt began
+    :param attempt: the newest placing attempt; only it can place the order
+    :param abandoned: attempts that may have left holds nobody recorded; freed when the order ends
+    :param held: what the order holds
+    :param due_at: when the repair timer should look at it; None once nothing is owed
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    order_id: OrderId
+    organiser_id: OrganiserId
+    event: EventFacts
+    placed_by: PersonId
+    buyer: Buyer
+    method: Method
+    lines: tuple[Line, ...]
+    total: Money
+    body_hash: str
+    created_at: Moment
+    begun_at: Moment
+    deadline: Moment
+    state: OrderState = OrderState.PLACING
+    attempt: int = 1
+    abandoned: tuple[int, ...] = ()
+    pools: tuple[Pool, ...]
+    held: tuple[Allocation, ...] = ()
+    checkout: Checkout | None = None
+    payment: Payment | None = None
+    due_at: Moment | None
+    version: int = 1
+
+    @property
+    def quantity(self) -> int:
+        """Places in the order."""
+        return sum(line.quantity for line in self.lines)
+
+    @property
+    def demands(self) -> list[tuple[Pool, int]]:
+        """How many places of each pool, in the pools' order."""
+        wanted = {pool.pool_id: 0 for pool in self.pools}
+        for line in self.lines:
+            wanted[line.pool_id] += line.quantity
+        return [(pool, wanted[pool.pool_id]) for pool in self.pools]
+
+    def again(self, *, deadline: datetime, now: datetime) -> Self:
+        """The next placing attempt, after a refusal or in place of one that did not finish."""
+        left_behind = (self.attempt,) if self.state is OrderState.PLACING else ()
+        return self._to(
+            OrderState.PLACING,
+            attempt=self.attempt + 1,
+            abandoned=(*self.abandoned, *left_behind),
+            begun_at=now,
+            deadline=deadline,
+            due_at=deadline,
+        )
+
+    def placed(self, held: Sequence[Allocation]) -> Self:
+        """Stock is held."""
+        return self._to(OrderState.PLACED, held=tuple(held))
+
+    def refused(self) -> Self:
+        """There was not enough stock, and everything this attempt took was given back."""
+        return self._to(OrderState.REFUSED, due_at=None)
+
+    def with_checkout(self, checkout: Checkout) -> Self:
+        """The order with its checkout as it now is.
+
+        :raises OrderStateRefused: it no longer waits for its payment
+        """
+        if self.state is not OrderState.PLACED:
+            raise OrderStateRefused(f"The order is {self.state}; it cannot be paid any more.", state=self.state.value)
+        return self._changed(checkout=checkout)
+
+    def paid(self, payment: Payment) -> Self:
+        """The money is ours."""
+        return self._to(OrderState.PAID, payment=payment, due_at=None)
+
+    def expired(self) -> Self:
+        """Nobody paid before the deadline."""
+        return self._to(OrderState.EXPIRED, due_at=None)
+
+    def cancelled(self) -> Self:
+        """Called off before it was paid; what an unfinished attempt took is freed with it."""
+        unfinished = (self.attempt,) if self.state is OrderState.PLACING else ()
+        return self._to(OrderState.CANCELLED, abandoned=(*self.abandoned, *unfinished), due_at=None)
+
+    def refunding(self, *, payment: Payment, now: datetime) -> Self:
+        """The money has to go back."""
+        return self._to(OrderState.REFUNDING, payment=payment, due_at=now)
+
+    def refunded(self, *, refund_id: str, now: datetime) -> Self:
+        """The money went back."""
+        assert self.payment is not None, "only a payment can be refunded"
+        payment = self.payment.model_copy(update={"refund_id": refund_id, "refunded_at": now})
+        return self._to(OrderState.REFUNDED, payment=payment, due_at=None)
+
+    def tickets(self, now: datetime) -> list[Ticket]:
+        """One ticket for each place."""
+        places = [(line.ticket_type_id, line.name) for line in self.lines for _ in range(line.quantity)]
+        return issue(
+            order_id=self.order_id,
+            event=self.event,
+            places=places,
+            owner_id=self.buyer.person_id,
+            holder=self.buyer.name,
+            now=now,
+        )
+
+    def _to(self, state: OrderState, **details: object) -> Self:
+        """The one door: the order in another state, if the table allows it."""
+        if state not in TRANSITIONS[self.state]:
+            raise OrderStateRefused(
+                f"The order is {self.state}; it cannot become {state}.", state=self.state.value, wanted=state.value
+            )
+        return self._changed(state=state, **details)
+
+    def _changed(self, **details: object) -> Self:
+        return self.model_copy(update={**details, "version": self.version + 1})

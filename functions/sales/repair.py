@@ -1,0 +1,93 @@
+"""Repair: what a lost message or a crash left undone is found by looking, and done by the same idempotent steps."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from functions.inventory.holds import Holds
+from functions.inventory.pools import Allocation
+from functions.inventory.repository import InventoryRepository
+from functions.sales.orders import Order
+from functions.sales.refunding import Refunding
+from functions.sales.repository import OrderRepository
+from functions.sales.settling import Settlement
+from functions.sales.states import OrderState
+from shared.kernel.errors import DependencyUnavailable, DomainError
+from shared.kernel.ids import OrderId
+from shared.payments.port import PaymentsRefused
+from shared.store.port import StoreError
+from shared.telemetry import Log, count
+
+GRACE: Final = timedelta(minutes=2)  # the ordinary way comes first
+LOOKED_AT_MAX: Final = 200  # a run; what is left comes next time
+_log = Log("repair")
+_GIVES_BACK: Final = frozenset({OrderState.EXPIRED, OrderState.CANCELLED, OrderState.REFUSED})
+
+
+class Repair:
+    """Looks for what is overdue.
+
+    :param deadline: how long an order may hold stock unpaid
+    """
+
+    def __init__(
+        self, orders: OrderRepository, inventory: InventoryRepository, holds: Holds, settlement: Settlement,
+        refunding: Refunding, deadline: timedelta,
+    ) -> None:  # fmt: skip
+        self._orders = orders
+        self._inventory = inventory
+        self._holds = holds
+        self._settlement = settlement
+        self._refunding = refunding
+        self._deadline = deadline
+
+    async def overdue_orders(self, now: datetime) -> int:
+        """End orders whose deadline is long over, carry out refunds long begun; how many were looked at.
+
+        One order that cannot be helped does not keep the others from being.
+        """
+        orders = await self._orders.due_before(now - GRACE, limit=LOOKED_AT_MAX)
+        for order in orders:
+            try:
+                await self._help(order, now)
+            except (DomainError, StoreError, PaymentsRefused) as error:
+                _log.error("order_not_helped", error=error, order_id=order.order_id, state=order.state.value)
+        return len(orders)
+
+    async def forgotten_holds(self, now: datetime) -> int:
+        """Sell or free stock still held by orders that ended; how many holds were moved."""
+        moved = 0
+        for order_id, held in await self._inventory.held_before(now - self._deadline - GRACE, limit=LOOKED_AT_MAX):
+            try:
+                moved += await self._release(order_id, held)
+            except StoreError as error:
+                _log.error("hold_not_helped", error=error, order_id=order_id, pool_id=held.pool_id)
+        return moved
+
+    async def _help(self, order: Order, now: datetime) -> None:
+        count("orders_repaired")
+        _log.warning("order_overdue", order_id=order.order_id, state=order.state.value)
+        try:
+            if order.state is OrderState.REFUNDING:
+                await self._refunding.run(order.order_id, now=now)
+            else:
+                await self._settlement.expire(order.order_id, now=now)
+        except DependencyUnavailable as error:
+            _log.warning("order_waits_for_provider", order_id=order.order_id, reason=repr(error))
+
+    async def _release(self, order_id: OrderId, held: Allocation) -> int:
+        found = await self._orders.find(order_id)
+        if found is None:
+            _log.error("hold_without_order", order_id=order_id, pool_id=held.pool_id)
+            return 0
+        order = found.order
+        if order.state is OrderState.PAID and held in order.held:
+            await self._holds.sell([held], order_id=order_id)
+        elif order.state in _GIVES_BACK or held.attempt in order.abandoned:
+            await self._holds.free([held], order_id=order_id)
+        elif order.state is OrderState.REFUNDED:
+            await self._holds.restock([held], order_id=order_id)
+        else:
+            return 0
+        count("holds_repaired")
+        _log.warning("hold_forgotten", order_id=order_id, pool_id=held.pool_id, state=order.state.value)
+        return 1

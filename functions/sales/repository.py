@@ -1,0 +1,71 @@
+"""Orders as documents: the only file that knows their ids and partitions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from functions.sales.orders import Order
+from shared.kernel.clock import stamp
+from shared.kernel.errors import NotFound as NothingThere
+from shared.kernel.ids import OrderId
+from shared.store.port import EVERYWHERE, Create, NotFound, Replace, Store, Where, Write
+
+ORDERS = "orders"
+_ID = "order"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOrder:
+    """An order and the etag it was read at."""
+
+    order: Order
+    etag: str
+
+
+class OrderRepository:
+    """Reads and writes orders, each with what its change creates and publishes, in one commit."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read(self, order_id: OrderId) -> StoredOrder:
+        """:raises NotFound: there is none such"""
+        found = await self.find(order_id)
+        if found is None:
+            raise NothingThere(f"There is no order {order_id}.")
+        return found
+
+    async def find(self, order_id: OrderId) -> StoredOrder | None:
+        """The order, or None."""
+        try:
+            document = await self._store.read(ORDERS, order_id, _ID)
+        except NotFound:
+            return None
+        return StoredOrder(Order.model_validate(document.value), document.etag)
+
+    async def create(self, order: Order, *, beside: Sequence[Write] = ()) -> StoredOrder:
+        """Write a new order.
+
+        :raises AlreadyExists: there is one with its id
+        """
+        etags = await self._store.commit(ORDERS, order.order_id, [Create(_ID, _stored(order)), *beside])
+        return StoredOrder(order, etags[0])
+
+    async def save(self, read: StoredOrder, changed: Order, *, beside: Sequence[Write] = ()) -> StoredOrder:
+        """Write a changed order and what comes with the change, if nobody changed it since it was read.
+
+        :raises StaleWrite: somebody did; nothing happened
+        """
+        writes: list[Write] = [Replace(_ID, _stored(changed), read.etag), *beside]
+        etags = await self._store.commit(ORDERS, changed.order_id, writes)
+        return StoredOrder(changed, etags[0])
+
+    async def due_before(self, moment: datetime, *, limit: int) -> list[Order]:
+        """Orders that something is still owed to since before `moment`: what the repair timer looks at."""
+        page = await self._store.query(ORDERS, EVERYWHERE, where=[Where("due_at", "<", stamp(moment))], limit=limit)
+        found = [d for d in page.documents if d.value["kind"] == "order"]
+        return [Order.model_validate(document.value) for document in found]
+
+
+def _stored(order: Order) -> dict[str, object]:
+    return {"kind": "order", **order.model_dump(mode="json")}

@@ -1,0 +1,73 @@
+"""What an order's changes tell the rest: events derived from the order as it has become. Pure."""
+
+from datetime import datetime
+from typing import Any
+
+from functions.sales.orders import Order
+from shared.events.sales import (
+    ExpireOrder,
+    HeldPart,
+    OrderCancelled,
+    OrderExpired,
+    OrderPaid,
+    OrderRefunded,
+    OrderRefunding,
+    OrderRefused,
+    PoolLayout,
+)
+
+
+def expire_order(order: Order, now: datetime) -> ExpireOrder:
+    """The command that ends the order at its deadline."""
+    return ExpireOrder(
+        id=f"{order.order_id}.expire.{order.attempt}",
+        occurred_at=now,
+        organiser_id=order.organiser_id,
+        order_id=order.order_id,
+    )
+
+
+def order_paid(order: Order, now: datetime) -> OrderPaid:
+    """Paid: sell what it holds, send its mail, count it."""
+    return OrderPaid(
+        **_facts(order, "paid", now), total=order.total, quantity=order.quantity, method=order.method.value
+    )
+
+
+def order_refused(order: Order, now: datetime) -> OrderRefused:
+    """Refused: free what earlier attempts may have left."""
+    return OrderRefused(**_facts(order, f"refused.{order.attempt}", now))
+
+
+def order_expired(order: Order, now: datetime) -> OrderExpired:
+    """Expired: free what it holds."""
+    return OrderExpired(**_facts(order, "expired", now))
+
+
+def order_cancelled(order: Order, now: datetime) -> OrderCancelled:
+    """Cancelled: free what it holds."""
+    return OrderCancelled(**_facts(order, "cancelled", now))
+
+
+def order_refunding(order: Order, now: datetime) -> OrderRefunding:
+    """Refunding: give the money back."""
+    return OrderRefunding(**_facts(order, "refunding", now))
+
+
+def order_refunded(order: Order, now: datetime) -> OrderRefunded:
+    """Refunded: restock."""
+    assert order.payment is not None, "a refunded order had a payment"
+    return OrderRefunded(**_facts(order, "refunded", now), total=order.payment.amount)
+
+
+def _facts(order: Order, what: str, now: datetime) -> dict[str, Any]:
+    return {
+        "id": f"{order.order_id}.{what}",
+        "occurred_at": now,
+        "organiser_id": order.organiser_id,
+        "order_id": order.order_id,
+        "event_id": order.event.event_id,
+        "held": tuple(HeldPart(**part.model_dump()) for part in order.held),
+        "abandoned_attempts": order.abandoned,
+        "pools": tuple(PoolLayout(pool_id=pool.pool_id, shards=pool.shards) for pool in order.pools),
+    }

@@ -1,0 +1,65 @@
+"""The provider's webhook: check the signature, queue what it says, answer. If we are down the provider tries again."""
+
+from datetime import datetime
+from typing import Final
+
+from shared.bus.port import Bus, BusUnavailable, Message
+from shared.events.sales import PaymentReported
+from shared.kernel.errors import DependencyUnavailable, DomainError, Kind
+from shared.kernel.ids import OrderId, OrganiserId
+from shared.payments.port import Payments, SignatureRefused
+from shared.telemetry import Log, correlation, count
+
+PAYMENTS_QUEUE: Final = "payments"
+_log = Log("sales")
+
+
+class WebhookRefused(DomainError):
+    """The webhook is not signed by the provider, or was signed too long ago."""
+
+    kind = Kind.MALFORMED
+
+
+class Webhook:
+    """Takes webhooks in."""
+
+    def __init__(self, payments: Payments, bus: Bus) -> None:
+        self._payments = payments
+        self._bus = bus
+
+    async def take(self, body: bytes, signature: str, *, now: datetime) -> None:
+        """Queue the payment that `body` reports; what it says of anything else is left alone.
+
+        :raises WebhookRefused: the signature is wrong or stale
+        :raises DependencyUnavailable: the bus does not answer; the provider will send it again
+        """
+        try:
+            session = self._payments.read_webhook(body, signature)
+        except SignatureRefused as error:
+            count("webhooks_refused")
+            raise WebhookRefused(
+                "The signature does not fit the body, or is too old.", field="Stripe-Signature"
+            ) from error
+        if session is None or not session.order_id or not session.paid:
+            _log.info("webhook_without_use", session=session.session_id if session else "")
+            return
+        report = PaymentReported(
+            id=f"{session.order_id}.payment.{session.payment_id}",
+            occurred_at=now,
+            organiser_id=OrganiserId(session.organiser_id),
+            order_id=OrderId(session.order_id),
+            session_id=session.session_id,
+            payment_id=session.payment_id,
+            paid=session.paid,
+            amount=session.amount,
+        )
+        message = Message(
+            id=report.id,
+            type=report.type_name(),
+            body=report.model_dump_json().encode(),
+            correlation_id=correlation.get(),
+        )
+        try:
+            await self._bus.publish(PAYMENTS_QUEUE, [message])
+        except BusUnavailable as error:
+            raise DependencyUnavailable("We cannot take this in just now; send it again.") from error

@@ -1,0 +1,229 @@
+"""HTTP in front of the functions: a plain ASGI application, because every request passes here.
+
+What a function is given is what Azure's host gives the worker (GrpcMessageConversionExtensions.cs): repeated headers
+and query parameters joined by commas, empty query parameters left out, the body as bytes. Keys are not checked, as
+with `func start`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.routing import Match as PageMatch
+
+from local.host.problems import Header, correlation_id_of, problem
+from local.host.routes import Match, Routes, decoded_path
+from local.host.runtime import Datum, Outcome, Runtime
+from local.host.settings import HttpLimits
+
+log = logging.getLogger("local.host.http")
+
+type Scope = MutableMapping[str, Any]
+type Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+type Answer = tuple[int, list[Header], bytes]
+
+_NO_BODY = Datum(b"", "bytes")
+_BODILESS = frozenset({204, 304})
+_HOST_OWNED = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
+_UNBOUNDED = 1 << 30
+
+
+class _BodyTooLarge(Exception):
+    """The request's body exceeds the limit."""
+
+
+class _Disconnected(Exception):
+    """The client left before its request was complete."""
+
+
+class Front:
+    """The ASGI application.
+
+    :param pages: host pages, asked when no function's route matches
+    """
+
+    def __init__(
+        self, routes: Routes, runtime: Runtime, limits: HttpLimits, *, body_bytes_max: int, pages: Starlette
+    ) -> None:
+        self._routes = routes
+        self._runtime = runtime
+        self._pages = pages
+        self._body_bytes_max = body_bytes_max
+        self._outstanding = 0
+        self._outstanding_max = limits.max_outstanding_requests if limits.max_outstanding_requests > 0 else _UNBOUNDED
+        self._slots = asyncio.Semaphore(
+            limits.max_concurrent_requests if limits.max_concurrent_requests > 0 else _UNBOUNDED
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; websockets are refused."""
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        path = decoded_path(scope["raw_path"].split(b"?", 1)[0])
+        match = self._routes.match(path, scope["method"])
+        if match.function is None and not match.allowed and self._is_page(scope):
+            await self._pages(scope, receive, send)
+            return
+        headers = _headers(scope["headers"])
+        if match.function is None:
+            answer = _unmatched(match, headers)
+        elif self._outstanding >= self._outstanding_max:
+            answer = problem(429, "The host has too many requests outstanding.", correlation_id_of(headers))
+        else:
+            self._outstanding += 1
+            try:
+                answer = await self._answered(match, scope, headers, receive)
+            except _Disconnected:
+                return
+            finally:
+                self._outstanding -= 1
+        status, response_headers, body = answer
+        await send({"type": "http.response.start", "status": status, "headers": response_headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answered(self, match: Match, scope: Scope, headers: dict[str, str], receive: Receive) -> Answer:
+        assert match.function is not None
+        try:
+            body = await self._body(headers, receive)
+        except _BodyTooLarge:
+            return problem(
+                413, f"The body exceeds {self._body_bytes_max} bytes.", correlation_id_of(headers),
+                [(b"connection", b"close")],
+            )  # fmt: skip
+        async with self._slots:
+            outcome = await self._runtime.invoke(
+                match.function,
+                _request(scope, headers, match, body),
+                {},
+                correlation_id=headers.get("x-correlation-id", ""),
+                trace_parent=headers.get("traceparent", ""),
+                trace_state=headers.get("tracestate", ""),
+            )
+        return _response(outcome, headers)
+
+    async def _body(self, headers: dict[str, str], receive: Receive) -> Datum:
+        length = headers.get("content-length")
+        if length is None and "transfer-encoding" not in headers:
+            return _NO_BODY
+        if length is not None and int(length) > self._body_bytes_max:
+            raise _BodyTooLarge
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Disconnected
+            part, more = message.get("body", b""), message.get("more_body", False)
+            size += len(part)
+            if size > self._body_bytes_max:
+                raise _BodyTooLarge
+            parts.append(part)
+        return Datum(parts[0] if len(parts) == 1 else b"".join(parts), "bytes")
+
+    def _is_page(self, scope: Scope) -> bool:
+        return any(route.matches(scope)[0] is PageMatch.FULL for route in self._pages.routes)
+
+
+def _headers(raw: list[Header]) -> dict[str, str]:
+    """Names are lower case already; repeated ones are joined as ASP.NET Core does."""
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]},{text}" if key in headers else text
+    return headers
+
+
+def _request(scope: Scope, headers: dict[str, str], match: Match, body: Datum) -> Datum:
+    raw_query = scope["query_string"]
+    query: dict[str, Datum] = {}
+    url = f"{scope['scheme']}://{headers.get('host', '127.0.0.1')}{scope['path']}"
+    if raw_query:
+        text = raw_query.decode("latin-1")
+        url = f"{url}?{text}"
+        joined: dict[str, str] = {}
+        for name, value in parse_qsl(text):
+            joined[name] = f"{joined[name]},{value}" if name in joined else value
+        query = {name: Datum(value, "string") for name, value in joined.items()}
+    return Datum(
+        {
+            "method": Datum(scope["method"], "string"),
+            "url": Datum(url, "string"),
+            "headers": {name: Datum(value, "string") for name, value in headers.items()},
+            "params": {name: Datum(value, "string") for name, value in match.parameters.items()},
+            "query": query,
+            "body": body,
+        },
+        "http",
+    )
+
+
+def _response(outcome: Outcome, request_headers: dict[str, str]) -> Answer:
+    error, trace = outcome.error, outcome.traceback
+    if outcome.ok:
+        try:
+            return _shaped(outcome.value)
+        except (ValueError, KeyError, AttributeError) as refused:
+            error = f"the response cannot be sent: {refused!r}"
+    correlation_id = correlation_id_of(request_headers)
+    log.error(
+        "Function %s failed: %s",
+        outcome.invocation.function,
+        error,
+        extra={
+            "function": outcome.invocation.function,
+            "invocation_id": outcome.invocation.id,
+            "correlation_id": correlation_id,
+            "traceback": trace,
+        },
+    )
+    return problem(500, "Something went wrong on our side; it has been logged.", correlation_id)
+
+
+def _shaped(value: Datum | None) -> Answer:
+    """The answer in a function's `$return` datum.
+
+    :raises ValueError: a status or header HTTP cannot carry
+    """
+    if value is None or value.type is None:
+        return 204, [], b""
+    if value.type == "string":
+        body = value.value.encode()
+        return 200, [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))], body
+    parts = value.value
+    status = int(parts["status_code"].value)
+    if not 200 <= status <= 599:
+        raise ValueError(f"status {status}")
+    body = parts["body"].value
+    if isinstance(body, str):
+        body = body.encode()
+    headers: list[Header] = []
+    for name, datum in parts["headers"].items():
+        lowered = name.lower()
+        if lowered not in _HOST_OWNED:
+            headers.append(_header(lowered, datum.value))
+    for cookie in parts["cookies"] or ():
+        headers.extend(_header("set-cookie", morsel.OutputString()) for morsel in cookie.values())
+    if status in _BODILESS:
+        return status, headers, b""
+    headers.append((b"content-length", b"%d" % len(body)))
+    return status, headers, body
+
+
+def _header(name: str, value: str) -> Header:
+    if "\n" in value or "\r" in value or "\0" in value:
+        raise ValueError(f"the header {name} holds a line break")
+    return name.encode("latin-1"), value.encode("latin-1")
+
+
+def _unmatched(match: Match, headers: dict[str, str]) -> Answer:
+    if match.allowed:
+        allow = ", ".join(sorted(match.allowed))
+        return problem(
+            405, f"This path takes {allow}.", correlation_id_of(headers), [(b"allow", allow.encode("ascii"))]
+        )
+    return problem(404, "There is nothing at this address.", correlation_id_of(headers))

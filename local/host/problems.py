@@ -1,0 +1,42 @@
+"""What the host itself answers when no function does: problem documents (RFC 9457) with a correlation id."""
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+import orjson
+
+type Header = tuple[bytes, bytes]
+
+CORRELATION_HEADER = "x-correlation-id"
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+def correlation_id_of(headers: Mapping[str, str]) -> str:
+    """The caller's correlation id when it is well-formed, else a fresh one; never text we would not log."""
+    given = headers.get(CORRELATION_HEADER, "")
+    return given if _WELL_FORMED.fullmatch(given) else secrets.token_hex(16)
+
+
+def problem(
+    status: int, detail: str, correlation_id: str, extra: Sequence[Header] = ()
+) -> tuple[int, list[Header], bytes]:
+    """Status, headers and body of a problem document."""
+    body = orjson.dumps(
+        {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "correlation_id": correlation_id,
+        }
+    )
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        (CORRELATION_HEADER.encode(), correlation_id.encode()),
+        (b"cache-control", b"no-store"),
+        *extra,
+    ]
+    return status, headers, body

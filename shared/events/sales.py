@@ -1,0 +1,100 @@
+"""What sales tells: the life of an order, and the command that ends one that nobody paid."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.events.envelope import Event
+from shared.kernel.ids import EventId, OrderId, PoolId
+from shared.kernel.money import Money
+
+
+class HeldPart(BaseModel):
+    """Stock an order holds in one shard of a pool: what the stock consumer sells or frees."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    pool_id: PoolId
+    shard: int
+    quantity: int
+    attempt: int
+
+
+class PoolLayout(BaseModel):
+    """A pool an order wanted, and over how many shards it is split."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    pool_id: PoolId
+    shards: int
+
+
+class OrderEvent(Event):
+    """What every event of an order says.
+
+    :param held: stock the order holds, shard by shard
+    :param abandoned_attempts: placing attempts whose holds nobody recorded (a crash, a repeated request): the stock
+        consumer looks for them in every shard of `pools`
+    """
+
+    order_id: OrderId
+    event_id: EventId
+    held: tuple[HeldPart, ...] = ()
+    abandoned_attempts: tuple[int, ...] = ()
+    pools: tuple[PoolLayout, ...] = ()
+
+
+class OrderPaid(OrderEvent):
+    """The order is paid and its tickets exist.
+
+    :param quantity: tickets in the order
+    :param method: `card`, `desk` or `free`
+    """
+
+    total: Money
+    quantity: int = Field(ge=1)
+    method: str
+
+
+class OrderRefused(OrderEvent):
+    """There was not enough stock."""
+
+
+class OrderExpired(OrderEvent):
+    """Nobody paid before the deadline."""
+
+
+class OrderCancelled(OrderEvent):
+    """The buyer cancelled, or the order was never placed completely."""
+
+
+class OrderRefunding(OrderEvent):
+    """A payment has to go back; the tickets, if there were any, are void."""
+
+
+class OrderRefunded(OrderEvent):
+    """The payment went back.
+
+    :param total: what was refunded
+    """
+
+    total: Money
+
+
+class ExpireOrder(Event):
+    """Command to the `expiries` queue, due at the order's deadline."""
+
+    order_id: OrderId
+
+
+class PaymentReported(Event):
+    """What the payment provider told us, to the `payments` queue.
+
+    :param session_id: the provider's checkout session
+    :param payment_id: the provider's payment, once there is one
+    :param paid: whether the money is ours
+    """
+
+    order_id: OrderId
+    session_id: str
+    payment_id: str
+    paid: bool
+    amount: Money

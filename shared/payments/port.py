@@ -1,0 +1,127 @@
+"""What a payment provider must do for us. Card data never touches us: the buyer types it on the provider's page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, unique
+from typing import Protocol
+
+from shared.kernel.errors import DependencyUnavailable
+from shared.kernel.money import Money
+
+
+class PaymentsUnavailable(DependencyUnavailable):
+    """The provider does not answer, or answers garbage; what we asked for may or may not have happened."""
+
+
+class PaymentsRefused(Exception):
+    """The provider will never do this: a bug or a wrong setting of ours.
+
+    :param code: the provider's own error code
+    """
+
+    def __init__(self, detail: str, code: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+
+
+class SignatureRefused(Exception):
+    """A webhook that the provider did not sign, or signed too long ago."""
+
+
+@unique
+class SessionStatus(StrEnum):
+    """A checkout session waits, was paid, or can no longer be paid."""
+
+    OPEN = "open"
+    COMPLETE = "complete"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A hosted checkout.
+
+    :param url: where the buyer pays; empty once it is no longer open
+    :param payment_id: the provider's payment, once there is one
+    :param paid: whether the money is ours
+    :param order_id: from our metadata; empty for a session that is not of our making
+    """
+
+    session_id: str
+    url: str
+    status: SessionStatus
+    payment_id: str
+    paid: bool
+    amount: Money
+    order_id: str
+    organiser_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLine:
+    """What the hosted page lists."""
+
+    name: str
+    unit: Money
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """A checkout to open; the same request with the same key is the same session.
+
+    :param key: the idempotency key
+    :param expires_at: 30 minutes to 24 hours ahead (Stripe's rule)
+    :param metadata: carried by session and payment, so that what comes back names its order
+    """
+
+    key: str
+    order_id: str
+    lines: Sequence[SessionLine]
+    expires_at: datetime
+    success_url: str
+    cancel_url: str
+    email: str
+    metadata: Mapping[str, str]
+
+
+class Payments(Protocol):
+    """A payment provider; `shared/payments/stripe.py` is the one there is."""
+
+    async def open_session(self, request: SessionRequest) -> Session:
+        """The session for `request`, new or, for a known key, the one there is.
+
+        :raises PaymentsUnavailable: no answer; ask again with the same key
+        :raises PaymentsRefused: the provider will not
+        """
+        ...
+
+    async def session(self, session_id: str) -> Session:
+        """The session as it is now.
+
+        :raises PaymentsUnavailable: no answer
+        """
+        ...
+
+    async def expire_session(self, session_id: str) -> Session:
+        """The session, no longer payable, or `COMPLETE` when the buyer was faster.
+
+        :raises PaymentsUnavailable: no answer
+        """
+        ...
+
+    async def refund(self, payment_id: str, *, amount: Money, key: str) -> str:
+        """Give a payment back; the same key again is the same refund. Returns the refund's id.
+
+        :raises PaymentsUnavailable: no answer; ask again with the same key
+        :raises PaymentsRefused: the provider will not
+        """
+        ...
+
+    def read_webhook(self, body: bytes, signature: str) -> Session | None:
+        """The session a webhook speaks of; None for a kind of event we have no use for.
+
+        :raises SignatureRefused: not signed by the provider, or too long ago
+        """
+        ...

@@ -1,0 +1,86 @@
+"""`Where` evaluated two ways that must agree: on a value in Python (patches) and as SQL over stored JSON (queries).
+
+Only like is compared with like, as in Cosmos: a string with a string, a number with a number, a boolean with a boolean;
+anything else, a missing property included, satisfies nothing, not even `!=`.
+"""
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from shared.store.port import OrderBy, Value, Where
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_PROPERTY = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_MISSING = object()
+
+
+def check_path(path: str) -> str:
+    """`path`, if it is a plain top-level property name.
+
+    :raises ValueError: it is not
+    """
+    if not _PROPERTY.match(path):
+        raise ValueError(f"{path!r} is not a top-level property name.")
+    return path
+
+
+def check_where(where: Sequence[Where]) -> None:
+    """Accept conditions that can be evaluated.
+
+    :raises ValueError: an unknown operator, or a path that is not a property name
+    """
+    for condition in where:
+        check_path(condition.path)
+        if condition.operator not in _COMPARE:
+            raise ValueError(f"Unknown operator {condition.operator!r}.")
+
+
+def holds(value: Value, condition: Where) -> bool:
+    """Whether `condition` holds for a document's value."""
+    found = value.get(condition.path, _MISSING)
+    if _json_kind(found) != _json_kind(condition.value):
+        return False
+    return _COMPARE[condition.operator](found, condition.value)
+
+
+def where_sql(condition: Where) -> str:
+    """The same condition as SQL over the column `body`, with one parameter: the value."""
+    path = f"'$.{check_path(condition.path)}'"
+    if isinstance(condition.value, bool):
+        kinds = "'true', 'false'"
+    elif isinstance(condition.value, int | float):
+        kinds = "'integer', 'real'"
+    else:
+        kinds = "'text'"
+    comparison = f"json_extract(body, {path}) {condition.operator} ?"
+    return f"(json_type(body, {path}) IN ({kinds}) AND {comparison})"
+
+
+def order_sql(order_by: OrderBy) -> tuple[str, str]:
+    """SQL for the two sort columns of a property, the rank of its type and its value, in Cosmos' order of types.
+
+    Missing before null before booleans before numbers before strings before everything else.
+    """
+    path = f"'$.{check_path(order_by.path)}'"
+    rank = (
+        f"CASE ifnull(json_type(body, {path}), '') WHEN 'text' THEN 4 WHEN 'integer' THEN 3 WHEN 'real' THEN 3 "
+        "WHEN 'true' THEN 2 WHEN 'false' THEN 2 WHEN 'null' THEN 1 WHEN '' THEN 0 ELSE 5 END"
+    )
+    return rank, f"ifnull(json_extract(body, {path}), 0)"
+
+
+def _json_kind(value: object) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "string" if isinstance(value, str) else "other"

@@ -1,0 +1,53 @@
+"""Logs as one JSON object a line, counters, and the correlation id that ties a person's complaint to both.
+
+The Functions host ships what a worker logs, so nothing here attaches a handler to the root logger: each log call
+renders its own JSON and hands it to the standard library.
+"""
+
+import logging
+from collections import Counter
+from contextvars import ContextVar
+from typing import Any, Final
+
+import orjson
+
+correlation: Final[ContextVar[str]] = ContextVar("correlation", default="")
+_counters: Final[Counter[str]] = Counter()
+
+
+class Log:
+    """A named source of structured log lines.
+
+    :param name: the part of the system, e.g. `sales`
+    """
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(f"tessera.{name}")
+
+    def info(self, event: str, **fields: object) -> None:
+        """Something worth knowing happened."""
+        self._emit(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Something to look at, not yet lost or wrong."""
+        self._emit(logging.WARNING, event, fields)
+
+    def error(self, event: str, *, error: BaseException | None = None, **fields: object) -> None:
+        """Something is wrong; with `error`, its traceback is logged too."""
+        self._emit(logging.ERROR, event, fields, error)
+
+    def _emit(self, level: int, event: str, fields: dict[str, Any], error: BaseException | None = None) -> None:
+        if not self._logger.isEnabledFor(level):
+            return
+        line = {"event": event, "correlation_id": correlation.get(), **fields}
+        self._logger.log(level, orjson.dumps(line, default=str).decode(), exc_info=error)
+
+
+def count(name: str, by: int = 1) -> None:
+    """Add to a counter of this process; names end in what they count (`inventory_violations`)."""
+    _counters[name] += by
+
+
+def counters() -> dict[str, int]:
+    """All counters of this process, by name."""
+    return dict(_counters)

@@ -1,0 +1,267 @@
+"""HTTP endpoints: an edge declares its permission, input and answer; its handler sees neither HTTP nor JSON.
+
+`Endpoints` puts on every request what all share: correlation id, sign-in, permission, body limit, parsing, problem
+documents. An endpoint without a permission cannot be written. Unexpected errors are left to the host, which logs them
+and answers 500.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import azure.functions as func
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared.auth.permissions import Caller, Permission
+from shared.kernel.clock import utc_now
+from shared.kernel.errors import DomainError, Kind, Malformed, NotFound
+from shared.kernel.ids import ID_PATTERN, random_id
+from shared.store.port import Busy, StoreError
+from shared.telemetry import Log, correlation
+from shared.web.problem import MEDIA_TYPE, STATUS, RequestRefused, problem_body
+
+BODY_BYTES_MAX: Final = 64 * 1024
+_CORRELATION = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+_IDEMPOTENCY_KEY = re.compile(r"^[\x21-\x7e]{1,128}$")
+_ID = re.compile(ID_PATTERN)
+_log = Log("web")
+
+
+class Wire(BaseModel):
+    """A request body or query: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Nothing(Wire):
+    """The input of an endpoint that takes none."""
+
+
+class BodyTooLarge(DomainError):
+    """The body exceeds `limit_bytes`."""
+
+    kind = Kind.TOO_LARGE
+
+
+class MediaTypeUnsupported(DomainError):
+    """The body is not `application/json`."""
+
+    kind = Kind.UNSUPPORTED
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """An answer that is not a model: a picture, a page."""
+
+    body: bytes
+    media_type: str
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that was let in.
+
+    :param now: when it arrived, UTC
+    :param raw: the request itself, for the few edges that need its exact bytes
+    """
+
+    caller: Caller
+    now: datetime
+    correlation_id: str
+    raw: func.HttpRequest
+
+    def id(self, name: str) -> str:
+        """The id in the route.
+
+        :raises NotFound: it does not look like an id, so there is no such thing
+        """
+        value = str(self.raw.route_params.get(name, ""))
+        if not _ID.match(value):
+            raise NotFound(f"There is no {name.removesuffix('_id').replace('_', ' ')} “{value[:60]}”.")
+        return value
+
+    @property
+    def idempotency_key(self) -> str:
+        """The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header).
+
+        :raises Malformed: it is missing, longer than 128 characters, or has blanks
+        """
+        key = str(self.raw.headers.get("idempotency-key", ""))
+        if not _IDEMPOTENCY_KEY.match(key):
+            raise Malformed(
+                "Send an Idempotency-Key header: a value you make up once per order, e.g. a UUID.",
+                field="Idempotency-Key",
+                allowed="1–128 visible ASCII characters",
+            )
+        return key
+
+
+class Admits(Protocol):
+    """What lets callers in (`shared/auth/gate.py`)."""
+
+    async def admit(self, authorization: str | None, needs: Permission, now: datetime) -> Caller:
+        """The caller, or a refusal."""
+        ...
+
+
+type Answer = BaseModel | Raw | None
+type Handler[I: Wire] = Callable[[Call, I], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSpec:
+    """What the OpenAPI document says of an endpoint."""
+
+    method: str
+    route: str
+    context: str
+    needs: Permission
+    takes: type[Wire]
+    returns: type[BaseModel] | None
+    status: int
+    summary: str
+    description: str
+    refuses: Sequence[type[DomainError]]
+    headers: Sequence[str]
+    media_type: str
+
+
+class Endpoints:
+    """Registers endpoints of one context on its blueprint.
+
+    :param context: names the context in the OpenAPI document and prefixes function names
+    """
+
+    def __init__(self, context: str, gate: Admits) -> None:
+        self.blueprint: func.Blueprint = func.Blueprint()  # type: ignore[no-untyped-call]  # the SDK leaves it bare
+        self.specs: list[EndpointSpec] = []
+        self._context = context
+        self._gate = gate
+
+    def __call__[I: Wire](
+        self,
+        method: str,
+        route: str,
+        *,
+        needs: Permission,
+        takes: type[I] = Nothing,  # type: ignore[assignment]  # a default for a type variable
+        returns: type[BaseModel] | None = None,
+        status: int = 200,
+        refuses: Sequence[type[DomainError]] = (),
+        headers: Sequence[str] = (),
+        media_type: str = "application/json",
+    ) -> Callable[[Handler[I]], Handler[I]]:
+        """Declare the decorated coroutine as the endpoint `method route`.
+
+        Its docstring is the OpenAPI summary (first line) and description (the rest).
+
+        :param takes: the model of the JSON body (POST, PUT, PATCH) or of the query (GET, DELETE)
+        :param status: of a success
+        :param refuses: what the use case may answer beyond what every endpoint can
+        :param headers: request headers to document, e.g. `Idempotency-Key`
+        """
+
+        def register(handler: Handler[I]) -> Handler[I]:
+            summary, _, description = (handler.__doc__ or handler.__name__).strip().partition("\n")
+            self.specs.append(
+                EndpointSpec(
+                    method, route, self._context, needs, takes, returns, status, summary,
+                    re.sub(r"\s+", " ", description).strip(), refuses, headers, media_type,
+                )
+            )  # fmt: skip
+            run = self._runner(handler, needs, takes, "query" if method in {"GET", "DELETE"} else "body", status)
+            # The worker compares parameter names with bindings, so the name is copied by hand: `functools.wraps`
+            # would show it the handler's signature.
+            run.__name__ = f"{self._context}_{handler.__name__}"
+            self.blueprint.route(route=route, methods=[method], auth_level=func.AuthLevel.ANONYMOUS)(run)
+            return handler
+
+        return register
+
+    def _runner[I: Wire](
+        self, handler: Handler[I], needs: Permission, takes: type[I], part: str, status: int
+    ) -> Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]:
+        async def run(req: func.HttpRequest) -> func.HttpResponse:
+            correlation_id = correlation_id_of(req)
+            token = correlation.set(correlation_id)
+            try:
+                now = utc_now()
+                caller = await self._gate.admit(req.headers.get("authorization"), needs, now)
+                given = _parse(req, takes, part)
+                answer = await handler(Call(caller, now, correlation_id, req), given)
+                return _success(answer, status, correlation_id)
+            except DomainError as refusal:
+                return _refusal(refusal, correlation_id)
+            except StoreError as error:
+                return _store_trouble(error, correlation_id)
+            finally:
+                correlation.reset(token)
+
+        return run
+
+
+def correlation_id_of(req: func.HttpRequest) -> str:
+    """The request's `X-Correlation-Id` where it is well-formed (8–64 of `A-Za-z0-9._-`), else a new one."""
+    given = str(req.headers.get("x-correlation-id", ""))
+    return given if _CORRELATION.match(given) else random_id("cor")
+
+
+def _parse[I: Wire](req: func.HttpRequest, takes: type[I], part: str) -> I:
+    try:
+        if part == "query":
+            return takes.model_validate_strings(dict(req.params))
+        if takes is Nothing:
+            return takes()
+        body = req.get_body()
+        if len(body) > BODY_BYTES_MAX:
+            raise BodyTooLarge(f"The body is larger than {BODY_BYTES_MAX} bytes.", limit_bytes=BODY_BYTES_MAX)
+        media_type = str(req.headers.get("content-type", "")).partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise MediaTypeUnsupported("Send the body as application/json.", allowed="application/json")
+        return takes.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestRefused.of(error, part=part) from error
+
+
+def _success(answer: Answer, status: int, correlation_id: str) -> func.HttpResponse:
+    headers = {"x-correlation-id": correlation_id}
+    if isinstance(answer, Raw):
+        headers.update(answer.headers or {})
+        return func.HttpResponse(answer.body, status_code=status, headers=headers, mimetype=answer.media_type)
+    if answer is None:
+        return func.HttpResponse(status_code=204, headers=headers)
+    headers["cache-control"] = "no-store"
+    return func.HttpResponse(
+        answer.model_dump_json(exclude_none=True).encode(), status_code=status, headers=headers,
+        mimetype="application/json",
+    )  # fmt: skip
+
+
+def _refusal(refusal: DomainError, correlation_id: str) -> func.HttpResponse:
+    status = STATUS[refusal.kind]
+    headers: dict[str, Any] = {"x-correlation-id": correlation_id}
+    if refusal.retry_after_seconds is not None:
+        headers["retry-after"] = str(max(1, round(refusal.retry_after_seconds)))
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    _log.info("refused", code=refusal.code(), status=status, detail=refusal.detail)
+    members = {key: value for key, value in refusal.facts.items() if value is not None}
+    body = problem_body(
+        code=refusal.code(), status=status, detail=refusal.detail, correlation_id=correlation_id, members=members
+    )
+    return func.HttpResponse(body, status_code=status, headers=headers, mimetype=MEDIA_TYPE)
+
+
+def _store_trouble(error: StoreError, correlation_id: str) -> func.HttpResponse:
+    """The store is throttled or silent: nothing was lost, and the same request may be sent again."""
+    _log.error("store_trouble", error=error)
+    busy = isinstance(error, Busy)
+    headers = {"x-correlation-id": correlation_id, "retry-after": "1" if busy else "5"}
+    detail = "The store is busy; send the same request again." if busy else "The store does not answer; try again soon."
+    body = problem_body(
+        code="store-busy" if busy else "store-unavailable", status=503, detail=detail, correlation_id=correlation_id
+    )
+    return func.HttpResponse(body, status_code=503, headers=headers, mimetype=MEDIA_TYPE)

@@ -1,0 +1,149 @@
+"""The other triggers, declared in one place so that all are alike.
+
+Change feeds retry for ever. Messages: a message cannot be settled from Python and an exception redelivers it at once,
+without a pause; so transient trouble schedules a copy of the message to the consumer's own queue and returns. Anything
+else raises, is redelivered `max_delivery_count` times, and ends among the dead letters.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import azure.functions as func
+from pydantic import BaseModel
+
+from shared.bus.port import Bus, BusUnavailable, Message
+from shared.kernel.clock import utc_now
+from shared.kernel.errors import Contended, DependencyUnavailable
+from shared.store.port import Busy, Unavailable
+from shared.telemetry import Log, correlation
+from shared.topology import topology
+
+FEED_BATCH_MAX: Final = 100
+STORE_CONNECTION: Final = "COSMOS"
+BUS_CONNECTION: Final = "SERVICEBUS"
+POSTPONED_MAX: Final = 30  # 1, 2, 4 … 60 seconds apart: about 25 minutes of trouble, then the dead letters
+POSTPONE_SECONDS_MAX: Final = 60
+_log = Log("bus")
+
+
+class NotYet(Exception):
+    """What the message speaks of is not there yet, or a neighbour is away: later, please."""
+
+
+TRANSIENT: Final = (Busy, Unavailable, BusUnavailable, DependencyUnavailable, Contended, NotYet)
+
+type FeedHandler = Callable[[func.DocumentList], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a message reached its consumer.
+
+    :param id: MessageId
+    :param attempt: how often it was handed out, this time included
+    :param now: when this delivery began
+    """
+
+    id: str
+    attempt: int
+    now: datetime
+
+
+type Consumer[M: BaseModel] = Callable[[M, Delivery], Awaitable[None]]
+
+
+def _blueprint() -> func.Blueprint:
+    return func.Blueprint()  # type: ignore[no-untyped-call]  # the SDK leaves it bare
+
+
+def change_feed(handler: FeedHandler, *, container: str, lease: str) -> func.Blueprint:
+    """A trigger on the changes of a container, from its beginning.
+
+    Without a retry policy the lease would move on past a failed batch and the changes be lost
+    (https://learn.microsoft.com/azure/azure-functions/functions-bindings-error-pages), so it is retried without limit.
+
+    :param lease: constant prefix of the trigger's leases; changing it replays the whole container
+    """
+    blueprint = _blueprint()
+
+    async def run(documents: func.DocumentList) -> None:
+        await handler(documents)
+
+    run.__name__ = handler.__name__
+    retried = blueprint.retry(
+        strategy="exponential_backoff",
+        max_retry_count="-1",
+        minimum_interval="00:00:01",
+        maximum_interval="00:01:00",
+    )(run)
+    blueprint.cosmos_db_trigger(
+        arg_name="documents",
+        connection=STORE_CONNECTION,
+        database_name=topology().database,
+        container_name=container,
+        lease_container_name="leases",
+        lease_container_prefix=lease,
+        start_from_beginning=True,  # type: ignore[arg-type]  # the SDK annotates this flag as a time
+        max_items_per_invocation=FEED_BATCH_MAX,
+    )(retried)
+    return blueprint
+
+
+def queue_consumer[M: BaseModel](handler: Consumer[M], *, queue: str, message: type[M], bus: Bus) -> func.Blueprint:
+    """A trigger on a queue; a message that cannot be parsed raises, and so ends among the dead letters.
+
+    :param message: the model of the body
+    :param bus: where copies go when there is transient trouble
+    """
+    blueprint = _blueprint()
+
+    async def run(msg: func.ServiceBusMessage) -> None:
+        token = correlation.set(msg.correlation_id or "")
+        try:
+            parsed = message.model_validate_json(msg.get_body())
+            await handler(parsed, Delivery(msg.message_id, msg.delivery_count or 1, utc_now()))
+        except TRANSIENT as trouble:
+            await _postpone(msg, queue, bus, trouble)
+        finally:
+            correlation.reset(token)
+
+    run.__name__ = handler.__name__
+    blueprint.service_bus_queue_trigger(arg_name="msg", queue_name=queue, connection=BUS_CONNECTION)(run)
+    return blueprint
+
+
+def timer(handler: Callable[[datetime], Awaitable[None]], *, schedule: str) -> func.Blueprint:
+    """A timer.
+
+    :param schedule: NCRONTAB, six fields from seconds to day of week, UTC
+    """
+    blueprint = _blueprint()
+
+    async def run(timer: func.TimerRequest) -> None:
+        await handler(utc_now())
+
+    run.__name__ = handler.__name__
+    blueprint.timer_trigger(arg_name="timer", schedule=schedule, run_on_startup=False, use_monitor=True)(run)
+    return blueprint
+
+
+async def _postpone(msg: func.ServiceBusMessage, queue: str, bus: Bus, trouble: Exception) -> None:
+    """Schedule a copy of `msg` to its consumer's queue, each time later; after `POSTPONED_MAX` copies give up."""
+    properties = msg.application_properties or {}
+    attempt = int(properties.get("postponed", 0)) + 1
+    if attempt > POSTPONED_MAX:
+        raise trouble
+    original = str(properties.get("original_id") or msg.message_id)
+    pause = min(2 ** (attempt - 1), POSTPONE_SECONDS_MAX)
+    _log.warning("postponed", queue=queue, message_id=original, attempt=attempt, seconds=pause, reason=repr(trouble))
+    copy = Message(
+        id=f"{original}:{queue}:{attempt}",
+        type=str(properties.get("type", "")),
+        body=msg.get_body(),
+        correlation_id=msg.correlation_id or "",
+        due_at=utc_now() + timedelta(seconds=pause),
+        properties={"postponed": attempt, "original_id": original},
+    )
+    await bus.publish(queue, [copy])

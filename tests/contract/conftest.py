@@ -1,0 +1,33 @@
+"""The adapters every contract suite runs against; an adapter added here must pass the suites unchanged."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.bus.embedded import EmbeddedBus
+from shared.store.embedded import EmbeddedStore
+from shared.topology import topology
+from tests.contract.harness import BusUnderTest, FakeClock, StoreUnderTest
+
+SIGNING_SECRET = b"a signing secret of thirty-two b"
+
+
+@pytest.fixture(params=["embedded"])
+def under_test(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreUnderTest]:
+    """A fresh, empty store of each kind."""
+    assert request.param == "embedded"
+    clock = FakeClock()
+    store = EmbeddedStore(tmp_path / "store.db", topology(), SIGNING_SECRET, now=clock)
+    yield StoreUnderTest(store, store, clock.pass_time, clock)
+    store.close()
+
+
+@pytest.fixture(params=["embedded"])
+def bus_under_test(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BusUnderTest]:
+    """A fresh, empty bus of each kind."""
+    assert request.param == "embedded"
+    clock = FakeClock()
+    bus = EmbeddedBus(tmp_path / "bus.db", topology(), now=clock)
+    yield BusUnderTest(bus, bus, clock.pass_time, clock)
+    bus.close()

@@ -1,0 +1,13 @@
+"""Pages a launcher mounts beside the functions."""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+
+async def _home(_request: Request) -> PlainTextResponse:
+    return PlainTextResponse("welcome")
+
+
+pages = Starlette(routes=[Route("/", _home)])
