@@ -9,7 +9,6 @@ import pytest
 import stripe
 
 from tests.emulators.processes import Emulator
-from tests.emulators.receiver import Receiver
 
 API_KEY = "sk_test_of_the_tests"
 WEBHOOK_SECRET = "whsec_of_the_tests"
@@ -67,14 +66,6 @@ def entra_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def entra(entra_data: Path) -> Iterator[Emulator]:
     with Emulator("entra", entra_data, "--redirect-uri", REDIRECT_URI) as running:
         yield running
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    listening = Receiver()
-    await listening.start()
-    yield listening
-    await listening.stop()
 
 
 @pytest.fixture

@@ -27,10 +27,10 @@ class Received:
 class Receiver:
     """Listens on a port of its own between `start` and `stop`."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.received: list[Received] = []
         self.answers: list[int] = []  # statuses to give next; 200 when empty
-        self.port = 0
+        self.port = port
         self._runner: web.AppRunner | None = None
 
     @property
