@@ -102,10 +102,8 @@ class Demo:
         }
         order = await self._post("orders", token, body, key=str(uuid.uuid4()), expected=201)
         total = order["total"]
-        return (
-            order,
-            f"{order['state']}, {total['amount_minor'] / 100:.2f} {total['currency']} until {order['deadline'][11:19]}Z",
-        )
+        price = f"{total['amount_minor'] / 100:.2f} {total['currency']}"
+        return order, f"{order['state']}, {price} until {order['deadline'][11:19]}Z"
 
     async def _checkout(self, token: str, order: Any) -> tuple[str, str]:
         opened = await self._post(f"orders/{order['order_id']}/checkout", token, {})

@@ -4,17 +4,26 @@ The intent is stored first, and the request follows from it alone: asked again a
 the session there is.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from functions.sales.orders import SESSION_LIFE, Checkout, Method, Order
 from functions.sales.repository import OrderRepository, StoredOrder
 from functions.sales.states import OrderState, OrderStateRefused
 from shared.auth.permissions import Caller
-from shared.kernel.errors import NotFound
+from shared.kernel.errors import DomainError, Kind, NotFound
 from shared.kernel.ids import OrderId
-from shared.payments.port import Payments, Session, SessionLine, SessionRequest
+from shared.payments.port import Payments, PaymentsRefused, Session, SessionLine, SessionRequest
 from shared.retry import retry
 from shared.store.port import Busy, StaleWrite, Unavailable
+
+STALE_INTENT: Final = timedelta(seconds=60)  # an intent this old may be refused for its `expires_at` alone
+
+
+class PaymentImpossible(DomainError):
+    """The payment provider will not take this order, e.g. because it costs less than a card can be charged."""
+
+    kind = Kind.CONFLICT
 
 
 class CheckoutSessions:
@@ -34,15 +43,22 @@ class CheckoutSessions:
         """
         return await self._payments.open_session(_request(order, self._site))
 
-    async def expire(self, order: Order) -> Session:
-        """The session, no longer payable, or complete if somebody was faster.
+    async def expire(self, order: Order) -> Session | None:
+        """The session, no longer payable, or complete if somebody was faster; None when none was ever opened.
 
         Where the answer to the opening was lost it is asked again first, or a session could live on unknown to us.
 
         :raises PaymentsUnavailable: no answer; ask again
         """
         assert order.checkout is not None, "only an intent can have a session"
-        session_id = order.checkout.session_id or (await self.open(order)).session_id
+        session_id = order.checkout.session_id
+        if not session_id:
+            try:
+                session_id = (await self.open(order)).session_id
+            except PaymentsRefused as refusal:
+                if not refusal.nothing_done:
+                    raise
+                return None
         return await self._payments.expire_session(session_id)
 
 
@@ -58,6 +74,7 @@ class Checkouts:
 
         :raises NotFound: no such order, or not the caller's
         :raises OrderStateRefused: it does not wait for a card payment, or its deadline is over
+        :raises PaymentImpossible: the provider will not take it
         :raises PaymentsUnavailable: the provider does not answer; ask again
         """
 
@@ -65,20 +82,32 @@ class Checkouts:
             read = await self._orders.read(order_id)
             _refuse_unless_payable(read.order, caller, now)
             if read.order.checkout is None:
-                intent = Checkout(expires_at=now + SESSION_LIFE)
-                read = await self._orders.save(read, read.order.with_checkout(intent))
-            return await self._with_session(read)
+                read = await self._orders.save(read, read.order.with_checkout(_intent(now, number=1)))
+            return await self._with_session(read, now)
 
         return await retry(attempt, on=(StaleWrite, Busy, Unavailable))
 
-    async def _with_session(self, read: StoredOrder) -> Order:
+    async def _with_session(self, read: StoredOrder, now: datetime) -> Order:
         checkout = read.order.checkout
         assert checkout is not None, "the intent was stored before"
         if checkout.url:
             return read.order
-        session = await self._sessions.open(read.order)
+        try:
+            session = await self._sessions.open(read.order)
+        except PaymentsRefused as refusal:
+            if not refusal.nothing_done:
+                raise
+            if now - checkout.begun_at < STALE_INTENT:
+                raise PaymentImpossible("The payment service cannot take this order.", code=refusal.code) from refusal
+            # The first asking never arrived, and by now its `expires_at` is too near: a new intent, with a new key.
+            fresh = read.order.with_checkout(_intent(now, number=checkout.number + 1))
+            return await self._with_session(await self._orders.save(read, fresh), now)
         known = checkout.model_copy(update={"session_id": session.session_id, "url": session.url})
         return (await self._orders.save(read, read.order.with_checkout(known))).order
+
+
+def _intent(now: datetime, *, number: int) -> Checkout:
+    return Checkout(number=number, begun_at=now, expires_at=now + SESSION_LIFE)
 
 
 def _refuse_unless_payable(order: Order, caller: Caller, now: datetime) -> None:
@@ -94,7 +123,7 @@ def _request(order: Order, site: str) -> SessionRequest:
     assert order.checkout is not None, "the intent comes first"
     back = f"{site}/checkout/result?order={order.order_id}"
     return SessionRequest(
-        key=f"checkout:{order.order_id}",
+        key=f"checkout:{order.order_id}:{order.checkout.number}",
         order_id=order.order_id,
         lines=[
             SessionLine(name=f"{order.event.name} – {line.name}", unit=line.unit, quantity=line.quantity)

@@ -4,7 +4,7 @@ import re
 
 from functions.catalog.events import NotOnSale, TicketTypeUnknown, TooManyOfType
 from functions.inventory.holds import PoolShort
-from functions.sales.checkout import Checkouts
+from functions.sales.checkout import Checkouts, PaymentImpossible
 from functions.sales.placing import KeyReused, Placing
 from functions.sales.reading import Orders
 from functions.sales.result_page import result_page
@@ -54,7 +54,7 @@ def _buy(http: Endpoints, placing: Placing, checkouts: Checkouts) -> None:
 
     @http(
         "POST", "orders/{order_id}/checkout", needs=Permission.BUY, returns=CheckoutView,
-        refuses=[NotFound, OrderStateRefused, PaymentsUnavailable, Contended],
+        refuses=[NotFound, OrderStateRefused, PaymentImpossible, PaymentsUnavailable, Contended],
     )  # fmt: skip
     async def open_checkout(call: Call, nothing: Nothing) -> CheckoutView:
         """Open the checkout: the answer says where to send the buyer to pay.

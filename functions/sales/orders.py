@@ -56,11 +56,14 @@ class Buyer(BaseModel):
 class Checkout(BaseModel):
     """The intent to be paid, stored before the provider is asked; then what it answered.
 
-    :param expires_at: fixed once, so that asking again asks the same
+    :param number: of the intent: a new one may follow only when the provider said that nothing came of the last
+    :param expires_at: fixed once for each intent, so that asking again asks the same
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+    number: int = 1
+    begun_at: Moment
     expires_at: Moment
     session_id: str = ""
     url: str = ""

@@ -130,7 +130,7 @@ class Settlement:
         """Close an order that nobody can pay any more; settle it if somebody did."""
         if read.order.checkout is not None:
             session = await self._sessions.expire(read.order)
-            if session.status is SessionStatus.COMPLETE:
+            if session is not None and session.status is SessionStatus.COMPLETE:
                 return await self.settle(report_of(session, read.order, now), now=now)
         closed = close(read.order)
         return (await self._orders.save(read, closed, beside=[outbox(tell(closed, now))])).order

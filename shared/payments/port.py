@@ -15,14 +15,17 @@ class PaymentsUnavailable(DependencyUnavailable):
 
 
 class PaymentsRefused(Exception):
-    """The provider will never do this: a bug or a wrong setting of ours.
+    """The provider will not do this.
 
     :param code: the provider's own error code
+    :param nothing_done: it read the request and found it impossible, so nothing of it exists, under this key or any
+        other; otherwise (a wrong credential, a reused key) it says nothing about what exists
     """
 
-    def __init__(self, detail: str, code: str) -> None:
+    def __init__(self, detail: str, code: str, *, nothing_done: bool) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
+        self.nothing_done = nothing_done
 
 
 class SignatureRefused(Exception):

@@ -135,11 +135,12 @@ async def _asked[T](ask: Callable[[], Awaitable[T]]) -> T:
     except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as error:
         raise PaymentsUnavailable("The payment service does not answer; try again shortly.") from error
     except stripe.IdempotencyError as error:
-        raise PaymentsRefused(str(error), "idempotency_error") from error
+        raise PaymentsRefused(str(error), "idempotency_error", nothing_done=False) from error
     except stripe.StripeError as error:
         if error.http_status == 409:  # the same key is being worked on this moment
             raise PaymentsUnavailable("The payment service is busy with this order; try again shortly.") from error
-        raise PaymentsRefused(str(error), str(error.code or type(error).__name__)) from error
+        code = str(error.code or type(error).__name__)
+        raise PaymentsRefused(str(error), code, nothing_done=isinstance(error, stripe.InvalidRequestError)) from error
 
 
 def _session(found: Any) -> Session:
