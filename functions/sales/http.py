@@ -107,4 +107,4 @@ def _provider(http: Endpoints, orders: Orders, webhook: Webhook) -> None:
         known = query.order if re.match(ID_PATTERN, query.order) else ""
         state = await orders.state_of(OrderId(known)) if known else None
         page = result_page(query.order, state, cancelled=query.outcome == "cancelled")
-        return Raw(page, "text/html; charset=utf-8", {"cache-control": "no-store"})
+        return Raw(page, "text/html", {"cache-control": "no-store"})
