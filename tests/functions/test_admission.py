@@ -78,7 +78,8 @@ def test_a_wallet_goes_page_by_page_latest_event_first(api: Api, house: Organise
         buyer.order(event, 2)
     wallet_of(buyer, 6)
 
-    pages, continuation = [], {}
+    pages: list[list[str]] = []
+    continuation: dict[str, str] = {}
     while True:
         page = buyer.get("tickets/mine", limit=4, **continuation).json()
         pages.append([ticket["event"]["starts_at"][:4] for ticket in page["items"]])
