@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from local.offline import code_is_genuine
-from tests.support.api import Api, Json, Organiser, soon, type_body
+from tests.support.api import Api, Json, Organiser, soon, type_body, venue_body
 from tests.support.qr import read_svg
 
 TEXT = """Your tickets for Concert <& Söhne>
@@ -104,3 +104,15 @@ def test_an_order_mailed_once_is_not_mailed_again_by_a_repeated_request(api: Api
     other = buyer.order(event).json()
     mail_of(api, other)
     assert len(api.mails(order["order_id"])) == 1
+
+
+def test_a_venue_without_address_leaves_no_gap(api: Api, house: Organiser) -> None:
+    venue = house.owner.post(f"organisers/{house.id}/venues", venue_body(address="")).json()
+    order = house.operator.order(
+        house.event(venue_id=venue["venue_id"]), method="desk", buyer={"email": "dora@tessera.example"}
+    ).json()
+
+    mail = mail_of(api, order)
+
+    assert "\nHall, Zurich\n\nHello, thank you" in mail["text"]
+    assert "Hall, Zurich" in mail["html"]

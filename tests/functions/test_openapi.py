@@ -87,5 +87,6 @@ def test_the_docs_page_shows_every_operation_and_needs_nothing_from_elsewhere(ap
     for item in document_of(api)["paths"].values():
         for operation in item.values():
             assert f'id="{operation["operationId"]}"' in answer.text
+    assert "<code>correlation_id</code>" in answer.text
     assert "<script" not in answer.text
     assert "//" not in answer.text.replace("https?://", "").replace("draft-ietf", "").partition("<body>")[0]
