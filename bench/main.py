@@ -76,7 +76,7 @@ async def _measure(chosen: list[str], seconds: float, rounds: int, workers: int)
 async def _fresh(measure: Measure, seconds: float, workers: int) -> dict[str, float]:
     """One figure on a freshly started Tessera."""
     with tempfile.TemporaryDirectory(prefix="tessera-bench-") as folder:
-        stack = Stack(Path(folder), Ports.free(), workers=workers, pages=None, settings={"LOG_LEVEL": "WARNING"})
+        stack = Stack(Path(folder), Ports.free(), workers=workers, pages=None)
         with stack:
             shop = await Shop.open(stack)
             try:
