@@ -15,7 +15,9 @@ from tests.faults.shop import DECLINED_CARD, GOOD_CARD, Person, Shop
 
 ASKED_AGAIN_MAX: Final = 60
 AGAIN_SECONDS: Final = 0.15
-PROPER: Final = frozenset({200, 201, 303, 402, 404, 409, 410, 503})  # 404 and 410: the double's page of a closed session
+PROPER: Final = frozenset(
+    {200, 201, 303, 402, 404, 409, 410, 503}
+)  # 404 and 410: the double's page of a closed session
 _NEVER = httpx.Response(0)
 
 

@@ -297,4 +297,3 @@ def _returned(books: Books) -> Counter[str]:
     for refund in books.refunds:
         found[refund["payment_intent"]] += refund["amount"]
     return found
-
