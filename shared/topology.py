@@ -17,10 +17,17 @@ class _Part(BaseModel):
 
 
 class Container(_Part):
-    """A container and the top-level property that is its partition key."""
+    """A container and the top-level property that is its partition key.
+
+    :param ordered_by: properties by which pages within a partition are sorted (Cosmos: composite indexes with the id)
+    :param looked_up_by: properties few documents have, by which these are found across partitions (Cosmos: included
+        paths)
+    """
 
     name: str
     partition_key: str
+    ordered_by: tuple[str, ...] = ()
+    looked_up_by: tuple[str, ...] = ()
 
 
 class Queue(_Part):

@@ -116,6 +116,12 @@ def _tickets(http: Endpoints, door: Door) -> None:
             items=[TicketView.of(ticket, door.code(ticket)) for ticket in tickets], continuation=page.continuation
         )
 
+    @http("GET", "orders/{order_id}/tickets", needs=Permission.BUY, returns=TicketPage, refuses=[NotFound])
+    async def order_tickets(call: Call, nothing: Nothing) -> TicketPage:
+        """List the tickets of an order: for its owner, and for the organiser's people to print at the desk."""
+        tickets = await door.tickets(OrderId(call.id("order_id")), caller=call.caller)
+        return TicketPage(items=[TicketView.of(ticket, door.code(ticket)) for ticket in tickets])
+
     @http(
         "GET", "orders/{order_id}/tickets/{number}/qr.svg", needs=Permission.BUY, refuses=[NotFound],
         media_type="image/svg+xml",

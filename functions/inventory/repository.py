@@ -189,7 +189,7 @@ class InventoryRepository:
 
     async def shards(self, *, continuation: str | None) -> Page:
         """A page of every shard document there is: for the audit."""
-        where = [Where("kind", "=", "shard")]
+        where = [Where("capacity", ">", 0)]  # only shards have a capacity, and it is indexed
         return await self._store.query(CONTAINER, EVERYWHERE, where=where, limit=200, continuation=continuation)
 
     async def held_before(self, moment: datetime, *, limit: int) -> list[tuple[OrderId, Allocation]]:

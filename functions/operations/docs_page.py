@@ -32,10 +32,10 @@ def docs_page(document: dict[str, Any]) -> bytes:
 
 
 def _prose(text: str) -> "Markup":
-    """Text whose `code` is shown as such; everything else is escaped."""
+    """Plain text with `code` set as code; all else is escaped."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped just now
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
 def _by_tag(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

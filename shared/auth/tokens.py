@@ -22,7 +22,7 @@ from shared.telemetry import Log
 LEEWAY_SECONDS: Final = 60  # clocks differ; RFC 7519 section 4.1.4 allows "usually no more than a few minutes"
 SCOPE: Final = "tickets.use"
 REFRESH_INTERVAL: Final = timedelta(seconds=30)  # an unknown `kid` may be a key rotation, or somebody knocking
-FIRST_TRY_INTERVAL: Final = timedelta(seconds=1)
+FAILED_INTERVAL: Final = timedelta(seconds=2)  # an authority that is away is not asked for every request
 HTTP_TIMEOUT_SECONDS: Final = 5.0
 CACHED_TOKENS_MAX: Final = 10_000
 TOKEN_CHARACTERS_MAX: Final = 8_192
@@ -55,7 +55,7 @@ class TokenValidator:
         self._urls = tuple(url.rstrip("/") for url in authorities)
         self._audience = audience
         self._by_issuer: dict[str, _Authority] = {}
-        self._tried_at: dict[str, datetime] = {}
+        self._not_before: dict[str, datetime] = {}
         self._fetching = asyncio.Lock()
         self._seen: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
 
@@ -128,18 +128,13 @@ class TokenValidator:
         return key
 
     async def _fetch(self, url: str, now: datetime) -> None:
-        """Fetch an authority's issuer name and keys; while it is down the last good ones stay.
-
-        A try that failed counts too: an issuer that is away must not make every knock with an unknown key wait for it.
-        """
+        """Fetch an authority's issuer name and keys; while it is down the last good ones stay."""
         import httpx
 
         async with self._fetching:
-            known = next((a for a in self._by_issuer.values() if a.url == url), None)
-            pause = FIRST_TRY_INTERVAL if known is None else REFRESH_INTERVAL
-            if url in self._tried_at and now - self._tried_at[url] < pause:
+            if now < self._not_before.get(url, now):
                 return
-            self._tried_at[url] = now
+            self._not_before[url] = now + FAILED_INTERVAL
             try:
                 async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_SECONDS) as http:
                     discovery = (await http.get(f"{url}/.well-known/openid-configuration")).raise_for_status().json()
@@ -149,6 +144,7 @@ class TokenValidator:
                 _log.warning("authority_unreachable", authority=url, reason=repr(error))
                 return
             self._by_issuer[authority.issuer] = authority
+            self._not_before[url] = now + REFRESH_INTERVAL
 
 
 def _keys_of(jwks: Mapping[str, Any]) -> Mapping[str, jwt.PyJWK]:

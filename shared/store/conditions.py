@@ -61,8 +61,13 @@ def where_sql(condition: Where) -> str:
         kinds = "'integer', 'real'"
     else:
         kinds = "'text'"
-    comparison = f"json_extract(body, {path}) {condition.operator} ?"
+    comparison = f"{value_sql(condition.path)} {condition.operator} ?"
     return f"(json_type(body, {path}) IN ({kinds}) AND {comparison})"
+
+
+def value_sql(path: str) -> str:
+    """SQL for the value of a top-level property; NULL where it is missing or null."""
+    return f"json_extract(body, '$.{check_path(path)}')"
 
 
 def order_sql(order_by: OrderBy) -> tuple[str, str]:

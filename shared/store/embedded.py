@@ -18,6 +18,7 @@ from shared.store.conditions import check_where, order_sql, where_sql
 from shared.store.continuation import Continuations, query_text
 from shared.store.documents import body_of, check_size, check_writes
 from shared.store.embedded_feed import EmbeddedFeed
+from shared.store.embedded_indexes import container_sql, lookup_hint
 from shared.store.embedded_writes import apply
 from shared.store.port import (
     PAGE_MAX,
@@ -135,10 +136,13 @@ class EmbeddedStore(EmbeddedFeed):
         asked = query_text(container, partition, where, order_by)
         after = [] if continuation is None else self._continuations.open(asked, continuation)
         await asyncio.sleep(0)
-        sql = _query_sql(isinstance(partition, str), tuple(map(where_sql, where)), order_by, bool(after))
+        hint = lookup_hint(self._topology, container, where) if isinstance(partition, Everywhere) else ""
+        sql = _query_sql(
+            container, hint, isinstance(partition, str), tuple(map(where_sql, where)), order_by, bool(after)
+        )
         place = () if isinstance(partition, Everywhere) else (partition,)
         values = tuple(condition.value for condition in where)
-        rows = self._select(sql, (container, *place, self._timestamp(), *values, *after, limit + 1))
+        rows = self._select(sql, (*place, self._timestamp(), *values, *after, limit + 1))
         documents = [Document(row[0], row[1], orjson.loads(row[2]), str(row[3])) for row in rows[:limit]]
         more = len(rows) > limit
         return Page(documents, self._continuations.sign(asked, _keyset(rows[limit - 1], place)) if more else None)
@@ -152,7 +156,14 @@ class EmbeddedStore(EmbeddedFeed):
 
 
 @lru_cache(maxsize=256)
-def _query_sql(one_partition: bool, conditions: tuple[str, ...], order_by: OrderBy | None, continued: bool) -> str:
+def _query_sql(
+    container: str,
+    hint: str,
+    one_partition: bool,
+    conditions: tuple[str, ...],
+    order_by: OrderBy | None,
+    continued: bool,
+) -> str:
     columns, order, direction, comparison = "id, partition, body, seq", "id", "", ">"
     if not one_partition:
         order = "partition, id"
@@ -162,13 +173,14 @@ def _query_sql(one_partition: bool, conditions: tuple[str, ...], order_by: Order
         order = "sort_rank, sort_value, id"
         if order_by.descending:
             direction, comparison = " DESC", "<"
-    terms = ["container = ?", "partition = ?"] if one_partition else ["container = ?"]
+    here = container_sql(container)
+    terms = [here, "partition = ?"] if one_partition else [here]
     terms += ["(expires_at IS NULL OR expires_at > ?)", *conditions]
     if continued:
         terms.append(f"({order}) {comparison} ({', '.join('?' * len(order.split(', ')))})")
     ordering = ", ".join(f"{column}{direction}" for column in order.split(", "))
     # Every piece is our own text or a checked property name; values are parameters.
-    return f"SELECT {columns} FROM documents WHERE {' AND '.join(terms)} ORDER BY {ordering} LIMIT ?"  # noqa: S608
+    return f"SELECT {columns} FROM documents {hint} WHERE {' AND '.join(terms)} ORDER BY {ordering} LIMIT ?"  # noqa: S608
 
 
 def _keyset(row: tuple[Json, ...], place: tuple[str, ...]) -> list[Json]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from shared.sqlite.group_commit import GroupCommit, Work, WriterBusy, WriterFailed
 from shared.sqlite.turnstile import Turn
 from shared.sqlite.watch import Watch
+from shared.store.embedded_indexes import index_schema
 from shared.store.port import Busy, Json, Unavailable
 from shared.topology import Topology
 
@@ -37,10 +38,13 @@ class EmbeddedFile:
         self, path: Path, topology: Topology, *, now: Callable[[], datetime], turn: Turn | None = None
     ) -> None:
         self._keys = {container.name: container.partition_key for container in topology.containers}
+        self._topology = topology
         self._now = now
         self._seen = 0
         self._watch = Watch(self._has_news)
-        self.commits = GroupCommit(path.resolve(), schema=SCHEMA, turn=turn, on_commit=self._watch.look)
+        self.commits = GroupCommit(
+            path.resolve(), schema=SCHEMA + index_schema(topology), turn=turn, on_commit=self._watch.look
+        )
         self._reader = self.commits.reader
         self._has_news()
 
