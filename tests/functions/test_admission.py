@@ -202,18 +202,22 @@ def test_a_ticket_for_another_event_is_turned_away_unused(api: Api, house: Organ
 def test_a_code_we_did_not_sign_is_refused(api: Api, house: Organiser) -> None:
     _, ticket = ticket_for(api, house)
     said, _, signature = ticket["code"].rpartition(".")
-    version, key, order, number, event = said.split(".")
+    version, key, order, index, event = said.split(".")
     flipped = ("A" if signature[0] != "A" else "B") + signature[1:]
+    assert (version, index) == ("T1", "1")
 
     for code in (
         "nonsense",
         f"{said}.{flipped}",
         f"{said}.",
         f"{said}.é",
-        f"T2.{key}.{order}.{number}.{event}.{signature}",
-        f"{version}.00000000.{order}.{number}.{event}.{signature}",
-        f"{version}.{key}.{order}.{number[::-1]}.{event}.{signature}",
-        f"{version}.{key}.ord_{'a' * 26}.{number}.{event}.{signature}",
+        f"T2.{key}.{order}.{index}.{event}.{signature}",
+        f"{version}.0000.{order}.{index}.{event}.{signature}",
+        f"{version}.{key}.{order}.2.{event}.{signature}",
+        f"{version}.{key}.{'a' * 26}.{index}.{event}.{signature}",
+        f"{version}.{key}.{order}.{index}.{'a' * 26}.{signature}",
+        f"{ticket['code']}A",
+        f"{ticket['code']}\n",
     ):
         refused = scan(house.operator, code)
         assert (refusal(refused), refused.json()["field"]) == ((400, "code-refused"), "code"), code
@@ -253,3 +257,14 @@ def test_who_does_not_work_at_the_door_cannot_check_in(api: Api, house: Organise
 )
 def test_a_scan_outside_the_rules_is_refused(api: Api, body: Json, named: list[str]) -> None:
     assert fields(api.person("admin").post("check-ins", body)) == named
+
+
+def test_an_orders_tickets_are_shown_once_it_is_paid(api: Api, house: Organiser) -> None:
+    buyer, ticket = ticket_for(api, house)
+    waiting = buyer.order(house.event()).json()
+
+    shown = buyer.get(f"orders/{ticket['order_id']}/tickets")
+
+    assert (shown.status_code, shown.json()) == (200, {"items": [ticket]})
+    for without in (waiting["order_id"], "ord_" + "a" * 26):
+        assert refusal(buyer.get(f"orders/{without}/tickets")) == (404, "not-found")
