@@ -14,6 +14,8 @@ from typing import Any
 
 from tests.faults.shop import Shop
 
+_STATES = ("ready", "locked", "scheduled", "dead")
+
 type Record = dict[str, Any]
 
 
@@ -110,7 +112,8 @@ def read_messages(data: Path) -> list[tuple[str, int, str, str]]:
 
 def unfinished(data: Path) -> dict[str, int]:
     """What is still on its way, by name; empty once everything has settled."""
-    found = {"messages": _rows(data / "bus.db", "SELECT count(*) FROM messages WHERE state < 3")[0][0]}
+    on_the_bus = "SELECT queue, state, count(*) FROM messages WHERE state < 3 GROUP BY queue, state"
+    found = {f"{queue} {_STATES[state]}": number for queue, state, number in _rows(data / "bus.db", on_the_bus)}
     found["outbox"] = _rows(data / "store.db", "SELECT count(*) FROM documents WHERE id LIKE 'outbox:%'")[0][0]
     found["feeds"] = _rows(
         data / "store.db",

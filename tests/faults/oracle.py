@@ -1,7 +1,7 @@
 """The oracle: what must hold between everybody's books once nothing moves any more.
 
-It shares no code with the product: it counts documents, payments and mails. Each rule gives the contradictions it found,
-in words; `tests/faults/test_oracle.py` shows that each one fires.
+It shares no code with the product: it counts documents, payments and mails. Each rule gives the contradictions it
+found, in words; `tests/faults/test_oracle.py` shows that each one fires.
 """
 
 from collections import Counter, defaultdict
@@ -200,7 +200,7 @@ def clients_were_answered_properly(books: Books) -> Iterator[str]:
 
 
 def paid_orders_were_mailed(books: Books) -> Iterator[str]:
-    """One mail a paid order with an address; a copy more only where we counted that it could happen; none for others."""
+    """One mail a paid order with an address, a second copy only where we counted that it could be; none for others."""
     documents = {mail["_partition"]: mail for mail in books.of_kind("mail", "mail")}
     had_tickets = {ticket["_partition"] for ticket in books.of_kind("orders", "ticket")}
     known = set()
@@ -297,4 +297,3 @@ def _returned(books: Books) -> Counter[str]:
     for refund in books.refunds:
         found[refund["payment_intent"]] += refund["amount"]
     return found
-
