@@ -117,7 +117,7 @@ async def until_available(shop: Shop, buyer: Person, places: int) -> None:
         ({"secret": "whsec_of_somebody_else"}, 400),
         ({"tampered": True}, 400),
         ({"age_seconds": TOLERANCE_SECONDS + 5}, 400),
-        ({"age_seconds": TOLERANCE_SECONDS - 30}, 200),  # the control: the same body, old but not too old
+        ({"age_seconds": TOLERANCE_SECONDS - 30}, 204),  # the control: the same body, old but not too old
     ],
 )
 async def test_only_what_stripe_signed_lately_is_believed(patient: Stack, fault: dict[str, Any], status: int) -> None:
@@ -126,7 +126,7 @@ async def test_only_what_stripe_signed_lately_is_believed(patient: Stack, fault:
         await shop.pay(page)
         answer = await tell(shop, await session_of(shop, order["order_id"]), **fault)
 
-        if status == 200:
+        if status == 204:
             await shop.until(buyer, order["order_id"], "paid")
         else:
             await asyncio.sleep(0.3)
@@ -144,7 +144,7 @@ async def test_a_payment_told_six_times_is_one_payment(patient: Stack) -> None:
         # Beyond the bus's duplicate detection as well: the same report under another id, as after its window.
         session = await session_of(shop, order["order_id"])
         for _ in range(3):
-            assert (await tell(shop, session)).status_code == httpx.codes.OK
+            assert (await tell(shop, session)).status_code == httpx.codes.NO_CONTENT
         await asyncio.sleep(0.5)
 
         assert tickets_of(shop, order["order_id"]) == ["valid"] * 3
@@ -172,11 +172,7 @@ async def test_a_payment_for_an_order_nobody_knows_waits_and_blocks_nobody(patie
         order, page = await shop.ready_to_pay(buyer, {"floor": 1})
         await shop.pay(page)
         await shop.until(buyer, order["order_id"], "paid", seconds=5)
-        async with asyncio.timeout(5):
-            while not (
-                waiting := [(state, id_) for _, state, id_, _ in read_messages(patient.data) if stranger in id_]
-            ):
-                await asyncio.sleep(0.05)
+        waiting = [(state, id_) for _, state, id_, _ in read_messages(patient.data) if stranger in id_]
 
         assert [state for state, _ in waiting] == [2]
         assert ":payments:" in waiting[0][1]
