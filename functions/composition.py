@@ -55,6 +55,7 @@ from shared.payments.port import Payments
 from shared.payments.stripe import StripePayments
 from shared.settings import Settings
 from shared.store.port import NotFound, Store
+from shared.telemetry import quieten_libraries
 from shared.topology import topology
 from shared.web.endpoint import Endpoints, EndpointSpec
 
@@ -93,6 +94,7 @@ class UseCases:
 
 def compose(settings: Settings) -> func.FunctionApp:
     """The function app for these settings."""
+    quieten_libraries()
     adapters = choose_adapters(settings)
     return function_app(settings, adapters, use_cases(settings, adapters))
 

@@ -47,7 +47,6 @@ class Settings(BaseModel):
     mail_from: str = "Tessera <tickets@tessera.example>"
 
     insights_api_key: SecretStr = Field(min_length=32, description="the bearer key of the private insights endpoints")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property
     def authorities(self) -> tuple[str, ...]:

@@ -35,7 +35,9 @@ class Holds:
     async def hold(
         self, *, order_id: OrderId, attempt: int, demands: Sequence[tuple[Pool, int]], now: datetime
     ) -> list[Allocation]:
-        """Hold every demanded quantity for `order_id`, or nothing; asking again with the same attempt changes nothing.
+        """Hold every demanded quantity for `order_id`, or nothing.
+
+        Called once for each attempt: whoever asks again does so as the next one, and this one's holds are abandoned.
 
         :param demands: pools and how many places of each; a pool appears once
         :raises PoolShort: a pool has not enough; everything taken was given back
@@ -105,6 +107,7 @@ class Holds:
             if hold is not None:
                 if hold.state is not HoldState.HELD:
                     raise Superseded(order_id)
+                assert hold.quantity == quantity, "an attempt holds once; it cannot find a part it gathered before"
                 return [Allocation(pool_id=pool.pool_id, shard=shard, quantity=hold.quantity, attempt=attempt)]
         if pool.shards == 1:
             left = (await self._repository.shard(pool.pool_id, 0)).available

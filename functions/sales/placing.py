@@ -24,7 +24,7 @@ from functions.sales.telling import expire_order, order_paid, order_refused
 from shared.auth.permissions import Caller, Permission, PermissionMissing, may
 from shared.events.envelope import outbox
 from shared.kernel.clock import utc_now
-from shared.kernel.errors import Contended, DomainError, Kind, Malformed
+from shared.kernel.errors import Contended, DomainError, KeyReused, Malformed
 from shared.kernel.ids import EventId, OrderId, TicketTypeId
 from shared.kernel.money import AMOUNT_MINOR_MAX, Money
 from shared.retry import retry
@@ -34,12 +34,6 @@ EXPIRIES: Final = "expiries"
 PATIENCE: Final = timedelta(seconds=2)  # how long an attempt may stand still before another takes over
 POLL_SECONDS: Final = 0.025
 OVERTAKEN_POLLS_MAX: Final = 200
-
-
-class KeyReused(DomainError):
-    """The Idempotency-Key was used before, with another request."""
-
-    kind = Kind.UNPROCESSABLE
 
 
 @dataclass(frozen=True, slots=True)

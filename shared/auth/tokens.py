@@ -22,6 +22,7 @@ from shared.telemetry import Log
 LEEWAY_SECONDS: Final = 60  # clocks differ; RFC 7519 section 4.1.4 allows "usually no more than a few minutes"
 SCOPE: Final = "tickets.use"
 REFRESH_INTERVAL: Final = timedelta(seconds=30)  # an unknown `kid` may be a key rotation, or somebody knocking
+FAILED_INTERVAL: Final = timedelta(seconds=2)  # an authority that is away is not asked for every request
 HTTP_TIMEOUT_SECONDS: Final = 5.0
 CACHED_TOKENS_MAX: Final = 10_000
 TOKEN_CHARACTERS_MAX: Final = 8_192
@@ -54,6 +55,7 @@ class TokenValidator:
         self._urls = tuple(url.rstrip("/") for url in authorities)
         self._audience = audience
         self._by_issuer: dict[str, _Authority] = {}
+        self._not_before: dict[str, datetime] = {}
         self._fetching = asyncio.Lock()
         self._seen: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
 
@@ -130,9 +132,10 @@ class TokenValidator:
         import httpx
 
         async with self._fetching:
-            known = next((a for a in self._by_issuer.values() if a.url == url), None)
-            if known is not None and utc_now() - known.fetched_at < REFRESH_INTERVAL:
+            now = utc_now()
+            if now < self._not_before.get(url, now):
                 return
+            self._not_before[url] = now + FAILED_INTERVAL
             try:
                 async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_SECONDS) as http:
                     discovery = (await http.get(f"{url}/.well-known/openid-configuration")).raise_for_status().json()
@@ -142,6 +145,7 @@ class TokenValidator:
                 _log.warning("authority_unreachable", authority=url, reason=repr(error))
                 return
             self._by_issuer[authority.issuer] = authority
+            self._not_before[url] = now + REFRESH_INTERVAL
 
 
 def _keys_of(jwks: Mapping[str, Any]) -> Mapping[str, jwt.PyJWK]:

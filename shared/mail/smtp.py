@@ -29,8 +29,12 @@ class SmtpMailer:
         import aiosmtplib
 
         try:
+            message = self._message(mail)
+        except ValueError as error:  # an address no header can carry
+            raise MailRefused(f"The mail cannot be written: {error}") from error
+        try:
             await aiosmtplib.send(
-                self._message(mail),
+                message,
                 hostname=self._host,
                 port=self._port,
                 username=self._username,
@@ -51,8 +55,8 @@ class SmtpMailer:
         domain = parseaddr(self._sender)[1].partition("@")[2]
         message = EmailMessage()
         message["From"] = self._sender
-        message["To"] = formataddr((mail.to_name, mail.to_address))
-        message["Subject"] = mail.subject
+        message["To"] = formataddr((_one_line(mail.to_name), mail.to_address))
+        message["Subject"] = _one_line(mail.subject)
         message["Date"] = utc_now()
         message["Message-ID"] = f"<{mail.message_id}@{domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
@@ -62,6 +66,11 @@ class SmtpMailer:
             kind, _, subtype = attachment.media_type.partition("/")
             message.add_attachment(attachment.data, maintype=kind, subtype=subtype, filename=attachment.name)
         return message
+
+
+def _one_line(text: str) -> str:
+    """Names come from sign-in services too, so nothing keeps line breaks out of them; a header cannot have any."""
+    return " ".join(text.replace("\0", " ").split())
 
 
 def _refusal(code: int, detail: str) -> Exception:

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import azure.functions as func
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from shared.bus.port import Bus, BusUnavailable, Message
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import Contended, DependencyUnavailable
 from shared.store.port import Busy, Unavailable
-from shared.telemetry import Log, correlation
+from shared.telemetry import Log, correlation, count
 from shared.topology import topology
 
 FEED_BATCH_MAX: Final = 100
@@ -89,6 +89,24 @@ def change_feed(handler: FeedHandler, *, container: str, lease: str) -> func.Blu
         max_items_per_invocation=FEED_BATCH_MAX,
     )(retried)
     return blueprint
+
+
+def parsed[M: BaseModel](documents: func.DocumentList, *, kind: str, model: type[M]) -> list[M]:
+    """The documents of one kind among changed ones.
+
+    One that cannot be parsed is logged, counted (`feed_documents_unreadable`) and left out: raising would give the same
+    batch again for ever, and everything behind it would wait.
+    """
+    found = []
+    for document in documents:
+        if document.get("kind") != kind:
+            continue
+        try:
+            found.append(model.model_validate(dict(document)))
+        except ValidationError as error:
+            count("feed_documents_unreadable")
+            _log.error("feed_document_unreadable", error=error, kind=kind, document=document.get("id"))
+    return found
 
 
 def queue_consumer[M: BaseModel](handler: Consumer[M], *, queue: str, message: type[M], bus: Bus) -> func.Blueprint:

@@ -12,10 +12,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Worker:
-    """One `worker` process."""
+    """One `worker` process.
 
-    def __init__(self, task: str, path: Path, name: str, *rest: object) -> None:
-        command = [sys.executable, "-m", "tests.faults.worker", task, str(path), name, *map(str, rest)]
+    :param module: what it runs
+    """
+
+    def __init__(self, task: str, path: Path, name: str, *rest: object, module: str = "tests.faults.worker") -> None:
+        command = [sys.executable, "-m", module, task, str(path), name, *map(str, rest)]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
@@ -26,8 +29,12 @@ class Worker:
 
     def go(self) -> None:
         """Let it work."""
+        self.tell("go")
+
+    def tell(self, line: str) -> None:
+        """Write a line to its input."""
         assert self.process.stdin is not None
-        self.process.stdin.write("go\n")
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
 
     def line(self) -> Any:

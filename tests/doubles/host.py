@@ -1,0 +1,32 @@
+"""The functions host, as far as a queue function is concerned: a message in, one call of the function."""
+
+from collections.abc import Awaitable, Callable
+
+import azure.functions as func
+from azure.functions.servicebus import ServiceBusMessage
+
+from shared.bus.port import Message
+
+type Deliver = Callable[[Message], Awaitable[None]]
+
+
+def queue_function(blueprint: func.Blueprint) -> Deliver:
+    """Delivers messages to the one function of `blueprint`."""
+    app = func.FunctionApp()
+    app.register_functions(blueprint)
+    [function] = app.get_functions()
+    run = function.get_user_function()
+
+    async def deliver(message: Message) -> None:
+        await run(
+            ServiceBusMessage(
+                body=message.body,
+                message_id=message.id,
+                correlation_id=message.correlation_id,
+                delivery_count=1,
+                application_properties={"type": message.type, **message.properties},
+                user_properties={},
+            )
+        )
+
+    return deliver
