@@ -182,6 +182,9 @@ CORRUPTIONS: dict[str, list[tuple[str, Corruption]]] = {
     "clients_were_answered_properly": [
         ("a 500", lambda b: b.answers.errors.append("/api/orders: 500")),
     ],
+    "the_host_had_no_errors": [
+        ("a function failed", lambda b: b.errors.append("Function resend_outbox failed")),
+    ],
     "paid_orders_were_mailed": [
         ("no mail", lambda b: b.mails.pop(next(iter(b.mails)))),
         ("an uncounted copy", lambda b: b.mails.update([next(iter(b.mails))])),
