@@ -18,13 +18,13 @@ from shared.bus.port import Bus, Message, MessageRefused
 from shared.events.envelope import OUTBOX_KIND
 from shared.kernel.clock import stamp
 from shared.retry import TRANSIENT, retry
-from shared.store.port import EVERYWHERE, AlreadyExists, Create, Delete, NotFound, Store, Where
+from shared.store.port import EVERYWHERE, PAGE_MAX, AlreadyExists, Create, Delete, NotFound, Store, Where
 from shared.telemetry import Log, count
 from shared.topology import topology
 
 PUBLISHERS: Final = ("events", "orders")  # containers whose commits publish
 OVERDUE: Final = timedelta(minutes=2)
-RESENT_MAX: Final = 500
+RESENT_MAX: Final = PAGE_MAX  # a run; what is left comes next time
 _log = Log("relay")
 
 

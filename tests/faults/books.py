@@ -14,6 +14,8 @@ from typing import Any
 
 from tests.faults.shop import Shop
 
+_STATES = ("ready", "locked", "scheduled", "dead")
+
 type Record = dict[str, Any]
 
 
@@ -48,6 +50,7 @@ class Books:
     :param pools: capacity of each pool as published, by pool id
     :param documents: the store's, by container, partition and id
     :param messages: the bus's: queue, state (0 ready, 1 locked, 2 scheduled, 3 dead), id, reason
+    :param errors: what the host logged as an error, but for workers that were killed
     :param mails: how many copies of each Message-ID the mailbox has
     """
 
@@ -58,6 +61,7 @@ class Books:
     intents: list[Record]
     refunds: list[Record]
     mails: Counter[str]
+    errors: list[str]
     answers: Answers
 
     def of_kind(self, container: str, kind: str) -> list[Record]:
@@ -86,6 +90,7 @@ async def read_books(shop: Shop, answers: Answers) -> Books:
         intents=state["payment_intents"],
         refunds=state["refunds"],
         mails=await _mails(shop),
+        errors=read_errors(data),
         answers=answers,
     )
 
@@ -108,9 +113,26 @@ def read_messages(data: Path) -> list[tuple[str, int, str, str]]:
     ]
 
 
+def read_errors(data: Path) -> list[str]:
+    """Every error in the host's log; a killed worker that is started again is none."""
+    found = []
+    for line in (data / "host.log").read_text().splitlines():
+        if not line.startswith("{"):
+            found.append(line)  # a traceback nobody caught
+            continue
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # cut short by a kill
+        if entry["level"] in {"ERROR", "CRITICAL"} and not entry["message"].startswith("Worker ended"):
+            found.append(f"{entry.get('function', '')}: {entry['message']}"[:300])
+    return found
+
+
 def unfinished(data: Path) -> dict[str, int]:
     """What is still on its way, by name; empty once everything has settled."""
-    found = {"messages": _rows(data / "bus.db", "SELECT count(*) FROM messages WHERE state < 3")[0][0]}
+    on_the_bus = "SELECT queue, state, count(*) FROM messages WHERE state < 3 GROUP BY queue, state"
+    found = {f"{queue} {_STATES[state]}": number for queue, state, number in _rows(data / "bus.db", on_the_bus)}
     found["outbox"] = _rows(data / "store.db", "SELECT count(*) FROM documents WHERE id LIKE 'outbox:%'")[0][0]
     found["feeds"] = _rows(
         data / "store.db",

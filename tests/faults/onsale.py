@@ -3,6 +3,7 @@
 import asyncio
 import random
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,8 @@ from typing import Any, Final
 
 import httpx
 
-from tests.faults.books import Answers, unfinished
+from tests.faults.books import Answers, read_books, unfinished
+from tests.faults.oracle import contradictions
 from tests.faults.shop import DECLINED_CARD, GOOD_CARD, Person, Shop
 
 ASKED_AGAIN_MAX: Final = 60
@@ -173,3 +175,17 @@ async def settled(shop: Shop, *, seconds: float) -> float:
         if loop.time() - began > seconds:
             raise TimeoutError(f"after {seconds:.0f} s still on its way: {left}, webhooks {pending}")
         await asyncio.sleep(0.2)
+
+
+async def reconciled(shop: Shop, sale: OnSale, *, seconds: float) -> Counter[str]:
+    """Let everything settle within `seconds`, see that nobody's books contradict another's; how the orders ended."""
+    took = await settled(shop, seconds=seconds)
+    books = await read_books(shop, sale.answers)
+    states = Counter(order["state"] for order in books.orders.values())
+    print(
+        f"orders {dict(states)}, payments {len(books.intents)}, refunds {len(books.refunds)}, mails "
+        f"{books.mails.total()} ({books.mails.total() - len(books.mails)} second copies), connections lost "
+        f"{sale.answers.interrupted}, refused {sale.answers.refused}, settled in {took:.1f} s"
+    )
+    assert contradictions(books) == []
+    return states

@@ -1,5 +1,6 @@
 """A running Tessera as its clients see it: people with tokens, an event on sale, orders placed and paid over HTTP."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -126,6 +127,16 @@ class Shop:
         """An order as its buyer sees it."""
         answer = await self.http.get(f"{self.api}/orders/{order_id}", headers=buyer.headers)
         found: dict[str, Any] = answer.raise_for_status().json()
+        return found
+
+    async def until(self, buyer: Person, order_id: str, state: str, *, seconds: float = 15.0) -> dict[str, Any]:
+        """The order, once it is in `state`.
+
+        :raises TimeoutError: it is not after `seconds`
+        """
+        async with asyncio.timeout(seconds):
+            while (found := await self.order(buyer, order_id))["state"] != state:  # noqa: ASYNC110 - another process makes it true
+                await asyncio.sleep(0.05)
         return found
 
     async def stripe(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
