@@ -8,6 +8,7 @@ over all before it, base64url without padding. At 151 characters it fits a QR co
 import hashlib
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,15 +43,15 @@ class Code:
 class Codes:
     """Signs and checks ticket codes.
 
-    :param seed: the Ed25519 private key, 32 bytes base64url
+    :param seeds: Ed25519 private keys, 32 bytes base64url each; the first signs, all are recognised, so that a new
+        key does not void what was sold under the old one
     """
 
-    def __init__(self, seed: str) -> None:
-        self._private = Ed25519PrivateKey.from_private_bytes(_unbase64(seed))
-        self._public: Ed25519PublicKey = self._private.public_key()
-        raw = self._public.public_bytes(Encoding.Raw, PublicFormat.Raw)
-        self._key_id = hashlib.sha256(raw).hexdigest()[:4]
-        self._raw_public = raw
+    def __init__(self, seeds: Sequence[str]) -> None:
+        keys = [Ed25519PrivateKey.from_private_bytes(_unbase64(seed)) for seed in seeds]
+        self._private = keys[0]
+        self._public: dict[str, Ed25519PublicKey] = {_key_id(key.public_key()): key.public_key() for key in keys}
+        self._key_id = _key_id(keys[0].public_key())
 
     def sign(self, ticket: Ticket) -> str:
         """The ticket's code; always the same for the same ticket."""
@@ -64,11 +65,11 @@ class Codes:
         :raises CodeRefused: not a code, of another version or key, or not signed by us
         """
         found = _CODE.fullmatch(text)
-        if found is None or found[1] != self._key_id:
+        if found is None or found[1] not in self._public:
             raise CodeRefused("This is not a ticket code of ours.", field="code")
         said = text[: found.end(4)]
         try:
-            self._public.verify(_unbase64(found[5]), said.encode())
+            self._public[found[1]].verify(_unbase64(found[5]), said.encode())
         except (InvalidSignature, ValueError) as error:
             raise CodeRefused("The ticket code is forged or damaged.", field="code") from error
         order_id = OrderId(f"ord_{found[2]}")
@@ -78,7 +79,10 @@ class Codes:
 
     def public_keys(self) -> list[dict[str, str]]:
         """The public keys as a JSON Web Key Set's `keys` (RFC 8037)."""
-        return [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": self._key_id, "x": _base64(self._raw_public)}]
+        return [
+            {"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": key_id, "x": _base64(_raw(public))}
+            for key_id, public in self._public.items()
+        ]
 
 
 def qr_svg(code: str) -> bytes:
@@ -87,6 +91,14 @@ def qr_svg(code: str) -> bytes:
 
     picture: str = zxingcpp.create_barcode(code, zxingcpp.BarcodeFormat.QRCode, ec_level="M").to_svg(scale=6)
     return picture[picture.index("<svg") :].encode()  # without the prolog: the picture may stand inside a page
+
+
+def _raw(public: Ed25519PublicKey) -> bytes:
+    return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def _key_id(public: Ed25519PublicKey) -> str:
+    return hashlib.sha256(_raw(public)).hexdigest()[:4]
 
 
 def _bare(id_: str) -> str:

@@ -36,17 +36,19 @@ class Outgoing:
     document_id: str
     destination: str
     message: Message
+    document: Mapping[str, Any]
 
     @classmethod
     def of(cls, container: str, document: Mapping[str, Any]) -> Self:
         """From a document of the change feed or of a query.
 
-        :raises KeyError, ValueError: it cannot be understood, now or ever
+        :raises KeyError, ValueError, TypeError: it cannot be understood, now or ever
         """
         send_at = document.get("send_at")
         return cls(
             partition=document[topology().partition_key(container)],
             document_id=document["id"],
+            document=document,
             destination=document["destination"],
             message=Message(
                 id=document["message_id"],
@@ -77,7 +79,7 @@ class Relay:
                 continue
             try:
                 item = Outgoing.of(container, document)
-            except (KeyError, ValueError) as error:
+            except (KeyError, ValueError, TypeError) as error:
                 await self._park(container, document, f"cannot be read: {error!r}")
                 continue
             outgoing[item.destination].append(item)
@@ -113,8 +115,7 @@ class Relay:
         try:
             await self._bus.publish(destination, [item.message])
         except MessageRefused as refusal:
-            document = (await self._store.read(container, item.partition, item.document_id)).value
-            await self._park(container, {**document, "id": item.document_id}, str(refusal))
+            await self._park(container, item.document, str(refusal))
             return False
         return True
 

@@ -54,7 +54,7 @@ def _buy(http: Endpoints, placing: Placing, checkouts: Checkouts) -> None:
 
     @http(
         "POST", "orders/{order_id}/checkout", needs=Permission.BUY, returns=CheckoutView,
-        refuses=[NotFound, OrderStateRefused, PaymentImpossible, PaymentsUnavailable, Contended],
+        refuses=[NotFound, OrderStateRefused, NotOnSale, PaymentImpossible, PaymentsUnavailable, Contended],
     )  # fmt: skip
     async def open_checkout(call: Call, nothing: Nothing) -> CheckoutView:
         """Open the checkout: the answer says where to send the buyer to pay.

@@ -40,6 +40,7 @@ class Repair:
         self._settlement = settlement
         self._refunding = refunding
         self._deadline = deadline
+        self._provider_away = False
 
     async def overdue_orders(self, now: datetime) -> int:
         """End orders whose deadline is long over, carry out refunds long begun; how many were looked at.
@@ -47,6 +48,7 @@ class Repair:
         One order that cannot be helped does not keep the others from being.
         """
         looked_at = 0
+        self._provider_away = False
         async for document in self._orders.due_before(now - GRACE):
             looked_at += 1
             try:
@@ -61,11 +63,13 @@ class Repair:
         async for order_id, held in self._inventory.held_before(now - self._deadline - GRACE):
             try:
                 moved += await self._release(order_id, held)
-            except StoreError as error:
+            except (DomainError, StoreError, ValidationError) as error:
                 _log.error("hold_not_helped", error=error, order_id=order_id, pool_id=held.pool_id)
         return moved
 
     async def _help(self, order: Order, now: datetime) -> None:
+        if self._provider_away and (order.state is OrderState.REFUNDING or order.checkout is not None):
+            return  # asked for one order it did not answer: the others need not wait for that, one by one
         count("orders_repaired")
         _log.warning("order_overdue", order_id=order.order_id, state=order.state.value)
         try:
@@ -74,6 +78,7 @@ class Repair:
             else:
                 await self._settlement.expire(order.order_id, now=now)
         except DependencyUnavailable as error:
+            self._provider_away = True
             _log.warning("order_waits_for_provider", order_id=order.order_id, reason=repr(error))
 
     async def _release(self, order_id: OrderId, held: Allocation) -> int:
@@ -82,10 +87,11 @@ class Repair:
             _log.error("hold_without_order", order_id=order_id, pool_id=held.pool_id)
             return 0
         order = found.order
-        if order.state is OrderState.PAID and held in order.held:
-            await self._holds.sell([held], order_id=order_id)
-        elif order.state in _GIVES_BACK or held.attempt in order.abandoned:
+        unrecorded = order.state is not OrderState.PLACING and held not in order.held
+        if unrecorded or order.state in _GIVES_BACK or held.attempt in order.abandoned:
             await self._holds.free([held], order_id=order_id)
+        elif order.state is OrderState.PAID:
+            await self._holds.sell([held], order_id=order_id)
         elif order.state is OrderState.REFUNDED:
             await self._holds.restock([held], order_id=order_id)
         else:

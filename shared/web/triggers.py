@@ -23,7 +23,7 @@ from shared.topology import topology
 FEED_BATCH_MAX: Final = 100
 STORE_CONNECTION: Final = "COSMOS"
 BUS_CONNECTION: Final = "SERVICEBUS"
-POSTPONED_MAX: Final = 30  # 1, 2, 4 … 60 seconds apart: about 25 minutes of trouble, then the dead letters
+POSTPONED_MAX: Final = 30  # for what may never come: 1, 2, 4 … 60 seconds apart, about 25 minutes in all
 POSTPONE_SECONDS_MAX: Final = 60
 _log = Log("bus")
 
@@ -148,10 +148,14 @@ def timer(handler: Callable[[datetime], Awaitable[None]], *, schedule: str) -> f
 
 
 async def _postpone(msg: func.ServiceBusMessage, queue: str, bus: Bus, trouble: Exception) -> None:
-    """Schedule a copy of `msg` to its consumer's queue, each time later; after `POSTPONED_MAX` copies give up."""
+    """Schedule a copy of `msg` to its consumer's queue, each time later.
+
+    A neighbour that is away is waited for without limit, since giving up would lose what it is owed. What is not there
+    yet may never come (a payment for an order we do not know): after `POSTPONED_MAX` copies it is a dead letter.
+    """
     properties = msg.application_properties or {}
     attempt = int(properties.get("postponed", 0)) + 1
-    if attempt > POSTPONED_MAX:
+    if attempt > POSTPONED_MAX and isinstance(trouble, NotYet):
         raise trouble
     original = str(properties.get("original_id") or msg.message_id)
     pause = min(2 ** (attempt - 1), POSTPONE_SECONDS_MAX)
