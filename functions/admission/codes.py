@@ -63,7 +63,7 @@ class Codes:
 
         :raises CodeRefused: not a code, of another version or key, or not signed by us
         """
-        found = _CODE.match(text)
+        found = _CODE.fullmatch(text)
         if found is None or found[1] != self._key_id:
             raise CodeRefused("This is not a ticket code of ours.", field="code")
         said = text[: found.end(4)]

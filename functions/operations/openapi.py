@@ -73,7 +73,7 @@ def _schemas(specs: Iterable[EndpointSpec]) -> Json:
 
 def _operation(spec: EndpointSpec, schemas: Mapping[str, Any]) -> Json:
     operation: Json = {
-        "operationId": f"{spec.context}_{spec.method.lower()}_{re.sub(r'\W+', '_', spec.route).strip('_')}",
+        "operationId": spec.function,
         "tags": [spec.context],
         "summary": spec.summary,
         "description": f"{spec.description}\n\nNeeds the permission `{spec.needs}`.".strip(),

@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+from pydantic import ValidationError
+
 from functions.inventory.holds import Holds
 from functions.inventory.pools import Allocation
 from functions.inventory.repository import InventoryRepository
@@ -18,7 +20,6 @@ from shared.store.port import StoreError
 from shared.telemetry import Log, count
 
 GRACE: Final = timedelta(minutes=2)  # the ordinary way comes first
-LOOKED_AT_MAX: Final = 200  # a run; what is left comes next time
 _log = Log("repair")
 _GIVES_BACK: Final = frozenset({OrderState.EXPIRED, OrderState.CANCELLED, OrderState.REFUSED})
 
@@ -45,18 +46,19 @@ class Repair:
 
         One order that cannot be helped does not keep the others from being.
         """
-        orders = await self._orders.due_before(now - GRACE, limit=LOOKED_AT_MAX)
-        for order in orders:
+        looked_at = 0
+        async for document in self._orders.due_before(now - GRACE):
+            looked_at += 1
             try:
-                await self._help(order, now)
-            except (DomainError, StoreError, PaymentsRefused) as error:
-                _log.error("order_not_helped", error=error, order_id=order.order_id, state=order.state.value)
-        return len(orders)
+                await self._help(Order.model_validate(document.value), now)
+            except (DomainError, StoreError, PaymentsRefused, ValidationError) as error:
+                _log.error("order_not_helped", error=error, order_id=document.partition)
+        return looked_at
 
     async def forgotten_holds(self, now: datetime) -> int:
         """Sell or free stock still held by orders that ended; how many holds were moved."""
         moved = 0
-        for order_id, held in await self._inventory.held_before(now - self._deadline - GRACE, limit=LOOKED_AT_MAX):
+        async for order_id, held in self._inventory.held_before(now - self._deadline - GRACE):
             try:
                 moved += await self._release(order_id, held)
             except StoreError as error:

@@ -114,8 +114,12 @@ type Handler[I: Wire] = Callable[[Call, I], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
-    """What the OpenAPI document says of an endpoint."""
+    """What the OpenAPI document says of an endpoint.
 
+    :param function: its name as an Azure function
+    """
+
+    function: str
     method: str
     route: str
     context: str
@@ -167,16 +171,17 @@ class Endpoints:
 
         def register(handler: Handler[I]) -> Handler[I]:
             summary, _, description = (handler.__doc__ or handler.__name__).strip().partition("\n")
+            name = f"{self._context}_{handler.__name__}"
             self.specs.append(
                 EndpointSpec(
-                    method, route, self._context, needs, takes, returns, status, summary,
+                    name, method, route, self._context, needs, takes, returns, status, summary,
                     re.sub(r"\s+", " ", description).strip(), refuses, headers, media_type,
                 )
             )  # fmt: skip
             run = self._runner(handler, needs, takes, "query" if method in {"GET", "DELETE"} else "body", status)
             # The worker compares parameter names with bindings, so the name is copied by hand: `functools.wraps`
             # would show it the handler's signature.
-            run.__name__ = f"{self._context}_{handler.__name__}"
+            run.__name__ = name
             methods = ["GET", "HEAD"] if method == "GET" else [method]  # RFC 9110 section 9.1: HEAD wherever GET
             self.blueprint.route(route=route, methods=methods, auth_level=func.AuthLevel.ANONYMOUS)(run)
             return handler

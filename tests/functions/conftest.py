@@ -1,4 +1,4 @@
-"""One running Tessera for all tests of the public surface; they make their own organisers and people in it."""
+"""One running Tessera a test process for the public surface; tests make their own organisers and people in it."""
 
 import re
 from collections.abc import Iterator
@@ -10,13 +10,6 @@ from local.stack import Ports, Stack
 from tests.support.api import Api, Organiser, Seen
 
 _HOSTS_OWN = {404, 405, 429}  # answered by the host where no function is asked
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share the stack run in one worker process."""
-    for item in items:
-        if "stack" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("stack"))
 
 
 @pytest.fixture(scope="session")

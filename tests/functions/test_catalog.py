@@ -4,45 +4,19 @@ from typing import Any
 
 import pytest
 
+from tests.functions.browsing import all_of, listed
 from tests.support.api import (
     Api,
     Json,
     Organiser,
-    Person,
-    fields,
     new_key,
     problem,
     refusal,
     soon,
-    type_body,
     venue_body,
 )
 
 UNKNOWN_VENUE = "ven_" + "a" * 26
-UNKNOWN_EVENT = "evt_" + "a" * 26
-
-
-def listed(person: Person, path: str, *, limit: int = 100) -> list[Json]:
-    """All items of a list, page by page."""
-    items: list[Json] = []
-    continuation: dict[str, str] = {}
-    while True:
-        page = person.get(path, limit=limit, **continuation).json()
-        assert len(page["items"]) <= limit
-        items += page["items"]
-        if "continuation" not in page:
-            return items
-        continuation = {"continuation": page["continuation"]}
-
-
-def all_of(house: Organiser, number: int) -> list[Json]:
-    """The organiser's own list, once it has `number` events."""
-
-    def look() -> list[Json] | None:
-        found = listed(house.owner, f"organisers/{house.id}/events")
-        return found if len(found) == number else None
-
-    return soon(look, f"{number} events in the organiser's list")
 
 
 def test_a_new_organiser_belongs_to_who_created_it(api: Api) -> None:
@@ -195,93 +169,6 @@ def test_a_draft_is_replaced_whole_and_a_published_event_no_more(house: Organise
     assert house.owner.get(path).json() == published
 
 
-def priced(amount_minor: float, currency: str = "EUR") -> Json:
-    return type_body(price={"amount_minor": amount_minor, "currency": currency})
-
-
-BAD_EVENTS: list[tuple[Json, list[str]]] = [
-    ({"name": ""}, ["name"]),
-    ({"name": " "}, ["name"]),
-    ({"name": "x" * 201}, ["name"]),
-    ({"name": 5}, ["name"]),
-    ({"name": "Two\nlines"}, ["name"]),
-    ({"name": "Two\u2028lines"}, ["name"]),
-    ({"name": "Nul\0"}, ["name"]),
-    ({"description": "x" * 10_001}, ["description"]),
-    ({"category": ""}, ["category"]),
-    ({"category": "x" * 51}, ["category"]),
-    ({"image_url": "javascript:alert(1)"}, ["image_url"]),
-    ({"image_url": "https://e/" + "x" * 1_000}, ["image_url"]),
-    ({"venue_id": "nonsense"}, ["venue_id"]),
-    ({"organiser_id": "nonsense"}, ["organiser_id"]),
-    ({"starts_at": "2100-05-01T18:00:00"}, ["starts_at"]),
-    ({"starts_at": "soon"}, ["starts_at"]),
-    ({"starts_at": "0001-01-01T00:00:00+14:00"}, ["starts_at"]),
-    ({"starts_at": "0999-01-01T00:00:00Z"}, ["starts_at"]),
-    ({"ends_at": "9999-12-31T23:59:59-14:00"}, ["ends_at"]),
-    ({"ends_at": "2100-05-01T18:00:00Z"}, [""]),
-    ({"pools": []}, ["pools"]),
-    ({"pools": [{"name": "Hall", "capacity": 0}]}, ["pools.0.capacity"]),
-    ({"pools": [{"name": "Hall", "capacity": 1_000_001}]}, ["pools.0.capacity"]),
-    ({"pools": [{"name": "Hall", "capacity": "10"}]}, ["pools.0.capacity"]),
-    ({"pools": [{"name": "Hall", "capacity": 1, "expected_demand": 0}]}, ["pools.0.expected_demand"]),
-    ({"pools": [{"name": "Hall", "capacity": 1}] * 2}, [""]),
-    ({"pools": [{"name": f"P{n}", "capacity": 1} for n in range(21)]}, ["pools"]),
-    ({"ticket_types": []}, ["ticket_types"]),
-    ({"ticket_types": [type_body()] * 51}, ["ticket_types"]),
-    ({"ticket_types": [type_body(pool="Elsewhere")]}, [""]),
-    ({"ticket_types": [priced(-1)]}, ["ticket_types.0.price.amount_minor"]),
-    ({"ticket_types": [priced(1.5)]}, ["ticket_types.0.price.amount_minor"]),
-    ({"ticket_types": [priced(100_000_000)]}, ["ticket_types.0.price.amount_minor"]),
-    ({"ticket_types": [priced(1, "eur")]}, ["ticket_types.0.price.currency"]),
-    ({"ticket_types": [type_body(), priced(1, "CHF")]}, [""]),
-    ({"ticket_types": [type_body(maximum_per_order=0)]}, ["ticket_types.0.maximum_per_order"]),
-    ({"ticket_types": [type_body(maximum_per_order=51)]}, ["ticket_types.0.maximum_per_order"]),
-    (
-        {"ticket_types": [type_body(on_sale_from="2100-01-02T00:00:00Z", on_sale_until="2100-01-01T00:00:00Z")]},
-        ["ticket_types.0"],
-    ),
-    ({"colour": "red"}, ["colour"]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("changes", "named"), BAD_EVENTS, ids=[str(changes)[:60] for changes, _ in BAD_EVENTS])
-def test_an_event_outside_the_rules_is_refused_by_the_name_of_its_field(
-    shared_house: Organiser, changes: Json, named: list[str]
-) -> None:
-    refused = shared_house.owner.post("events", shared_house.event_body(**changes))
-
-    assert fields(refused) == named
-
-
-def test_refused_events_left_nothing_behind(shared_house: Organiser) -> None:
-    assert listed(shared_house.owner, f"organisers/{shared_house.id}/events") == []
-
-
-@pytest.fixture(scope="module")
-def shared_house(api: Api) -> Organiser:
-    return api.organiser("Refusing")
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"name": ""}, ["name"]),
-        ({"address": "x" * 501}, ["address"]),
-        ({"address": "a\nb"}, ["address"]),
-        ({"city": ""}, ["city"]),
-        ({"country": "Switzerland"}, ["country"]),
-        ({"timezone": "Europe/Atlantis"}, ["timezone"]),
-        ({"seats": 5}, ["seats"]),
-    ],
-)
-def test_a_venue_outside_the_rules_is_refused(shared_house: Organiser, changes: Json, named: list[str]) -> None:
-    path = f"organisers/{shared_house.id}/venues"
-
-    assert fields(shared_house.owner.post(path, venue_body(**changes))) == named
-    assert listed(shared_house.owner, path) == [shared_house.venue]
-
-
 def test_an_event_at_an_unknown_or_foreign_venue_or_organiser_is_refused(api: Api, house: Organiser) -> None:
     other = api.organiser("Other")
 
@@ -338,84 +225,3 @@ def test_an_owner_who_was_removed_does_not_come_back_by_repeating_the_creation(a
 
     assert first.get("me").json()["memberships"] == {}
     assert refusal(first.get(f"organisers/{organiser_id}/venues")) == (403, "permission-missing")
-
-
-def test_lists_go_by_date_from_page_to_page_without_loss_or_repeat(api: Api, house: Organiser) -> None:
-    days = [17, 3, 25, 3, 11]
-    times = {day: {"starts_at": f"2101-03-{day:02}T10:00:00Z", "ends_at": "2101-04-01T10:00:00Z"} for day in days}
-    ids = {house.event(name=f"Day {day}", **times[day])["event_id"] for day in days}
-    buyer = api.person()
-
-    def look() -> list[Json] | None:
-        found = listed(buyer, "events", limit=3)
-        return found if ids <= {event["event_id"] for event in found} else None
-
-    everything = soon(look, "five events in the public list")
-
-    dates = [event["starts_at"] for event in everything]
-    assert dates == sorted(dates)
-    assert len({event["event_id"] for event in everything}) == len(everything)
-    mine = [event["name"] for event in everything if event["event_id"] in ids]
-    assert mine == ["Day 3", "Day 3", "Day 11", "Day 17", "Day 25"]
-    own = listed(house.owner, f"organisers/{house.id}/events", limit=2)
-    assert [event["name"] for event in own] == mine
-
-
-def test_a_continuation_that_was_forged_damaged_or_given_elsewhere_is_refused(api: Api, house: Organiser) -> None:
-    for _ in range(2):
-        house.draft()
-    all_of(house, 2)
-    own = f"organisers/{house.id}/events"
-    genuine = house.owner.get(own, limit=1).json()["continuation"]
-    first = genuine[0]
-    forged = ("A" if first != "A" else "B") + genuine[1:]
-
-    for path, token in (
-        (own, forged),
-        (own, genuine[:-6]),
-        (own, "x"),
-        (own, "é"),
-        ("events", genuine),
-        ("tickets/mine", genuine),
-        (f"organisers/{house.id}/venues", genuine),
-    ):
-        refused = house.owner.get(path, continuation=token)
-        assert refusal(refused) == (400, "malformed"), (path, token)
-        assert refused.json()["field"] == "continuation"
-    assert refusal(house.owner.get(own, continuation="x" * 2_001)) == (400, "request-refused")
-    assert len(house.owner.get(own, limit=1, continuation=genuine).json()["items"]) == 1
-
-
-@pytest.mark.parametrize(
-    ("params", "named"),
-    [({"limit": 0}, "limit"), ({"limit": 101}, "limit"), ({"limit": "x"}, "limit"), ({"page": 2}, "page")],
-)
-def test_a_query_outside_the_rules_is_refused(api: Api, params: Json, named: str) -> None:
-    assert fields(api.person().get("events", **params)) == [named]
-
-
-def test_the_detail_follows_what_is_held_and_given_back(api: Api, house: Organiser) -> None:
-    event = house.event(capacity=5)
-    buyer = api.person()
-
-    def left() -> tuple[int, int]:
-        shown = buyer.get(f"events/{event['event_id']}").json()
-        return shown["available"], shown["ticket_types"][0]["available"]
-
-    order = buyer.order(event, 3).json()
-    assert left() == (2, 2)
-    buyer.post(f"orders/{order['order_id']}/cancel")
-    soon(lambda: True if left() == (5, 5) else None, "three places back on sale")
-
-
-def test_availability_is_told_for_each_pool(house: Organiser) -> None:
-    event = house.event(
-        pools=[{"name": "Hall", "capacity": 4}, {"name": "Balcony", "capacity": 2, "expected_demand": 500}],
-        ticket_types=[type_body(), type_body(name="Up", pool="Balcony"), type_body(name="Child")],
-    )
-
-    house.operator.paid(event, 3)
-
-    shown = house.owner.get(f"events/{event['event_id']}").json()
-    assert [(t["name"], t["available"]) for t in shown["ticket_types"]] == [("Adult", 1), ("Up", 2), ("Child", 1)]
-    assert (shown["capacity"], shown["available"]) == (6, 3)
