@@ -17,6 +17,7 @@ from tests.faults.shop import DECLINED_CARD, GOOD_CARD, Person, Shop
 
 ASKED_AGAIN_MAX: Final = 60
 AGAIN_SECONDS: Final = 0.15
+IMPATIENCE: Final = 0.1  # how likely a client gives up whenever its connection breaks
 PROPER: Final = frozenset(
     {200, 201, 303, 402, 404, 409, 410, 503}
 )  # 404 and 410: the double's page of a closed session
@@ -42,6 +43,11 @@ class OnSale:
             kind = self.chance.random()
             await (self._at_the_desk() if kind < 0.15 else self._by_card(buyer))
             await asyncio.sleep(self.chance.uniform(0, 2 * pause_seconds))
+
+    async def rush_until_stopped(self, buyer: Person) -> None:
+        """Order after order, paying none: what a kill finds half placed is mostly theirs, often for nobody any more."""
+        while not self.stopping.is_set():
+            await self._place(buyer, method="card")
 
     async def _at_the_desk(self) -> None:
         order = await self._place(self.shop.operator, method="desk")
@@ -131,7 +137,7 @@ class OnSale:
                 answer = await ask()
             except httpx.TransportError:
                 self.answers.interrupted += 1
-                if self.chance.random() < 0.03:
+                if self.chance.random() < IMPATIENCE:
                     return _NEVER
             else:
                 if answer.status_code not in PROPER:
@@ -144,7 +150,7 @@ class OnSale:
 
 @asynccontextmanager
 async def on_sale(
-    shop: Shop, *, buyers: int, deadline_seconds: float, seed: int, pause_seconds: float = 0.1
+    shop: Shop, *, buyers: int, deadline_seconds: float, seed: int, pause_seconds: float = 0.1, rushers: int = 0
 ) -> AsyncIterator[OnSale]:
     """Buyers at work while the block runs; at its end each finishes what it is at."""
     sale = OnSale(shop, deadline_seconds, random.Random(seed))
@@ -154,6 +160,8 @@ async def on_sale(
     async with asyncio.TaskGroup() as group:
         for each in people:
             group.create_task(sale.buy_until_stopped(each, pause_seconds))
+        for each in await shop.people(rushers, prefix="rusher") if rushers else []:
+            group.create_task(sale.rush_until_stopped(each))
         try:
             yield sale
         finally:
