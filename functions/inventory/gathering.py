@@ -67,6 +67,8 @@ class Gathering:
                 mine = await self._repository.pass_gate(self._pool, seen, owner=owner, until=now + TURN)
                 if mine is not None:
                     return mine
+            elif seen.owner == owner:
+                return seen  # the answer to our taking it was lost
             pause = random.uniform(0, POLL_SECONDS_MAX)  # noqa: S311 - jitter, not a secret
             await asyncio.sleep(pause)
             waited += pause
