@@ -65,9 +65,12 @@ class Codes:
         if len(text) > CODE_CHARACTERS_MAX or len(parts) != 5 or parts[:2] != [VERSION, self._key_id]:
             raise CodeRefused("This is not a ticket code of ours.", field="code")
         try:
-            self._public.verify(_unbase64(signature), said.encode())
+            raw = _unbase64(signature)
+            self._public.verify(raw, said.encode())
         except (InvalidSignature, ValueError) as error:
             raise CodeRefused("The ticket code is forged or damaged.", field="code") from error
+        if _base64(raw) != signature:  # spare bits in the last character: a code is written in one way only
+            raise CodeRefused("The ticket code is damaged.", field="code")
         return Code(OrderId(parts[2]), TicketNumber(parts[3]), EventId(parts[4]))
 
     def public_keys(self) -> list[dict[str, str]]:
