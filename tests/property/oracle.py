@@ -24,6 +24,8 @@ class Expected:
     :param freed: its end gave back whatever it held
     :param was_paid: it had tickets once
     :param paid_in: the provider took the money
+    :param paid_late: it did so after we had closed the session
+    :param lost_something: a message about it will never arrive
     :param deadlines: since an attempt may have died, the deadline is between the earliest and the latest
     """
 
@@ -34,8 +36,9 @@ class Expected:
     strays: int = 0
     freed: bool = False
     was_paid: bool = False
-    asked_to_pay: bool = False
     paid_in: bool = False
+    paid_late: bool = False
+    lost_something: bool = False
     deadlines: list[datetime] = field(default_factory=list)
 
     @property

@@ -104,7 +104,7 @@ class Ending[T]:
 class World:
     """The shop and all that is around it.
 
-    :param event: on sale from the start
+    `post` has every message there ever was with its queue; `waiting` says which must still arrive.
     """
 
     def __init__(self, *, pools: dict[str, int], prices: dict[str, int], shards: int, seed: int) -> None:
@@ -120,6 +120,7 @@ class World:
         self._chaos = ChaosStore(self.store, seed=seed)
         self._settings = factory.settings(self._data)
         self.post: list[tuple[str, Message]] = []
+        self.waiting: set[int] = set()
         draft = catalog.event(pools=pools, price_minor=prices, shards=shards)
         self.event = self.run(catalog.on_sale(use_cases(self._settings, self._adapters), draft))
 
@@ -164,7 +165,9 @@ class World:
         first = len(self.post)
         self.post += [(queue, message) for queue in QUEUES for message in self.bag.take(queue)]
         self.bag.queues.clear()
-        return list(range(first, len(self.post)))
+        fresh = list(range(first, len(self.post)))
+        self.waiting |= set(fresh)
+        return fresh
 
     async def report(self, session: Session) -> None:
         """The provider calls the webhook."""
