@@ -1,5 +1,6 @@
 # Tessera. `make` alone tells what there is.
 SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 PORT ?= 7071
 WORKERS ?= 1

@@ -55,6 +55,7 @@ from shared.payments.port import Payments
 from shared.payments.stripe import StripePayments
 from shared.settings import Settings
 from shared.store.port import NotFound, Store
+from shared.telemetry import quieten_libraries
 from shared.topology import topology
 from shared.web.endpoint import Endpoints, EndpointSpec
 
@@ -93,6 +94,7 @@ class UseCases:
 
 def compose(settings: Settings) -> func.FunctionApp:
     """The function app for these settings."""
+    quieten_libraries()
     adapters = choose_adapters(settings)
     return function_app(settings, adapters, use_cases(settings, adapters))
 
@@ -131,9 +133,9 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
     holds, memberships, codes = (
         Holds(inventory),
         Memberships(store),
-        Codes(settings.tessera_ticket_key.get_secret_value()),
+        Codes(settings.tessera_ticket_key.get_secret_value().split(",")),
     )
-    sessions = CheckoutSessions(adapters.payments, f"{settings.tessera_public_url}/api")
+    sessions = CheckoutSessions(adapters.payments)
     settlement = Settlement(orders, tickets, sessions)
     refunding = Refunding(orders, adapters.payments)
     deadline = timedelta(seconds=settings.tessera_order_deadline_seconds)
@@ -145,7 +147,7 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
         audit=Audit(inventory),
         door=Door(tickets, codes),
         placing=Placing(orders, catalog, holds, deadline),
-        checkouts=Checkouts(orders, sessions),
+        checkouts=Checkouts(orders, catalog, sessions, f"{settings.tessera_public_url}/api"),
         settlement=settlement,
         refunding=refunding,
         orders=reading,

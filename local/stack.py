@@ -26,6 +26,7 @@ STARTED_SECONDS: Final = 20.0
 STOPPED_SECONDS: Final = 10.0
 AUDIENCE: Final = "api://tessera"
 CLIENT_ID: Final = "tessera-web"
+EMULATORS: Final = ("entra", "mailbox", "stripe")
 
 
 class StackFailed(Exception):
@@ -144,18 +145,23 @@ class Stack:
 
         :raises StackFailed: one did not start
         """
-        own = stack_secrets(self.data)
-        data = str(self.data)
-        self._start("entra", ["--data", f"{data}/entra", "--port", str(self.ports.entra), "--audience", AUDIENCE,
-                              "--client-id", CLIENT_ID, "--redirect-uri", self.redirect_uri])  # fmt: skip
-        self._start("mailbox", ["--data", f"{data}/mailbox", "--port", str(self.ports.mailbox), "--smtp-port",
-                                str(self.ports.smtp)])  # fmt: skip
-        self._start("stripe", ["--data", f"{data}/stripe", "--port", str(self.ports.stripe), "--webhook-url",
-                               f"{self.url}/api/payments/stripe"],
-                    {"STRIPE_API_KEY": own["stripe_api_key"],
-                     "STRIPE_WEBHOOK_SECRET": own["stripe_webhook_secret"]})  # fmt: skip
-        for name in ("entra", "mailbox", "stripe"):
+        for name in EMULATORS:
+            self._start(name)
+        for name in EMULATORS:
             self._wait(name)
+
+    def kill_emulator(self, name: str) -> None:
+        """`kill -9` for one of `EMULATORS`."""
+        self._parts[name].kill()
+        self._parts[name].wait()
+
+    def start_emulator(self, name: str) -> None:
+        """Start one of `EMULATORS` again, after it was killed; it keeps its state.
+
+        :raises StackFailed: it did not start
+        """
+        self._start(name)
+        self._wait(name)
 
     def start_host(self) -> HostProcess:
         """Start the host; again after it was killed."""
@@ -196,16 +202,32 @@ class Stack:
     ) -> None:
         self.stop()
 
-    def _start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def _start(self, name: str) -> None:
         with self._log(name).open("wb") as log:
             self._parts[name] = subprocess.Popen(
-                [sys.executable, "-m", f"local.emulators.{name}", *arguments],
+                [sys.executable, "-m", f"local.emulators.{name}", *self._arguments(name)],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, **(self._stripe_secrets() if name == "stripe" else {}), "PYTHONUNBUFFERED": "1"},
             )
+
+    def _arguments(self, name: str) -> Sequence[str]:
+        ports, common = self.ports, ["--data", str(self.data / name)]
+        if name == "entra":
+            return [*common, "--port", str(ports.entra), "--audience", AUDIENCE, "--client-id", CLIENT_ID,
+                    "--redirect-uri", self.redirect_uri]  # fmt: skip
+        if name == "mailbox":
+            return [*common, "--port", str(ports.mailbox), "--smtp-port", str(ports.smtp)]
+        return [*common, "--port", str(ports.stripe), "--webhook-url", f"{self.url}/api/payments/stripe"]
+
+    def _stripe_secrets(self) -> Mapping[str, str]:
+        own = stack_secrets(self.data)
+        return {
+            "STRIPE_API_KEY": own["stripe_api_key"],
+            "STRIPE_WEBHOOK_SECRET": own["stripe_webhook_secret"],
+        }
 
     def _wait(self, name: str) -> None:
         give_up = time.monotonic() + STARTED_SECONDS

@@ -25,7 +25,7 @@ class Settings(BaseModel):
     tessera_bus: Literal["embedded"] = "embedded"
     tessera_data: Path = Path(".tessera")
     tessera_signing_secret: SecretStr = Field(min_length=32, description="signs continuation tokens")
-    tessera_ticket_key: SecretStr = Field(min_length=43, description="Ed25519 seed, base64url: signs ticket codes")
+    tessera_ticket_key: SecretStr = Field(min_length=43, description="Ed25519 seeds, base64url: signs ticket codes")
     tessera_public_url: str = Field(pattern=r"^https?://", description="where people reach us; no trailing slash")
     tessera_anonymous_browsing: bool = False
     tessera_order_deadline_seconds: Annotated[int, Field(ge=1, le=82_800)] = 900
@@ -47,7 +47,6 @@ class Settings(BaseModel):
     mail_from: str = "Tessera <tickets@tessera.example>"
 
     insights_api_key: SecretStr = Field(min_length=32, description="the bearer key of the private insights endpoints")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property
     def authorities(self) -> tuple[str, ...]:

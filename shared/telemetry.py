@@ -43,6 +43,12 @@ class Log:
         self._logger.log(level, orjson.dumps(line, default=str).decode(), exc_info=error)
 
 
+def quieten_libraries() -> None:
+    """Keep libraries that log every request from drowning our own lines."""
+    for name in ("httpx", "httpcore", "stripe"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 def count(name: str, by: int = 1) -> None:
     """Add to a counter of this process; names end in what they count (`inventory_violations`)."""
     _counters[name] += by

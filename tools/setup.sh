@@ -24,5 +24,7 @@ find_python() {
 
 python=$(find_python)
 echo "Setting up $venv with $("$python" --version) (once, a minute or so)…"
-fits "$venv/bin/python" || "$python" -m venv --clear "$venv"
+if ! fits "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+  "$python" -m venv --clear "$venv"
+fi
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt

@@ -1,25 +1,28 @@
 """Ticket codes: what a QR code says, signed so that a scanner without network can check it.
 
-A code is `T1.{key}.{order}.{number}.{event}.{signature}`: version, id of the signing key, what a point read of the
-ticket needs, and an Ed25519 signature (RFC 8032) over all before it, base64url without padding.
+A code is `T1.{key}.{order}.{index}.{event}.{signature}`: version, id of the signing key, order id, the ticket's place
+in its order and event id (what a point read needs, the ids without their prefixes), and an Ed25519 signature (RFC 8032)
+over all before it, base64url without padding. At 151 characters it fits a QR code of version 8 with error correction M.
 """
 
 import hashlib
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from functions.admission.tickets import Ticket
+from functions.admission.tickets import TICKETS_PER_ORDER_MAX, Ticket, index_of, number_of
 from shared.kernel.errors import DomainError, Kind
 from shared.kernel.ids import EventId, OrderId, TicketNumber
 
 VERSION: Final = "T1"
 CODE_CHARACTERS_MAX: Final = 400
+_CODE = re.compile(r"^T1\.([0-9a-f]{4})\.([a-z2-7]{26})\.([1-9][0-9]?)\.([a-z2-7]{26})\.([A-Za-z0-9_-]{86})$")
 
 
 class CodeRefused(DomainError):
@@ -40,19 +43,20 @@ class Code:
 class Codes:
     """Signs and checks ticket codes.
 
-    :param seed: the Ed25519 private key, 32 bytes base64url
+    :param seeds: Ed25519 private keys, 32 bytes base64url each; the first signs, all are recognised, so that a new
+        key does not void what was sold under the old one
     """
 
-    def __init__(self, seed: str) -> None:
-        self._private = Ed25519PrivateKey.from_private_bytes(_unbase64(seed))
-        self._public: Ed25519PublicKey = self._private.public_key()
-        raw = self._public.public_bytes(Encoding.Raw, PublicFormat.Raw)
-        self._key_id = hashlib.sha256(raw).hexdigest()[:8]
-        self._raw_public = raw
+    def __init__(self, seeds: Sequence[str]) -> None:
+        keys = [Ed25519PrivateKey.from_private_bytes(_unbase64(seed)) for seed in seeds]
+        self._private = keys[0]
+        self._public: dict[str, Ed25519PublicKey] = {_key_id(key.public_key()): key.public_key() for key in keys}
+        self._key_id = _key_id(keys[0].public_key())
 
     def sign(self, ticket: Ticket) -> str:
         """The ticket's code; always the same for the same ticket."""
-        said = f"{VERSION}.{self._key_id}.{ticket.order_id}.{ticket.number}.{ticket.event.event_id}"
+        order, event = _bare(ticket.order_id), _bare(ticket.event.event_id)
+        said = f"{VERSION}.{self._key_id}.{order}.{index_of(ticket.number)}.{event}"
         return f"{said}.{_base64(self._private.sign(said.encode()))}"
 
     def read(self, text: str) -> Code:
@@ -60,31 +64,45 @@ class Codes:
 
         :raises CodeRefused: not a code, of another version or key, or not signed by us
         """
-        said, _, signature = text.rpartition(".")
-        parts = said.split(".")
-        if len(text) > CODE_CHARACTERS_MAX or len(parts) != 5 or parts[:2] != [VERSION, self._key_id]:
+        found = _CODE.fullmatch(text)
+        if found is None or found[1] not in self._public:
             raise CodeRefused("This is not a ticket code of ours.", field="code")
+        said = text[: found.end(4)]
         try:
-            raw = _unbase64(signature)
-            self._public.verify(raw, said.encode())
+            self._public[found[1]].verify(_unbase64(found[5]), said.encode())
         except (InvalidSignature, ValueError) as error:
             raise CodeRefused("The ticket code is forged or damaged.", field="code") from error
-        if _base64(raw) != signature:  # spare bits in the last character: a code is written in one way only
-            raise CodeRefused("The ticket code is damaged.", field="code")
-        return Code(OrderId(parts[2]), TicketNumber(parts[3]), EventId(parts[4]))
+        order_id = OrderId(f"ord_{found[2]}")
+        if not 1 <= int(found[3]) <= TICKETS_PER_ORDER_MAX:
+            raise CodeRefused("The ticket code is for no ticket.", field="code")
+        return Code(order_id, number_of(order_id, int(found[3])), EventId(f"evt_{found[4]}"))
 
     def public_keys(self) -> list[dict[str, str]]:
         """The public keys as a JSON Web Key Set's `keys` (RFC 8037)."""
-        return [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": self._key_id, "x": _base64(self._raw_public)}]
+        return [
+            {"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": key_id, "x": _base64(_raw(public))}
+            for key_id, public in self._public.items()
+        ]
 
 
 def qr_svg(code: str) -> bytes:
     """The code as a QR code, an SVG picture of its own, error correction M."""
-    import segno
+    import zxingcpp
 
-    picture = BytesIO()
-    segno.make(code, error="m", micro=False).save(picture, kind="svg", scale=6, border=4, xmldecl=False)
-    return picture.getvalue()
+    picture: str = zxingcpp.create_barcode(code, zxingcpp.BarcodeFormat.QRCode, ec_level="M").to_svg(scale=6)
+    return picture[picture.index("<svg") :].encode()  # without the prolog: the picture may stand inside a page
+
+
+def _raw(public: Ed25519PublicKey) -> bytes:
+    return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def _key_id(public: Ed25519PublicKey) -> str:
+    return hashlib.sha256(_raw(public)).hexdigest()[:4]
+
+
+def _bare(id_: str) -> str:
+    return id_.partition("_")[2]
 
 
 def _base64(data: bytes) -> str:

@@ -59,6 +59,16 @@ class Door:
             raise NotFound(f"There is no ticket {number}.")
         return ticket
 
+    async def tickets(self, order_id: OrderId, *, caller: Caller) -> list[Ticket]:
+        """All tickets of an order, for their owner or the organiser's people.
+
+        :raises NotFound: no tickets, or not the caller's
+        """
+        found = [read.ticket for read in await self._repository.of_order(order_id)]
+        if not found or not _visible(found[0], caller):
+            raise NotFound(f"There are no tickets of an order {order_id}.")
+        return found
+
     async def wallet(self, owner_id: PersonId, *, limit: int, continuation: str | None) -> Page:
         """A page of a person's own tickets."""
         return await self._repository.wallet(owner_id, limit=limit, continuation=continuation)

@@ -1,6 +1,6 @@
 """Admission over HTTP: own tickets, their QR codes, the door."""
 
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import BaseModel, Field
 
@@ -18,10 +18,9 @@ from functions.admission.tickets import (
 from shared.auth.permissions import Permission
 from shared.kernel.clock import Moment
 from shared.kernel.errors import Malformed, NotFound
-from shared.kernel.ids import ID_PATTERN, EventId, OrderId, TicketNumber
+from shared.kernel.ids import EventId, OrderId, TicketNumber
 from shared.web.endpoint import Admits, Call, Endpoints, Nothing, Raw, Wire
-
-type Id = Annotated[str, Field(pattern=ID_PATTERN)]
+from shared.web.fields import Id
 
 
 class TicketView(BaseModel):
@@ -116,6 +115,12 @@ def _tickets(http: Endpoints, door: Door) -> None:
         return TicketPage(
             items=[TicketView.of(ticket, door.code(ticket)) for ticket in tickets], continuation=page.continuation
         )
+
+    @http("GET", "orders/{order_id}/tickets", needs=Permission.BUY, returns=TicketPage, refuses=[NotFound])
+    async def order_tickets(call: Call, nothing: Nothing) -> TicketPage:
+        """List the tickets of an order: for its owner, and for the organiser's people to print at the desk."""
+        tickets = await door.tickets(OrderId(call.id("order_id")), caller=call.caller)
+        return TicketPage(items=[TicketView.of(ticket, door.code(ticket)) for ticket in tickets])
 
     @http(
         "GET", "orders/{order_id}/tickets/{number}/qr.svg", needs=Permission.BUY, refuses=[NotFound],

@@ -8,7 +8,8 @@ from functions.admission.tickets import Ticket
 from shared.kernel.errors import NotFound as NothingThere
 from shared.kernel.ids import OrderId, PersonId, TicketNumber
 from shared.readmodel import keep_newest
-from shared.store.port import Create, NotFound, OrderBy, Page, Replace, Store, Where
+from shared.store.paging import all_documents
+from shared.store.port import PAGE_MAX, Create, NotFound, OrderBy, Page, Replace, Store, Where
 
 ORDERS = "orders"
 WALLETS = "wallets"
@@ -49,8 +50,13 @@ class TicketRepository:
 
     async def of_order(self, order_id: OrderId) -> list[StoredTicket]:
         """All tickets of an order, by number."""
-        page = await self._store.query(ORDERS, order_id, where=[Where("kind", "=", TICKET_KIND)], limit=200)
-        return [StoredTicket(Ticket.model_validate(d.value), d.etag) for d in page.documents]
+        where = [Where("kind", "=", TICKET_KIND)]
+        found = all_documents(
+            lambda continuation: self._store.query(
+                ORDERS, order_id, where=where, limit=PAGE_MAX, continuation=continuation
+            )
+        )
+        return [StoredTicket(Ticket.model_validate(d.value), d.etag) async for d in found]
 
     async def save(self, read: StoredTicket, changed: Ticket) -> None:
         """Write a changed ticket.

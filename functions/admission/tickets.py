@@ -134,6 +134,12 @@ def number_of(order_id: OrderId, index: int) -> TicketNumber:
     return TicketNumber(f"{digits[:4]}-{digits[4:8]}-{digits[8:12]}-{digits[12:]}-{check}")
 
 
+def index_of(number: TicketNumber) -> int:
+    """The ticket's place in its order, from 1."""
+    digits = number.split("-")[3]
+    return _ALPHABET.index(digits[0]) * 32 + _ALPHABET.index(digits[1])
+
+
 def is_number(text: str) -> bool:
     """Whether `text` is a ticket number whose check character agrees."""
     parts = text.split("-")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from functions.catalog.events import Event, EventState
 from functions.catalog.listing import PUBLIC_LIST, Listing, organiser_list
@@ -13,6 +14,8 @@ from shared.auth.permissions import Caller, Permission, may, require
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import EventId, OrganiserId, PoolId
 from shared.store.port import Page, Where
+
+TTL_SECONDS_MAX: Final = 2**31 - 1  # Cosmos keeps lifetimes in 32 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +71,4 @@ class Browsing:
             await self._repository.list_in(organiser_list(event.organiser_id), listing)
             seconds_left = int((event.ends_at - now).total_seconds())
             if event.state is not EventState.DRAFT and seconds_left > 0:
-                await self._repository.list_in(PUBLIC_LIST, listing, ttl_seconds=seconds_left)
+                await self._repository.list_in(PUBLIC_LIST, listing, ttl_seconds=min(seconds_left, TTL_SECONDS_MAX))

@@ -148,6 +148,14 @@ class Event(BaseModel):
         self._refuse_unless(EventState.DRAFT, "changed")
         return self._changed(**details)
 
+    def refuse_if_cancelled(self) -> None:
+        """Nothing, unless the event was called off.
+
+        :raises NotOnSale: it was
+        """
+        if self.state is EventState.CANCELLED:
+            raise NotOnSale("This event was cancelled.", state=self.state.value)
+
     def ticket_type(self, ticket_type_id: TicketTypeId) -> TicketType:
         """The ticket type.
 

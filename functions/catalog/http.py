@@ -1,5 +1,7 @@
 """Catalog over HTTP: parse, one use case, shape the reply."""
 
+import hashlib
+
 from functions.catalog.browsing import Browsing, EventOnShow
 from functions.catalog.events import Event, EventStateRefused, Venue
 from functions.catalog.managing import Managing
@@ -20,9 +22,9 @@ from functions.catalog.wire import (
     new_event,
 )
 from shared.auth.permissions import Permission
-from shared.kernel.errors import Malformed, NotFound
+from shared.kernel.errors import Contended, KeyReused, Malformed, NotFound
 from shared.kernel.ids import EventId, OrganiserId, VenueId, derived_id, random_id
-from shared.web.endpoint import Admits, Call, Endpoints, Nothing
+from shared.web.endpoint import Admits, Call, Endpoints, Nothing, Wire
 
 
 def endpoints(browsing: Browsing, managing: Managing, gate: Admits) -> Endpoints:
@@ -53,18 +55,18 @@ def _browse(http: Endpoints, browsing: Browsing) -> None:
 def _manage_places(http: Endpoints, managing: Managing) -> None:
     @http(
         "POST", "organisers", needs=Permission.CREATE_ORGANISER, takes=NewOrganiser, returns=OrganiserView, status=201,
-        headers=["Idempotency-Key"],
+        refuses=[KeyReused, Contended], headers=["Idempotency-Key"],
     )  # fmt: skip
     async def create_organiser(call: Call, body: NewOrganiser) -> OrganiserView:
         """Create an organiser, owned by you."""
         organiser = Organiser(
             organiser_id=OrganiserId(_new_id(call, "org")), name=body.name, created_by=call.caller.person_id
         )
-        return OrganiserView.of(await managing.create_organiser(organiser))
+        return OrganiserView.of(await managing.create_organiser(organiser, request=_hash(body)))
 
     @http(
         "POST", "organisers/{organiser_id}/venues", needs=Permission.MANAGE_EVENTS, takes=NewVenue, returns=VenueView,
-        status=201, refuses=[NotFound], headers=["Idempotency-Key"],
+        status=201, refuses=[NotFound, KeyReused], headers=["Idempotency-Key"],
     )  # fmt: skip
     async def create_venue(call: Call, body: NewVenue) -> VenueView:
         """Create a venue of an organiser."""
@@ -73,7 +75,7 @@ def _manage_places(http: Endpoints, managing: Managing) -> None:
             venue_id=VenueId(_new_id(call, "ven")),
             **body.model_dump(),
         )
-        return VenueView.of(await managing.create_venue(venue, caller=call.caller))
+        return VenueView.of(await managing.create_venue(venue, caller=call.caller, request=_hash(body)))
 
     @http(
         "GET", "organisers/{organiser_id}/venues", needs=Permission.MANAGE_EVENTS, takes=PageQuery, returns=VenuePage,
@@ -111,14 +113,15 @@ def _manage_events(http: Endpoints, browsing: Browsing, managing: Managing) -> N
 
     @http(
         "POST", "events", needs=Permission.MANAGE_EVENTS, takes=NewEvent, returns=EventView, status=201,
-        refuses=[NotFound], headers=["Idempotency-Key"],
+        refuses=[NotFound, KeyReused], headers=["Idempotency-Key"],
     )  # fmt: skip
     async def create_event(call: Call, body: NewEvent) -> EventView:
         """Create an event as a draft: nobody sees it until it is published."""
         organiser, venue = await managing.place_of(
             OrganiserId(body.organiser_id), VenueId(body.venue_id), caller=call.caller
         )
-        event = await managing.create_event(new_event(EventId(_new_id(call, "evt")), body, organiser, venue))
+        draft = new_event(EventId(_new_id(call, "evt")), body, organiser, venue)
+        event = await managing.create_event(draft, request=_hash(body))
         return EventView.of(EventOnShow(event, {}))
 
     @http(
@@ -156,3 +159,7 @@ def _new_id(call: Call, prefix: str) -> str:
     if call.raw.headers.get("idempotency-key"):
         return derived_id(prefix, call.caller.person_id, call.idempotency_key)
     return random_id(prefix)
+
+
+def _hash(body: Wire) -> str:
+    return hashlib.sha256(body.model_dump_json().encode()).hexdigest()

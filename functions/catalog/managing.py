@@ -27,23 +27,30 @@ class Managing:
         self._holds = holds
         self._grant_ownership = grant_ownership
 
-    async def create_organiser(self, organiser: Organiser) -> Organiser:
-        """A new organiser, owned by its creator; the same id again gives what is there.
+    async def create_organiser(self, organiser: Organiser, *, request: str = "") -> Organiser:
+        """A new organiser, owned by its creator; the same request again gives what is there.
 
-        Ownership comes first: an owner of nothing is harmless, an organiser nobody owns is lost.
+        Ownership comes first: an owner of nothing is harmless, an organiser nobody owns is lost. Of one that is there
+        it is not given again: who was removed from it since must not come back by repeating an old request.
+
+        :param request: a hash of what was asked
+        :raises KeyReused: the id came from a key that was used for another request
         """
-        await self._grant_ownership(organiser.created_by, organiser.organiser_id)
-        if await self._repository.add_organiser(organiser):
+        if not await self._repository.has_organiser(organiser.organiser_id):
+            await self._grant_ownership(organiser.created_by, organiser.organiser_id)
+        if await self._repository.add_organiser(organiser, request=request):
             return organiser
         return await self._repository.organiser(organiser.organiser_id)
 
-    async def create_venue(self, venue: Venue, *, caller: Caller) -> Venue:
-        """A new venue of an organiser; the same id again gives what is there.
+    async def create_venue(self, venue: Venue, *, caller: Caller, request: str = "") -> Venue:
+        """A new venue of an organiser; the same request again gives what is there.
 
+        :param request: a hash of what was asked
+        :raises KeyReused: the id came from a key that was used for another request
         :raises NotFound: no such organiser, or not the caller's
         """
         await self._own_organiser(venue.organiser_id, caller)
-        if await self._repository.add_venue(venue):
+        if await self._repository.add_venue(venue, request=request):
             return venue
         return await self._repository.venue(venue.organiser_id, venue.venue_id)
 
@@ -65,9 +72,13 @@ class Managing:
         organiser = await self._own_organiser(organiser_id, caller)
         return organiser, await self._repository.venue(organiser_id, venue_id)
 
-    async def create_event(self, event: Event) -> Event:
-        """A new draft; the same id again gives what is there."""
-        if await self._repository.add_event(event):
+    async def create_event(self, event: Event, *, request: str = "") -> Event:
+        """A new draft; the same request again gives what is there.
+
+        :param request: a hash of what was asked
+        :raises KeyReused: the id came from a key that was used for another request
+        """
+        if await self._repository.add_event(event, request=request):
             return event
         return (await self._repository.event(event.event_id)).event
 

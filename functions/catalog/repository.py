@@ -10,6 +10,7 @@ from functions.catalog.events import Event, Venue
 from functions.catalog.listing import Listing
 from shared.events.envelope import Event as PublishedEvent
 from shared.events.envelope import outbox
+from shared.kernel.errors import KeyReused
 from shared.kernel.errors import NotFound as NothingThere
 from shared.kernel.ids import EventId, OrganiserId, PersonId, VenueId
 from shared.readmodel import keep_newest
@@ -44,18 +45,34 @@ class CatalogRepository:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def add_organiser(self, organiser: Organiser) -> bool:
-        """Write a new organiser; False when its id exists already."""
-        return await self._create(ORGANISERS, organiser.organiser_id, "organiser", "organiser", organiser)
+    async def add_organiser(self, organiser: Organiser, *, request: str = "") -> bool:
+        """Write a new organiser; False when the same request wrote it before.
+
+        :param request: a hash of what was asked
+        :raises KeyReused: another request wrote it
+        """
+        return await self._create(ORGANISERS, organiser.organiser_id, "organiser", "organiser", organiser, request)
+
+    async def has_organiser(self, organiser_id: OrganiserId) -> bool:
+        """Whether there is such an organiser."""
+        try:
+            await self._store.read(ORGANISERS, organiser_id, "organiser")
+        except NotFound:
+            return False
+        return True
 
     async def organiser(self, organiser_id: OrganiserId) -> Organiser:
         """:raises NotFound: there is none such"""
         value = await self._read(ORGANISERS, organiser_id, "organiser", f"organiser {organiser_id}")
         return Organiser.model_validate(value)
 
-    async def add_venue(self, venue: Venue) -> bool:
-        """Write a new venue; False when its id exists already."""
-        return await self._create(ORGANISERS, venue.organiser_id, f"venue:{venue.venue_id}", "venue", venue)
+    async def add_venue(self, venue: Venue, *, request: str = "") -> bool:
+        """Write a new venue; False when the same request wrote it before.
+
+        :param request: a hash of what was asked
+        :raises KeyReused: another request wrote it
+        """
+        return await self._create(ORGANISERS, venue.organiser_id, f"venue:{venue.venue_id}", "venue", venue, request)
 
     async def venue(self, organiser_id: OrganiserId, venue_id: VenueId) -> Venue:
         """:raises NotFound: the organiser has none such"""
@@ -67,9 +84,13 @@ class CatalogRepository:
         where = [Where("kind", "=", "venue")]
         return await self._store.query(ORGANISERS, organiser_id, where=where, limit=limit, continuation=continuation)
 
-    async def add_event(self, event: Event) -> bool:
-        """Write a new event; False when its id exists already."""
-        return await self._create(EVENTS, event.event_id, "event", "event", event)
+    async def add_event(self, event: Event, *, request: str = "") -> bool:
+        """Write a new event; False when the same request wrote it before.
+
+        :param request: a hash of what was asked
+        :raises KeyReused: another request wrote it
+        """
+        return await self._create(EVENTS, event.event_id, "event", "event", event, request)
 
     async def event(self, event_id: EventId) -> StoredEvent:
         """:raises NotFound: there is none such"""
@@ -106,10 +127,18 @@ class CatalogRepository:
             continuation=continuation,
         )
 
-    async def _create(self, container: str, partition: str, id_: str, kind: str, model: BaseModel) -> bool:
+    async def _create(
+        self, container: str, partition: str, id_: str, kind: str, model: BaseModel, request: str
+    ) -> bool:
+        asked = Create(f"request:{id_}", {"kind": "request", "body_hash": request})
         try:
-            await self._store.commit(container, partition, [Create(id_, _stored(kind, model))])
+            await self._store.commit(container, partition, [Create(id_, _stored(kind, model)), asked])
         except AlreadyExists:
+            before = await self._store.read(container, partition, asked.id)
+            if before.value["body_hash"] != request:
+                raise KeyReused(
+                    f"This Idempotency-Key was used for another {kind}; make up a new one.", field="Idempotency-Key"
+                ) from None
             return False
         return True
 

@@ -11,12 +11,11 @@ from functions.catalog.listing import Listing
 from functions.catalog.repository import Organiser
 from functions.inventory.pools import CAPACITY_MAX
 from shared.kernel.clock import Moment
-from shared.kernel.ids import ID_PATTERN, EventId, OrganiserId, PoolId, TicketTypeId, VenueId, random_id
+from shared.kernel.ids import EventId, OrganiserId, PoolId, TicketTypeId, VenueId, random_id
 from shared.kernel.money import AMOUNT_MINOR_MAX, Currency, Money
 from shared.web.endpoint import Wire
+from shared.web.fields import Id, Name, PlannedMoment, one_line
 
-type Id = Annotated[str, Field(pattern=ID_PATTERN)]
-type Name = Annotated[str, Field(min_length=1, max_length=200)]
 POOLS_MAX = 20
 TICKET_TYPES_MAX = 50
 PER_ORDER_MAX = 50
@@ -57,7 +56,7 @@ class NewVenue(Wire):
     """A venue to create."""
 
     name: Name
-    address: str = Field(max_length=500)
+    address: Annotated[str, Field(max_length=500), AfterValidator(one_line)]
     city: Name
     country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2")
     timezone: Annotated[str, Field(max_length=64), AfterValidator(_known_timezone)]
@@ -108,9 +107,15 @@ class NewTicketType(Wire):
     name: Name
     price: NewPrice
     pool: Name = Field(description="the name of one of the event's pools")
-    on_sale_from: Moment | None = None
-    on_sale_until: Moment | None = None
+    on_sale_from: PlannedMoment | None = None
+    on_sale_until: PlannedMoment | None = None
     maximum_per_order: int = Field(default=10, ge=1, le=PER_ORDER_MAX, strict=True)
+
+    @model_validator(mode="after")
+    def _window_opens(self) -> Self:
+        if self.on_sale_from is not None and self.on_sale_until is not None and self.on_sale_until <= self.on_sale_from:
+            raise ValueError("on_sale_until must be after on_sale_from")
+        return self
 
 
 class EventDetails(Wire):
@@ -119,10 +124,10 @@ class EventDetails(Wire):
     venue_id: Id
     name: Name
     description: str = Field(default="", max_length=10_000)
-    category: str = Field(default="other", min_length=1, max_length=50)
+    category: Annotated[str, Field(min_length=1, max_length=50), AfterValidator(one_line)] = "other"
     image_url: str = Field(default="", max_length=1_000, pattern=r"^(https?://\S+)?$")
-    starts_at: Moment
-    ends_at: Moment
+    starts_at: PlannedMoment
+    ends_at: PlannedMoment
     pools: list[NewPool] = Field(min_length=1, max_length=POOLS_MAX)
     ticket_types: list[NewTicketType] = Field(min_length=1, max_length=TICKET_TYPES_MAX)
 

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from functions.identity.memberships import Memberships
+from functions.identity.memberships import Memberships, TooManyMemberships
 from shared.auth.permissions import Membership, Permission, Role, require
 from shared.kernel.errors import Contended, NotFound
 from shared.kernel.ids import OrganiserId, PersonId
@@ -51,7 +51,7 @@ def endpoints(memberships: Memberships, gate: Admits) -> Endpoints:
 
     @http(
         "PUT", "organisers/{organiser_id}/members/{person_id}", needs=Permission.MANAGE_MEMBERS, takes=MemberRole,
-        returns=Member, refuses=[NotFound, Contended],
+        returns=Member, refuses=[NotFound, TooManyMemberships, Contended],
     )  # fmt: skip
     async def set_member(call: Call, body: MemberRole) -> Member:
         """Make a person a member of an organiser, or change what they are.

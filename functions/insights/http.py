@@ -1,17 +1,16 @@
 """Insights over HTTP: private, with a bearer key of its own that no person's token replaces."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, Field
 
 from functions.insights.events import RecordedEvents
 from shared.auth.permissions import Permission
 from shared.kernel.errors import Malformed
-from shared.kernel.ids import ID_PATTERN, OrganiserId
+from shared.kernel.ids import OrganiserId
 from shared.store.port import Where
 from shared.web.endpoint import Admits, Call, Endpoints, Wire
-
-type Id = Annotated[str, Field(pattern=ID_PATTERN)]
+from shared.web.fields import Id
 
 
 class InsightsQuery(Wire):

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from functions.inventory.pools import Shard
 from functions.inventory.repository import InventoryRepository
 from shared.telemetry import Log, count
 
@@ -32,7 +31,7 @@ class Audit:
 
     async def run(self) -> Finding:
         """Sum up all shards, and count (`inventory_violations`) and log those that do not add up."""
-        shards = await self._shards()
+        shards = [shard async for shard in self._repository.shards()]
         violations = [f"{shard.pool_id}#{shard.shard}: {wrong}" for shard in shards for wrong in shard.violations()]
         if violations:
             count("inventory_violations", len(violations))
@@ -45,13 +44,3 @@ class Audit:
             sold=sum(shard.sold for shard in shards),
             violations=violations,
         )
-
-    async def _shards(self) -> list[Shard]:
-        found: list[Shard] = []
-        continuation: str | None = None
-        while True:
-            page = await self._repository.shards(continuation=continuation)
-            found += [Shard.model_validate(document.value) for document in page.documents]
-            continuation = page.continuation
-            if continuation is None:
-                return found

@@ -8,11 +8,19 @@ import azure.functions as func
 from functions.inventory.holds import Holds
 from functions.inventory.pools import Allocation, Pool
 from shared.bus.port import Bus
-from shared.events.sales import OrderCancelled, OrderEvent, OrderExpired, OrderPaid, OrderRefunded, OrderRefused
+from shared.events.sales import (
+    AttemptAbandoned,
+    OrderCancelled,
+    OrderEvent,
+    OrderExpired,
+    OrderPaid,
+    OrderRefunded,
+    OrderRefused,
+)
 from shared.web.triggers import Delivery, queue_consumer
 
 QUEUE = "stock"
-_FREES = {OrderRefused.type_name(), OrderExpired.type_name(), OrderCancelled.type_name()}
+_FREES = {event.type_name() for event in (AttemptAbandoned, OrderRefused, OrderExpired, OrderCancelled)}
 
 
 class StockMessage(OrderEvent):

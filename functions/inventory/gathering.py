@@ -19,11 +19,15 @@ from functions.inventory.repository import Gate, Hold, InventoryRepository
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import Contended
 from shared.kernel.ids import OrderId
+from shared.store.port import StoreError
+from shared.telemetry import Log
 
 TURN: Final = timedelta(seconds=5)
 WAIT_SECONDS_MAX: Final = 20.0
 POLL_SECONDS_MAX: Final = 0.05
 TAKES_PER_SHARD_MAX: Final = 50
+
+_log = Log("inventory")
 
 
 class Superseded(Exception):
@@ -47,15 +51,17 @@ class Gathering:
         :raises Superseded: the attempt was closed meanwhile
         """
         gate = await self._enter()
+        taken: list[Allocation] = []
+        total = 0
         try:
-            taken = await self._from_shards(quantity, now)
+            await self._from_shards(taken, quantity, now)
             total = sum(part.quantity for part in taken)
+            return taken, total
+        finally:
             if total < quantity:
                 for part in taken:
                     await self._repository.move(part, self._order_id, before=HoldState.HELD, after=HoldState.FREED)
-            return taken, total
-        finally:
-            await self._repository.pass_gate(self._pool, gate, owner="", until=None)
+            await self._leave(gate)
 
     async def _enter(self) -> Gate:
         owner = f"{self._order_id}:{self._attempt}"
@@ -74,8 +80,14 @@ class Gathering:
             waited += pause
         raise Contended("Many people want the last tickets at once; send the same request again.")
 
-    async def _from_shards(self, quantity: int, now: datetime) -> list[Allocation]:
-        taken: list[Allocation] = []
+    async def _leave(self, gate: Gate) -> None:
+        """Give the gate up; if the store will not, it lapses by itself, and what was gathered is none the worse."""
+        try:
+            await self._repository.pass_gate(self._pool, gate, owner="", until=None)
+        except (StoreError, Contended) as error:
+            _log.warning("gate_left_open", pool_id=self._pool.pool_id, reason=repr(error))
+
+    async def _from_shards(self, taken: list[Allocation], quantity: int, now: datetime) -> None:
         missing = quantity
         for shard in range(self._pool.shards):
             hold = await self._from_shard(shard, missing, now)
@@ -86,8 +98,7 @@ class Gathering:
             )
             missing -= hold.quantity
             if missing == 0:
-                break
-        return taken
+                return
 
     async def _from_shard(self, shard: int, missing: int, now: datetime) -> Hold | None:
         """As much as the shard has, at most `missing`; None when it has nothing."""

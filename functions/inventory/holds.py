@@ -10,12 +10,13 @@ from zlib import crc32
 from functions.inventory.gathering import Gathering, Superseded
 from functions.inventory.pools import Allocation, Availability, HoldState, Pool
 from functions.inventory.repository import InventoryRepository
-from shared.kernel.errors import DomainError, Kind
+from shared.kernel.errors import Contended, DomainError, Kind
 from shared.kernel.ids import OrderId, PoolId
 from shared.telemetry import Log
 
 REMEMBERED_SECONDS: Final = 0.25  # how long a refusal may rest on an earlier look
 REMEMBERED_POOLS_MAX: Final = 1_000
+RESTOCK_LOOKS_MAX: Final = 5  # a hold moves twice in its life
 _log = Log("inventory")
 
 
@@ -41,14 +42,15 @@ class Holds:
 
         :param demands: pools and how many places of each; a pool appears once
         :raises PoolShort: a pool has not enough; everything taken was given back
-        :raises Contended: too many buyers gather the last places just now
+        :raises Contended: too many buyers gather the last places just now; everything taken was given back
         :raises Superseded: the attempt was closed by a later one or by the order's end
         """
         taken: list[Allocation] = []
         for pool, quantity in demands:
             try:
                 taken += await self._hold_one(pool, quantity, order_id=order_id, attempt=attempt, now=now)
-            except PoolShort:
+            except Exception:
+                # Whatever the reason, an order that is not placed must not keep others from buying.
                 await self.free(taken, order_id=order_id)
                 raise
         return taken
@@ -66,10 +68,12 @@ class Holds:
                 _log.info("hold_not_held", order_id=order_id, pool_id=part.pool_id, wanted="free")
 
     async def restock(self, held: Iterable[Allocation], *, order_id: OrderId) -> None:
-        """Give places of a refunded order back, sold or (when the refund overtook the sale) still held."""
+        """Give places of a refunded order back, sold or (when the refund overtook the sale) still held.
+
+        :raises Contended: the hold kept moving under us
+        """
         for part in held:
-            if not await self._repository.move(part, order_id, before=HoldState.SOLD, after=HoldState.FREED):
-                await self._repository.move(part, order_id, before=HoldState.HELD, after=HoldState.FREED)
+            await self._restock_one(part, order_id)
 
     async def abandon(
         self, pools: Sequence[Pool], *, order_id: OrderId, attempts: Sequence[int], now: datetime
@@ -128,6 +132,15 @@ class Holds:
         if len(self._short) > REMEMBERED_POOLS_MAX:
             self._short.popitem(last=False)
         return PoolShort(f"Only {left} left, {quantity} wanted.", left=left, wanted=quantity, pool_id=pool_id)
+
+    async def _restock_one(self, part: Allocation, order_id: OrderId) -> None:
+        for _ in range(RESTOCK_LOOKS_MAX):
+            hold = await self._repository.hold(part.pool_id, part.shard, order_id, part.attempt)
+            if hold is None or hold.state is HoldState.FREED:
+                return
+            if await self._repository.move(part, order_id, before=hold.state, after=HoldState.FREED):
+                return
+        raise Contended("The hold is being moved; later.")
 
     async def _abandon_one(self, pool: Pool, shard: int, *, order_id: OrderId, attempt: int, now: datetime) -> None:
         if await self._repository.entomb(pool, shard, order_id=order_id, attempt=attempt, now=now):

@@ -4,6 +4,7 @@ Every counter change rides in one commit with the hold it belongs to, and the ho
 commit after an ambiguous timeout finds it and changes nothing.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,13 +22,15 @@ from functions.inventory.pools import (
 from shared.kernel.clock import stamp
 from shared.kernel.ids import OrderId, PoolId
 from shared.retry import TRANSIENT, retry
+from shared.store.paging import all_documents
 from shared.store.port import (
     EVERYWHERE,
+    PAGE_MAX,
     AlreadyExists,
     ConditionFailed,
     Create,
+    Document,
     NotFound,
-    Page,
     Patch,
     Replace,
     StaleWrite,
@@ -191,16 +194,22 @@ class InventoryRepository:
 
         return await retry(commit, on=TRANSIENT)
 
-    async def shards(self, *, continuation: str | None) -> Page:
-        """A page of every shard document there is: for the audit."""
-        where = [Where("capacity", ">", 0)]  # only shards have a capacity, and it is indexed
-        return await self._store.query(CONTAINER, EVERYWHERE, where=where, limit=200, continuation=continuation)
+    async def shards(self) -> AsyncIterator[Shard]:
+        """Every shard there is: for the audit."""
+        async for document in self._everywhere(Where("capacity", ">", 0)):  # only shards have one, and it is indexed
+            yield Shard.model_validate(document.value)
 
-    async def held_before(self, moment: datetime, *, limit: int) -> list[tuple[OrderId, Allocation]]:
-        """Holds taken before `moment` that are still held: what the repair timer looks at."""
-        where = [Where("held_since", "<", stamp(moment))]
-        page = await self._store.query(CONTAINER, EVERYWHERE, where=where, limit=limit)
-        return [_held(document.partition, document.value) for document in page.documents]
+    async def held_before(self, moment: datetime) -> AsyncIterator[tuple[OrderId, Allocation]]:
+        """Holds taken before `moment` that are still held: for the repair timer."""
+        async for document in self._everywhere(Where("held_since", "<", stamp(moment))):
+            yield _held(document.partition, document.value)
+
+    def _everywhere(self, where: Where) -> AsyncIterator[Document]:
+        return all_documents(
+            lambda continuation: self._store.query(
+                CONTAINER, EVERYWHERE, where=[where], limit=PAGE_MAX, continuation=continuation
+            )
+        )
 
 
 def _held(partition: str, value: Any) -> tuple[OrderId, Allocation]:

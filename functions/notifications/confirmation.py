@@ -26,7 +26,9 @@ def confirmation(order: Order, tickets: Sequence[tuple[Ticket, str]]) -> Mail:
     :param tickets: each with its signed code
     """
     starts = order.event.starts_at.astimezone(ZoneInfo(order.event.timezone))
+    place = [order.event.venue, order.event.address, order.event.city]
     facts = {
+        "place": ", ".join(part for part in place if part),
         "order": order,
         "tickets": [ticket for ticket, _ in tickets],
         "when": f"{starts:%A, %d %B %Y, %H:%M}",

@@ -7,6 +7,7 @@ from functions.admission.repository import TicketRepository
 from functions.notifications.confirmation import confirmation, message_id
 from functions.notifications.outbound import Claim, MailState, OutboundMail
 from functions.sales.reading import Orders
+from functions.sales.states import OrderState
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import DependencyUnavailable
 from shared.kernel.ids import OrderId, OrganiserId
@@ -39,8 +40,8 @@ class Telling:
         :raises MailInHand: another delivery is at it; later, in case it dies
         """
         order = await self._orders.for_mail(order_id)
-        if not order.buyer.email:
-            return
+        if not order.buyer.email or order.state is not OrderState.PAID:
+            return  # nobody to tell, or refunded since: its tickets are void
         claim = await self._outbound.claim(message_id(order_id), organiser_id, now)
         if claim is MailState.SENDING:
             raise MailInHand("The mail is being sent.")

@@ -1,9 +1,13 @@
 """The OpenAPI document as a page to read, without scripts and without anything from elsewhere."""
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 
 def docs_page(document: dict[str, Any]) -> bytes:
@@ -14,6 +18,7 @@ def docs_page(document: dict[str, Any]) -> bytes:
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "pages"), autoescape=True)
+    environment.filters["prose"] = _prose
     schemas = document["components"]["schemas"]
     return (
         environment.get_template("docs.html")
@@ -24,6 +29,13 @@ def docs_page(document: dict[str, Any]) -> bytes:
         )
         .encode()
     )
+
+
+def _prose(text: str) -> "Markup":
+    """Plain text with `code` set as code; all else is escaped."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
 def _by_tag(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -52,7 +52,7 @@ def endpoints(health: Health, specs: Callable[[], Sequence[EndpointSpec]], *, se
     @http("GET", "docs", needs=Permission.PUBLIC, media_type="text/html")
     async def docs(call: Call, nothing: Nothing) -> Raw:
         """Show this description as a page."""
-        return Raw(docs_page(document()), "text/html; charset=utf-8", {"cache-control": "public, max-age=300"})
+        return Raw(docs_page(document()), "text/html", {"cache-control": "public, max-age=300"})
 
     return http
 

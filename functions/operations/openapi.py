@@ -9,11 +9,12 @@ from pydantic.json_schema import models_json_schema
 
 from shared.auth.permissions import Permission
 from shared.kernel.errors import DomainError
-from shared.web.endpoint import BODY_BYTES_MAX, EndpointSpec, Nothing
+from shared.web.endpoint import BODY_BYTES_MAX, RAW_BODY_BYTES_MAX, EndpointSpec, Nothing
 from shared.web.problem import MEDIA_TYPE, STATUS, Problem
 
 type Json = dict[str, Any]
 
+_READS_QUERY: Final = frozenset({"GET", "DELETE"})
 _REF: Final = "#/components/schemas/{model}"
 _HEADER_TEXTS: Final = {
     "Idempotency-Key": "made up once per request, 1–128 visible characters; repeat it to repeat the request",
@@ -56,19 +57,23 @@ def _schemas(specs: Iterable[EndpointSpec]) -> Json:
     models: set[type[BaseModel]] = {Problem}
     wanted: list[tuple[type[BaseModel], Any]] = [(Problem, "serialization")]
     for spec in specs:
-        if spec.takes is not Nothing and spec.takes not in models and spec.method not in {"GET", "DELETE"}:
+        if spec.takes is not Nothing and spec.takes not in models and spec.method not in _READS_QUERY:
             models.add(spec.takes)
             wanted.append((spec.takes, "validation"))
         if spec.returns is not None and spec.returns not in models:
             models.add(spec.returns)
             wanted.append((spec.returns, "serialization"))
     _, document = models_json_schema(wanted, ref_template=_REF)
-    return dict(document["$defs"])
+    schemas = dict(document["$defs"])
+    for spec in specs:
+        if spec.method in _READS_QUERY:
+            schemas |= spec.takes.model_json_schema(ref_template=_REF).get("$defs", {})
+    return schemas
 
 
 def _operation(spec: EndpointSpec, schemas: Mapping[str, Any]) -> Json:
     operation: Json = {
-        "operationId": f"{spec.context}_{spec.method.lower()}_{re.sub(r'\W+', '_', spec.route).strip('_')}",
+        "operationId": spec.function,
         "tags": [spec.context],
         "summary": spec.summary,
         "description": f"{spec.description}\n\nNeeds the permission `{spec.needs}`.".strip(),
@@ -76,7 +81,7 @@ def _operation(spec: EndpointSpec, schemas: Mapping[str, Any]) -> Json:
         "responses": _responses(spec),
         "security": _security(spec.needs),
     }
-    if spec.takes is not Nothing and spec.method not in {"GET", "DELETE"}:
+    if spec.takes is not Nothing and spec.method not in _READS_QUERY:
         operation["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": _ref(spec.takes)}},
@@ -105,9 +110,9 @@ def _parameters(spec: EndpointSpec) -> list[Json]:
 
 
 def _query(spec: EndpointSpec) -> list[Json]:
-    if spec.takes is Nothing or spec.method not in {"GET", "DELETE"}:
+    if spec.takes is Nothing or spec.method not in _READS_QUERY:
         return []
-    schema = spec.takes.model_json_schema()
+    schema = spec.takes.model_json_schema(ref_template=_REF)
     required = set(schema.get("required", ()))
     return [
         {
@@ -115,7 +120,7 @@ def _query(spec: EndpointSpec) -> list[Json]:
             "in": "query",
             "required": name in required,
             "description": shape.pop("description", ""),
-            "schema": {**shape, "$defs": schema["$defs"]} if "$ref" in str(shape) else shape,
+            "schema": shape,
         }
         for name, shape in schema["properties"].items()
     ]
@@ -153,11 +158,14 @@ def _refusals(spec: EndpointSpec) -> dict[int, set[str]]:
         found.setdefault(401, set()).add("no valid credential")
         if spec.needs is not Permission.READ_INSIGHTS:
             found.setdefault(403, set()).add("the permission is missing")
-    if spec.takes is not Nothing:
+    reads_body = spec.takes is not Nothing and spec.method not in _READS_QUERY
+    if reads_body or spec.method in _READS_QUERY:
         found.setdefault(400, set()).add("a field breaks its rules")
-        if spec.method not in {"GET", "DELETE"}:
-            found.setdefault(413, set()).add(f"more than {BODY_BYTES_MAX} bytes")
-            found.setdefault(415, set()).add("not application/json")
+    if reads_body:
+        found.setdefault(415, set()).add("not application/json")
+    if spec.method not in _READS_QUERY:
+        limit = BODY_BYTES_MAX if reads_body else RAW_BODY_BYTES_MAX
+        found.setdefault(413, set()).add(f"more than {limit} bytes")
     if "{" in spec.route:
         found.setdefault(404, set()).add("no such thing")
     return found

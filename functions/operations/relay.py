@@ -18,13 +18,13 @@ from shared.bus.port import Bus, Message, MessageRefused
 from shared.events.envelope import OUTBOX_KIND
 from shared.kernel.clock import stamp
 from shared.retry import TRANSIENT, retry
-from shared.store.port import EVERYWHERE, AlreadyExists, Create, Delete, NotFound, Store, Where
+from shared.store.port import EVERYWHERE, PAGE_MAX, AlreadyExists, Create, Delete, NotFound, Store, Where
 from shared.telemetry import Log, count
 from shared.topology import topology
 
 PUBLISHERS: Final = ("events", "orders")  # containers whose commits publish
 OVERDUE: Final = timedelta(minutes=2)
-RESENT_MAX: Final = 500
+RESENT_MAX: Final = PAGE_MAX  # a run; what is left comes next time
 _log = Log("relay")
 
 
@@ -36,17 +36,19 @@ class Outgoing:
     document_id: str
     destination: str
     message: Message
+    document: Mapping[str, Any]
 
     @classmethod
     def of(cls, container: str, document: Mapping[str, Any]) -> Self:
         """From a document of the change feed or of a query.
 
-        :raises KeyError, ValueError: it cannot be understood, now or ever
+        :raises KeyError, ValueError, TypeError: it cannot be understood, now or ever
         """
         send_at = document.get("send_at")
         return cls(
             partition=document[topology().partition_key(container)],
             document_id=document["id"],
+            document=document,
             destination=document["destination"],
             message=Message(
                 id=document["message_id"],
@@ -77,7 +79,7 @@ class Relay:
                 continue
             try:
                 item = Outgoing.of(container, document)
-            except (KeyError, ValueError) as error:
+            except (KeyError, ValueError, TypeError) as error:
                 await self._park(container, document, f"cannot be read: {error!r}")
                 continue
             outgoing[item.destination].append(item)
@@ -113,8 +115,7 @@ class Relay:
         try:
             await self._bus.publish(destination, [item.message])
         except MessageRefused as refusal:
-            document = (await self._store.read(container, item.partition, item.document_id)).value
-            await self._park(container, {**document, "id": item.document_id}, str(refusal))
+            await self._park(container, item.document, str(refusal))
             return False
         return True
 

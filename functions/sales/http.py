@@ -5,7 +5,7 @@ import re
 from functions.catalog.events import NotOnSale, TicketTypeUnknown, TooManyOfType
 from functions.inventory.holds import PoolShort
 from functions.sales.checkout import Checkouts, PaymentImpossible
-from functions.sales.placing import KeyReused, Placing
+from functions.sales.placing import Placing
 from functions.sales.reading import Orders
 from functions.sales.result_page import result_page
 from functions.sales.settling import Settlement
@@ -13,7 +13,7 @@ from functions.sales.states import OrderStateRefused
 from functions.sales.webhook import Webhook, WebhookRefused
 from functions.sales.wire import CheckoutView, OrderView, PlaceOrder, ResultQuery, order_id_for
 from shared.auth.permissions import Permission, PermissionMissing
-from shared.kernel.errors import Contended, Malformed, NotFound
+from shared.kernel.errors import Contended, KeyReused, Malformed, NotFound
 from shared.kernel.ids import ID_PATTERN, OrderId
 from shared.payments.port import PaymentsUnavailable
 from shared.web.endpoint import Admits, Call, Endpoints, Nothing, Raw
@@ -54,7 +54,7 @@ def _buy(http: Endpoints, placing: Placing, checkouts: Checkouts) -> None:
 
     @http(
         "POST", "orders/{order_id}/checkout", needs=Permission.BUY, returns=CheckoutView,
-        refuses=[NotFound, OrderStateRefused, PaymentImpossible, PaymentsUnavailable, Contended],
+        refuses=[NotFound, OrderStateRefused, NotOnSale, PaymentImpossible, PaymentsUnavailable, Contended],
     )  # fmt: skip
     async def open_checkout(call: Call, nothing: Nothing) -> CheckoutView:
         """Open the checkout: the answer says where to send the buyer to pay.
@@ -107,4 +107,4 @@ def _provider(http: Endpoints, orders: Orders, webhook: Webhook) -> None:
         known = query.order if re.match(ID_PATTERN, query.order) else ""
         state = await orders.state_of(OrderId(known)) if known else None
         page = result_page(query.order, state, cancelled=query.outcome == "cancelled")
-        return Raw(page, "text/html; charset=utf-8", {"cache-control": "no-store"})
+        return Raw(page, "text/html", {"cache-control": "no-store"})

@@ -57,12 +57,14 @@ class Checkout(BaseModel):
     """The intent to be paid, stored before the provider is asked; then what it answered.
 
     :param number: of the intent: a new one may follow only when the provider said that nothing came of the last
+    :param site: where the provider sends people back to
     :param expires_at: fixed once for each intent, so that asking again asks the same
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     number: int = 1
+    site: str
     begun_at: Moment
     expires_at: Moment
     session_id: str = ""
@@ -73,6 +75,7 @@ class Payment(BaseModel):
     """Money we have for an order.
 
     :param payment_id: the provider's id; for cash at the desk the operator's
+    :param refund_number: of the asking for a refund: the provider repeats a refusal under its key
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -80,6 +83,7 @@ class Payment(BaseModel):
     payment_id: str
     amount: Money
     received_at: Moment
+    refund_number: int = 1
     refund_id: str = ""
     refunded_at: Moment | None = None
 
@@ -183,6 +187,12 @@ class Order(BaseModel):
         assert self.payment is not None, "only a payment can be refunded"
         payment = self.payment.model_copy(update={"refund_id": refund_id, "refunded_at": now})
         return self._to(OrderState.REFUNDED, payment=payment, due_at=None)
+
+    def refund_refused(self) -> Self:
+        """The provider would not give the money back; the next asking is another."""
+        assert self.payment is not None, "only a payment can be refunded"
+        again = self.payment.model_copy(update={"refund_number": self.payment.refund_number + 1})
+        return self._changed(payment=again)
 
     def tickets(self, now: datetime) -> list[Ticket]:
         """One ticket for each place."""

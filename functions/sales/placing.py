@@ -20,11 +20,11 @@ from functions.inventory.holds import Holds, PoolShort
 from functions.sales.orders import Buyer, Line, Method, Order, Payment
 from functions.sales.repository import OrderRepository, StoredOrder
 from functions.sales.states import OrderState
-from functions.sales.telling import expire_order, order_paid, order_refused
+from functions.sales.telling import attempt_abandoned, expire_order, order_paid, order_refused
 from shared.auth.permissions import Caller, Permission, PermissionMissing, may
 from shared.events.envelope import outbox
 from shared.kernel.clock import utc_now
-from shared.kernel.errors import Contended, DomainError, Kind, Malformed
+from shared.kernel.errors import Contended, DomainError, KeyReused, Malformed
 from shared.kernel.ids import EventId, OrderId, TicketTypeId
 from shared.kernel.money import AMOUNT_MINOR_MAX, Money
 from shared.retry import retry
@@ -33,13 +33,8 @@ from shared.store.port import AlreadyExists, Busy, Create, StaleWrite, Unavailab
 EXPIRIES: Final = "expiries"
 PATIENCE: Final = timedelta(seconds=2)  # how long an attempt may stand still before another takes over
 POLL_SECONDS: Final = 0.025
+ATTEMPTS_MAX: Final = 100
 OVERTAKEN_POLLS_MAX: Final = 200
-
-
-class KeyReused(DomainError):
-    """The Idempotency-Key was used before, with another request."""
-
-    kind = Kind.UNPROCESSABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +95,13 @@ class Placing:
             read = await self._settled(read, until=now + PATIENCE)
             if read.order.state not in {OrderState.PLACING, OrderState.REFUSED}:
                 return read
+            if read.order.attempt >= ATTEMPTS_MAX:
+                raise Contended("This order was tried too often; make up a new Idempotency-Key.")
             again = read.order.again(deadline=fresh.deadline, now=utc_now())
-            command = outbox(expire_order(again, now), destination=EXPIRIES, due_at=again.deadline)
-            return await self._orders.save(read, again, beside=[command])
+            beside = [outbox(expire_order(again, now), destination=EXPIRIES, due_at=again.deadline)]
+            if again.abandoned != read.order.abandoned:
+                beside.append(outbox(attempt_abandoned(again, now)))
+            return await self._orders.save(read, again, beside=beside)
 
         return await retry(attempt, on=(StaleWrite, Busy, Unavailable))
 
@@ -115,8 +114,9 @@ class Placing:
                 order_id=order.order_id, attempt=order.attempt, demands=order.demands, now=now
             )
         except PoolShort:
-            await self._refuse(begun, now)
-            raise
+            if await self._refuse(begun, now):
+                raise
+            return await self._overtaken(order)
         except Superseded:
             return await self._overtaken(order)
         placed = order.placed(held)
@@ -160,14 +160,16 @@ class Placing:
             read = await self._orders.read(mine.order_id)
         raise Contended("The same order is being placed twice at this moment; send the same request again.")
 
-    async def _refuse(self, begun: StoredOrder, now: datetime) -> None:
+    async def _refuse(self, begun: StoredOrder, now: datetime) -> bool:
+        """Write the refusal down; False when another attempt, or the order's end, was faster."""
         refused = begun.order.refused()
         # This attempt gave back what it took; only what earlier ones may have left needs the stock consumer.
         beside = [outbox(order_refused(refused, now))] if refused.abandoned else []
         try:
             await self._save(begun, refused, beside)
         except StaleWrite:
-            return  # overtaken by another attempt, which answers for itself; to this one's sender it is still short
+            return (await self._orders.read(begun.order.order_id)).order.state is OrderState.REFUSED
+        return True
 
     async def _price(self, wanted: Wanted, *, order_id: OrderId, caller: Caller, now: datetime) -> Order:
         event = (await self._catalog.event(wanted.event_id)).event

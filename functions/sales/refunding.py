@@ -8,7 +8,7 @@ from functions.sales.states import OrderState
 from functions.sales.telling import order_refunded
 from shared.events.envelope import outbox
 from shared.kernel.ids import OrderId
-from shared.payments.port import Payments
+from shared.payments.port import Payments, PaymentsRefused
 from shared.retry import retry
 from shared.store.port import Busy, StaleWrite, Unavailable
 
@@ -31,7 +31,12 @@ class Refunding:
             read = await self._orders.read(order_id)
             if read.order.state is not OrderState.REFUNDING:
                 return read.order
-            refund_id = await self._give_back(read.order)
+            try:
+                refund_id = await self._give_back(read.order)
+            except PaymentsRefused as refusal:
+                if refusal.nothing_done:
+                    await self._orders.save(read, read.order.refund_refused())
+                raise
             refunded = read.order.refunded(refund_id=refund_id, now=now)
             return (await self._orders.save(read, refunded, beside=[outbox(order_refunded(refunded, now))])).order
 
@@ -42,5 +47,6 @@ class Refunding:
         assert order.payment is not None, "an order that is refunding has a payment"
         if order.method is not Method.CARD:
             return f"{order.method}:{order.order_id}"
-        key = f"refund:{order.order_id}"
+        # A new key cannot give the money back twice: the provider never refunds more than was paid.
+        key = f"refund:{order.order_id}:{order.payment.refund_number}"
         return await self._payments.refund(order.payment.payment_id, amount=order.payment.amount, key=key)

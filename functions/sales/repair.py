@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+from pydantic import ValidationError
+
 from functions.inventory.holds import Holds
 from functions.inventory.pools import Allocation
 from functions.inventory.repository import InventoryRepository
@@ -18,7 +20,6 @@ from shared.store.port import StoreError
 from shared.telemetry import Log, count
 
 GRACE: Final = timedelta(minutes=2)  # the ordinary way comes first
-LOOKED_AT_MAX: Final = 200  # a run; what is left comes next time
 _log = Log("repair")
 _GIVES_BACK: Final = frozenset({OrderState.EXPIRED, OrderState.CANCELLED, OrderState.REFUSED})
 
@@ -39,31 +40,36 @@ class Repair:
         self._settlement = settlement
         self._refunding = refunding
         self._deadline = deadline
+        self._provider_away = False
 
     async def overdue_orders(self, now: datetime) -> int:
         """End orders whose deadline is long over, carry out refunds long begun; how many were looked at.
 
         One order that cannot be helped does not keep the others from being.
         """
-        orders = await self._orders.due_before(now - GRACE, limit=LOOKED_AT_MAX)
-        for order in orders:
+        looked_at = 0
+        self._provider_away = False
+        async for document in self._orders.due_before(now - GRACE):
+            looked_at += 1
             try:
-                await self._help(order, now)
-            except (DomainError, StoreError, PaymentsRefused) as error:
-                _log.error("order_not_helped", error=error, order_id=order.order_id, state=order.state.value)
-        return len(orders)
+                await self._help(Order.model_validate(document.value), now)
+            except (DomainError, StoreError, PaymentsRefused, ValidationError) as error:
+                _log.error("order_not_helped", error=error, order_id=document.partition)
+        return looked_at
 
     async def forgotten_holds(self, now: datetime) -> int:
         """Sell or free stock still held by orders that ended; how many holds were moved."""
         moved = 0
-        for order_id, held in await self._inventory.held_before(now - self._deadline - GRACE, limit=LOOKED_AT_MAX):
+        async for order_id, held in self._inventory.held_before(now - self._deadline - GRACE):
             try:
                 moved += await self._release(order_id, held)
-            except StoreError as error:
+            except (DomainError, StoreError, ValidationError) as error:
                 _log.error("hold_not_helped", error=error, order_id=order_id, pool_id=held.pool_id)
         return moved
 
     async def _help(self, order: Order, now: datetime) -> None:
+        if self._provider_away and (order.state is OrderState.REFUNDING or order.checkout is not None):
+            return  # asked for one order it did not answer: the others need not wait for that, one by one
         count("orders_repaired")
         _log.warning("order_overdue", order_id=order.order_id, state=order.state.value)
         try:
@@ -72,6 +78,7 @@ class Repair:
             else:
                 await self._settlement.expire(order.order_id, now=now)
         except DependencyUnavailable as error:
+            self._provider_away = True
             _log.warning("order_waits_for_provider", order_id=order.order_id, reason=repr(error))
 
     async def _release(self, order_id: OrderId, held: Allocation) -> int:
@@ -80,10 +87,11 @@ class Repair:
             _log.error("hold_without_order", order_id=order_id, pool_id=held.pool_id)
             return 0
         order = found.order
-        if order.state is OrderState.PAID and held in order.held:
-            await self._holds.sell([held], order_id=order_id)
-        elif order.state in _GIVES_BACK or held.attempt in order.abandoned:
+        unrecorded = order.state is not OrderState.PLACING and held not in order.held
+        if unrecorded or order.state in _GIVES_BACK or held.attempt in order.abandoned:
             await self._holds.free([held], order_id=order_id)
+        elif order.state is OrderState.PAID:
+            await self._holds.sell([held], order_id=order_id)
         elif order.state is OrderState.REFUNDED:
             await self._holds.restock([held], order_id=order_id)
         else:

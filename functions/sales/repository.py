@@ -1,6 +1,6 @@
 """Orders as documents: the only file that knows their ids and partitions."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +8,8 @@ from functions.sales.orders import Order
 from shared.kernel.clock import stamp
 from shared.kernel.errors import NotFound as NothingThere
 from shared.kernel.ids import OrderId
-from shared.store.port import EVERYWHERE, Create, NotFound, Replace, Store, Where, Write
+from shared.store.paging import all_documents
+from shared.store.port import EVERYWHERE, PAGE_MAX, Create, Document, NotFound, Replace, Store, Where, Write
 
 ORDERS = "orders"
 _ID = "order"
@@ -60,11 +61,14 @@ class OrderRepository:
         etags = await self._store.commit(ORDERS, changed.order_id, writes)
         return StoredOrder(changed, etags[0])
 
-    async def due_before(self, moment: datetime, *, limit: int) -> list[Order]:
-        """Orders that something is still owed to since before `moment`: what the repair timer looks at."""
-        page = await self._store.query(ORDERS, EVERYWHERE, where=[Where("due_at", "<", stamp(moment))], limit=limit)
-        found = [d for d in page.documents if d.value["kind"] == "order"]
-        return [Order.model_validate(document.value) for document in found]
+    def due_before(self, moment: datetime) -> AsyncIterator[Document]:
+        """Documents of orders that something is still owed to since before `moment`: for the repair timer."""
+        where = [Where("due_at", "<", stamp(moment))]
+        return all_documents(
+            lambda continuation: self._store.query(
+                ORDERS, EVERYWHERE, where=where, limit=PAGE_MAX, continuation=continuation
+            )
+        )
 
 
 def _stored(order: Order) -> dict[str, object]:

@@ -23,7 +23,7 @@ _TEXTS: Final = {
     OrderState.CANCELLED: ("This order was cancelled", "Nothing was charged. You can order again any time."),
     OrderState.REFUNDING: (
         "Your payment is going back",
-        "This order could no longer be paid, so we return your money.",
+        "Its tickets, if there were any, are no longer valid.",
     ),
     OrderState.REFUNDED: ("Your payment went back", "Depending on your bank it takes some days to arrive."),
 }

@@ -5,6 +5,7 @@ from typing import Any
 
 from functions.sales.orders import Order
 from shared.events.sales import (
+    AttemptAbandoned,
     ExpireOrder,
     HeldPart,
     OrderCancelled,
@@ -32,6 +33,11 @@ def order_paid(order: Order, now: datetime) -> OrderPaid:
     return OrderPaid(
         **_facts(order, "paid", now), total=order.total, quantity=order.quantity, method=order.method.value
     )
+
+
+def attempt_abandoned(order: Order, now: datetime) -> AttemptAbandoned:
+    """The newest attempt took over: free what those before it may hold."""
+    return AttemptAbandoned(**_facts(order, f"abandoned.{order.attempt}", now))
 
 
 def order_refused(order: Order, now: datetime) -> OrderRefused:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from starlette.applications import Starlette
 from starlette.routing import Match as PageMatch
 
-from local.host.problems import Header, correlation_id_of, given_correlation_id, problem
+from local.host.problems import CORRELATION_HEADER, Header, correlation_id_of, problem
 from local.host.routes import Match, Routes, decoded_path
 from local.host.runtime import Datum, Outcome, Runtime
 from local.host.settings import HttpLimits
@@ -70,6 +70,8 @@ class Front:
             await self._pages(scope, receive, send)
             return
         headers = _headers(scope["headers"])
+        # As the gateway does on Azure: the function, its log lines and whatever the host answers share one id.
+        headers[CORRELATION_HEADER] = correlation_id_of(headers)
         if match.function is None:
             answer = _unmatched(match, headers)
         elif self._outstanding >= self._outstanding_max:
@@ -100,7 +102,7 @@ class Front:
                 match.function,
                 _request(scope, headers, match, body),
                 {},
-                correlation_id=given_correlation_id(headers),
+                correlation_id=headers[CORRELATION_HEADER],
                 trace_parent=headers.get("traceparent", ""),
                 trace_state=headers.get("tracestate", ""),
             )

@@ -33,7 +33,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            **_said(record.getMessage()),
         }
         invocation = current_invocation.get()
         if invocation is not None:
@@ -45,6 +45,18 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         return orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _said(message: str) -> dict[str, Any]:
+    """A message that is a JSON object itself (`shared/telemetry.py`) becomes members of the line."""
+    if message.startswith("{"):
+        try:
+            found = orjson.loads(message)
+        except orjson.JSONDecodeError:
+            return {"message": message}
+        if isinstance(found, dict):
+            return {"message": found.get("event", ""), **found}
+    return {"message": message}
 
 
 def configure(level: int, stream: TextIO | None = None) -> None:

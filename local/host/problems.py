@@ -10,18 +10,13 @@ import orjson
 type Header = tuple[bytes, bytes]
 
 CORRELATION_HEADER = "x-correlation-id"
-_WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
-
-
-def given_correlation_id(headers: Mapping[str, str]) -> str:
-    """The caller's correlation id when it is well-formed, else nothing; never text we would not log."""
-    given = headers.get(CORRELATION_HEADER, "")
-    return given if given and _WELL_FORMED.fullmatch(given) else ""
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
 def correlation_id_of(headers: Mapping[str, str]) -> str:
-    """The caller's correlation id when it is well-formed, else a fresh one."""
-    return given_correlation_id(headers) or secrets.token_hex(16)
+    """The caller's correlation id when it is well-formed, else a fresh one; never text we would not log."""
+    given = headers.get(CORRELATION_HEADER, "")
+    return given if _WELL_FORMED.fullmatch(given) else secrets.token_hex(16)
 
 
 def problem(

@@ -22,6 +22,7 @@ from shared.telemetry import Log
 LEEWAY_SECONDS: Final = 60  # clocks differ; RFC 7519 section 4.1.4 allows "usually no more than a few minutes"
 SCOPE: Final = "tickets.use"
 REFRESH_INTERVAL: Final = timedelta(seconds=30)  # an unknown `kid` may be a key rotation, or somebody knocking
+FAILED_INTERVAL: Final = timedelta(seconds=2)  # an authority that is away is not asked for every request
 HTTP_TIMEOUT_SECONDS: Final = 5.0
 CACHED_TOKENS_MAX: Final = 10_000
 TOKEN_CHARACTERS_MAX: Final = 8_192
@@ -54,6 +55,7 @@ class TokenValidator:
         self._urls = tuple(url.rstrip("/") for url in authorities)
         self._audience = audience
         self._by_issuer: dict[str, _Authority] = {}
+        self._not_before: dict[str, datetime] = {}
         self._fetching = asyncio.Lock()
         self._seen: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
 
@@ -81,7 +83,7 @@ class TokenValidator:
         """Whether every authority's keys are known; fetches those that are not."""
         for url in self._urls:
             if not any(authority.url == url for authority in self._by_issuer.values()):
-                await self._fetch(url)
+                await self._fetch(url, utc_now())
         return len(self._by_issuer) >= len(self._urls)
 
     async def _claims(self, token: str, now: datetime) -> Mapping[str, Any]:
@@ -118,30 +120,31 @@ class TokenValidator:
                 raise DependencyUnavailable("The sign-in service does not answer; try again shortly.")
             raise TokenRefused("The token comes from an issuer we do not know.", reason="issuer")
         if kid not in authority.keys and now - authority.fetched_at > REFRESH_INTERVAL:
-            await self._fetch(authority.url)
+            await self._fetch(authority.url, now)
             authority = self._by_issuer[issuer]
         key = authority.keys.get(kid)
         if key is None:
             raise TokenRefused("The token is signed by a key its issuer does not publish.", reason="key")
         return key
 
-    async def _fetch(self, url: str) -> None:
+    async def _fetch(self, url: str, now: datetime) -> None:
         """Fetch an authority's issuer name and keys; while it is down the last good ones stay."""
         import httpx
 
         async with self._fetching:
-            known = next((a for a in self._by_issuer.values() if a.url == url), None)
-            if known is not None and utc_now() - known.fetched_at < REFRESH_INTERVAL:
+            if now < self._not_before.get(url, now):
                 return
+            self._not_before[url] = now + FAILED_INTERVAL
             try:
                 async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_SECONDS) as http:
                     discovery = (await http.get(f"{url}/.well-known/openid-configuration")).raise_for_status().json()
                     keys = (await http.get(discovery["jwks_uri"])).raise_for_status().json()
-                authority = _Authority(url, str(discovery["issuer"]), _keys_of(keys), utc_now())
+                authority = _Authority(url, str(discovery["issuer"]), _keys_of(keys), now)
             except (httpx.HTTPError, ValueError, KeyError, jwt.PyJWTError) as error:
                 _log.warning("authority_unreachable", authority=url, reason=repr(error))
                 return
             self._by_issuer[authority.issuer] = authority
+            self._not_before[url] = now + REFRESH_INTERVAL
 
 
 def _keys_of(jwks: Mapping[str, Any]) -> Mapping[str, jwt.PyJWK]:

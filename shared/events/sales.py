@@ -54,6 +54,10 @@ class OrderPaid(OrderEvent):
     method: str
 
 
+class AttemptAbandoned(OrderEvent):
+    """A placing attempt was taken over by the next: whatever it held, or may still hold, is to be freed."""
+
+
 class OrderRefused(OrderEvent):
     """There was not enough stock."""
 

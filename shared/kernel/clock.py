@@ -20,12 +20,19 @@ def stamp(moment: datetime) -> str:
 
     :param moment: timezone-aware
     """
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:  # 0001-01-01T00:00+14:00 lies before the calendar begins
+        raise ValueError("lies outside the calendar") from error
 
 
 type Moment = Annotated[
     AwareDatetime,
-    AfterValidator(lambda moment: moment.astimezone(UTC)),
+    AfterValidator(_in_utc),
     PlainSerializer(stamp, return_type=str, when_used="json"),
 ]
 """A timezone-aware moment; read in any offset, kept in UTC, written by `stamp`."""

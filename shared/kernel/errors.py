@@ -74,6 +74,12 @@ class Malformed(DomainError):
     kind = Kind.MALFORMED
 
 
+class KeyReused(DomainError):
+    """The Idempotency-Key was used before, with another request."""
+
+    kind = Kind.UNPROCESSABLE
+
+
 class Contended(DomainError):
     """Too many writers at once; the same request may succeed shortly."""
 

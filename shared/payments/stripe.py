@@ -123,7 +123,9 @@ class StripePayments:
             )
         except (stripe.SignatureVerificationError, ValueError) as error:
             raise SignatureRefused(str(error)) from error
-        return _session(event.data.object) if event.type in WEBHOOK_EVENTS else None
+        session = event.data.object
+        ours = event.type in WEBHOOK_EVENTS and session.metadata and "order_id" in session.metadata.to_dict()
+        return _session(session) if ours else None
 
 
 async def _asked[T](ask: Callable[[], Awaitable[T]]) -> T:

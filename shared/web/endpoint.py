@@ -18,11 +18,12 @@ from shared.auth.permissions import Caller, Permission
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import DomainError, Kind, Malformed, NotFound
 from shared.kernel.ids import ID_PATTERN, random_id
-from shared.store.port import Busy, StoreError
+from shared.store.port import Busy, ContinuationRefused, StoreError
 from shared.telemetry import Log, correlation
 from shared.web.problem import MEDIA_TYPE, STATUS, RequestRefused, problem_body
 
 BODY_BYTES_MAX: Final = 64 * 1024
+RAW_BODY_BYTES_MAX: Final = 1024 * 1024  # where no model reads it: the provider's webhook, or a body nobody wants
 _CORRELATION = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 _IDEMPOTENCY_KEY = re.compile(r"^[\x21-\x7e]{1,128}$")
 _ID = re.compile(ID_PATTERN)
@@ -113,8 +114,12 @@ type Handler[I: Wire] = Callable[[Call, I], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
-    """What the OpenAPI document says of an endpoint."""
+    """What the OpenAPI document says of an endpoint.
 
+    :param function: its name as an Azure function
+    """
+
+    function: str
     method: str
     route: str
     context: str
@@ -166,17 +171,19 @@ class Endpoints:
 
         def register(handler: Handler[I]) -> Handler[I]:
             summary, _, description = (handler.__doc__ or handler.__name__).strip().partition("\n")
+            name = f"{self._context}_{handler.__name__}"
             self.specs.append(
                 EndpointSpec(
-                    method, route, self._context, needs, takes, returns, status, summary,
+                    name, method, route, self._context, needs, takes, returns, status, summary,
                     re.sub(r"\s+", " ", description).strip(), refuses, headers, media_type,
                 )
             )  # fmt: skip
             run = self._runner(handler, needs, takes, "query" if method in {"GET", "DELETE"} else "body", status)
             # The worker compares parameter names with bindings, so the name is copied by hand: `functools.wraps`
             # would show it the handler's signature.
-            run.__name__ = f"{self._context}_{handler.__name__}"
-            self.blueprint.route(route=route, methods=[method], auth_level=func.AuthLevel.ANONYMOUS)(run)
+            run.__name__ = name
+            methods = ["GET", "HEAD"] if method == "GET" else [method]  # RFC 9110 section 9.1: HEAD wherever GET
+            self.blueprint.route(route=route, methods=methods, auth_level=func.AuthLevel.ANONYMOUS)(run)
             return handler
 
         return register
@@ -195,6 +202,9 @@ class Endpoints:
                 return _success(answer, status, correlation_id)
             except DomainError as refusal:
                 return _refusal(refusal, correlation_id)
+            except ContinuationRefused as error:
+                damaged = Malformed(str(error), field="continuation", allowed="what the page before gave")
+                return _refusal(damaged, correlation_id)
             except StoreError as error:
                 return _store_trouble(error, correlation_id)
             finally:
@@ -213,11 +223,12 @@ def _parse[I: Wire](req: func.HttpRequest, takes: type[I], part: str) -> I:
     try:
         if part == "query":
             return takes.model_validate_strings(dict(req.params))
+        body = req.get_body()
+        limit = RAW_BODY_BYTES_MAX if takes is Nothing else BODY_BYTES_MAX
+        if len(body) > limit:
+            raise BodyTooLarge(f"The body is larger than {limit} bytes.", limit_bytes=limit)
         if takes is Nothing:
             return takes()
-        body = req.get_body()
-        if len(body) > BODY_BYTES_MAX:
-            raise BodyTooLarge(f"The body is larger than {BODY_BYTES_MAX} bytes.", limit_bytes=BODY_BYTES_MAX)
         media_type = str(req.headers.get("content-type", "")).partition(";")[0].strip().lower()
         if media_type != "application/json":
             raise MediaTypeUnsupported("Send the body as application/json.", allowed="application/json")

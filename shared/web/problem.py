@@ -25,6 +25,7 @@ assert STATUS.keys() == set(Kind), "a kind without a status does not import"
 
 MEDIA_TYPE: Final = "application/problem+json"
 ERRORS_MAX: Final = 20  # a hostile body can break a thousand rules; the first ones tell enough
+FIELD_CHARACTERS_MAX: Final = 200  # unknown fields are named by the client, at any length
 
 
 class FieldProblem(BaseModel):
@@ -84,4 +85,4 @@ def _field_problem(item: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _dotted(location: Sequence[str | int]) -> str:
-    return ".".join(str(part) for part in location)
+    return ".".join(str(part) for part in location)[:FIELD_CHARACTERS_MAX]

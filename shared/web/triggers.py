@@ -11,19 +11,19 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import azure.functions as func
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from shared.bus.port import Bus, BusUnavailable, Message
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import Contended, DependencyUnavailable
 from shared.store.port import Busy, Unavailable
-from shared.telemetry import Log, correlation
+from shared.telemetry import Log, correlation, count
 from shared.topology import topology
 
 FEED_BATCH_MAX: Final = 100
 STORE_CONNECTION: Final = "COSMOS"
 BUS_CONNECTION: Final = "SERVICEBUS"
-POSTPONED_MAX: Final = 30  # 1, 2, 4 … 60 seconds apart: about 25 minutes of trouble, then the dead letters
+POSTPONED_MAX: Final = 30  # for what may never come: 1, 2, 4 … 60 seconds apart, about 25 minutes in all
 POSTPONE_SECONDS_MAX: Final = 60
 _log = Log("bus")
 
@@ -91,6 +91,24 @@ def change_feed(handler: FeedHandler, *, container: str, lease: str) -> func.Blu
     return blueprint
 
 
+def parsed[M: BaseModel](documents: func.DocumentList, *, kind: str, model: type[M]) -> list[M]:
+    """The documents of one kind among changed ones.
+
+    One that cannot be parsed is logged, counted (`feed_documents_unreadable`) and left out: raising would give the same
+    batch again for ever, and everything behind it would wait.
+    """
+    found = []
+    for document in documents:
+        if document.get("kind") != kind:
+            continue
+        try:
+            found.append(model.model_validate(dict(document)))
+        except ValidationError as error:
+            count("feed_documents_unreadable")
+            _log.error("feed_document_unreadable", error=error, kind=kind, document=document.get("id"))
+    return found
+
+
 def queue_consumer[M: BaseModel](handler: Consumer[M], *, queue: str, message: type[M], bus: Bus) -> func.Blueprint:
     """A trigger on a queue; a message that cannot be parsed raises, and so ends among the dead letters.
 
@@ -130,10 +148,14 @@ def timer(handler: Callable[[datetime], Awaitable[None]], *, schedule: str) -> f
 
 
 async def _postpone(msg: func.ServiceBusMessage, queue: str, bus: Bus, trouble: Exception) -> None:
-    """Schedule a copy of `msg` to its consumer's queue, each time later; after `POSTPONED_MAX` copies give up."""
+    """Schedule a copy of `msg` to its consumer's queue, each time later.
+
+    A neighbour that is away is waited for without limit, since giving up would lose what it is owed. What is not there
+    yet may never come (a payment for an order we do not know): after `POSTPONED_MAX` copies it is a dead letter.
+    """
     properties = msg.application_properties or {}
     attempt = int(properties.get("postponed", 0)) + 1
-    if attempt > POSTPONED_MAX:
+    if attempt > POSTPONED_MAX and isinstance(trouble, NotYet):
         raise trouble
     original = str(properties.get("original_id") or msg.message_id)
     pause = min(2 ** (attempt - 1), POSTPONE_SECONDS_MAX)

@@ -77,13 +77,13 @@ def test_a_route_leads_to_its_function(client: httpx.Client, method: str, path: 
 
 
 def test_unknown_paths_are_404_and_other_methods_405_as_problems(client: httpx.Client) -> None:
-    unknown = client.get("/api/unknown", headers={"x-correlation-id": "abc-123"})
+    unknown = client.get("/api/unknown", headers={"x-correlation-id": "abc-1234"})
     no_guid = client.get("/api/orders/17")
     head = client.head("/api/empty")
 
     assert unknown.status_code == 404
     assert unknown.headers["content-type"] == "application/problem+json"
-    assert unknown.headers["x-correlation-id"] == unknown.json()["correlation_id"] == "abc-123"
+    assert unknown.headers["x-correlation-id"] == unknown.json()["correlation_id"] == "abc-1234"
     assert (no_guid.status_code, no_guid.headers["allow"]) == (405, "DELETE")
     assert (head.status_code, head.headers["allow"], head.content) == (405, "GET", b"")
 
@@ -112,7 +112,7 @@ def test_an_empty_answer_has_no_length(client: httpx.Client) -> None:
 def test_an_exception_is_a_logged_500_without_its_traceback_and_the_host_lives(
     host: HostProcess, client: httpx.Client, path: str
 ) -> None:
-    correlation_id = f"test-{path[5:]}"
+    correlation_id = f"test-id-{path[5:]}"
 
     answer = client.get(path, headers={"x-correlation-id": correlation_id})
 
@@ -128,9 +128,9 @@ def test_an_exception_is_a_logged_500_without_its_traceback_and_the_host_lives(
 
 
 def test_the_log_of_an_exception_holds_its_traceback(host: HostProcess, client: httpx.Client) -> None:
-    client.get("/api/broken", headers={"x-correlation-id": "traced"})
+    client.get("/api/broken", headers={"x-correlation-id": "traced-1"})
 
-    [entry] = [entry for entry in host.log_entries() if entry.get("correlation_id") == "traced"]
+    [entry] = [entry for entry in host.log_entries() if entry.get("correlation_id") == "traced-1"]
     assert "RuntimeError: the secret inside" in entry["traceback"]
 
 
@@ -143,16 +143,16 @@ def test_an_ill_formed_correlation_id_is_replaced(client: httpx.Client, forged: 
 
 
 def test_a_function_over_its_time_is_a_500(host: HostProcess, client: httpx.Client) -> None:
-    answer = client.get("/api/slow?seconds=3", headers={"x-correlation-id": "late"})
+    answer = client.get("/api/slow?seconds=3", headers={"x-correlation-id": "late-one"})
 
     assert answer.status_code == 500
     assert any("TimeoutError" in entry["message"] for entry in host.log_entries())
 
 
 def test_log_lines_of_a_function_carry_its_invocation(host: HostProcess, client: httpx.Client) -> None:
-    client.get("/api/slow?seconds=0", headers={"x-correlation-id": "mine-17"})
+    client.get("/api/slow?seconds=0", headers={"x-correlation-id": "mine-0017"})
 
-    [entry] = [entry for entry in host.log_entries() if entry.get("correlation_id") == "mine-17"]
+    [entry] = [entry for entry in host.log_entries() if entry.get("correlation_id") == "mine-0017"]
     assert (entry["message"], entry["function"], entry["logger"]) == ("slow has begun", "slow", "app")
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from shared.bus.embedded import EmbeddedBus
 from shared.bus.port import Message
-from shared.store.conditions import where_sql
-from shared.store.embedded import EmbeddedStore, _query_sql
-from shared.store.port import Create, OrderBy, Patch, Where
+from shared.store.embedded import EmbeddedStore
+from shared.store.port import Create, Patch
 from shared.topology import topology
 from tests.contract.harness import FakeClock
 
@@ -43,16 +42,6 @@ async def test_expired_documents_are_purged_some_at_a_time(tmp_path: Path) -> No
 
     assert [document.id for document in (await store.query("orders", "o")).documents] == ["kept", "later"]
     assert store.commits.reader.execute("SELECT count(*) FROM documents").fetchone() == (2,)
-    store.close()
-
-
-async def test_an_ordered_query_reads_its_own_partition_only(tmp_path: Path) -> None:
-    store = EmbeddedStore(tmp_path / "store.db", topology(), SECRET)
-    sql = _query_sql(True, (where_sql(Where("n", ">", 1)),), OrderBy("starts_at"), False)
-
-    plan = store.commits.reader.execute(f"EXPLAIN QUERY PLAN {sql}", ("listings", "p", 0, 1, 10)).fetchall()
-
-    assert "SEARCH documents USING PRIMARY KEY (container=? AND partition=?)" in [row[3] for row in plan]
     store.close()
 
 

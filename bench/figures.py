@@ -1,0 +1,158 @@
+"""The figures, each measured on a shop of its own kind; only successes are counted."""
+
+import asyncio
+import time
+import uuid
+from typing import Any, Final
+
+from bench.load import SECONDS, Run, drive
+from bench.shop import HotEvent, Shop
+
+PLENTY: Final = 900_000
+type Figures = dict[str, float]
+
+
+async def listing(shop: Shop, seconds: float = SECONDS) -> Figures:
+    """The public list, a page of twenty of forty events."""
+    for _ in range(40):
+        await shop.event(100)
+    for _ in range(100):
+        if len((await shop.buyers.get("/api/events?limit=40"))[1]["items"]) == 40:
+            break
+        await asyncio.sleep(0.1)
+
+    async def action(client: int, _round: int) -> bool:
+        return (await shop.buyers.get("/api/events?limit=20", client))[0] == 200
+
+    run = await drive(action, seconds=seconds)
+    return {"list_rps": run.rate, "list_p95_ms": run.percentile_ms(0.95)}
+
+
+async def holding(shop: Shop, seconds: float = SECONDS) -> Figures:
+    """Card orders to `placed`, all on one event."""
+    event = await shop.event(PLENTY)
+
+    async def action(client: int, _round: int) -> bool:
+        return (await shop.buyers.post("/api/orders", event.order(), client, _key()))[0] == 201
+
+    run = await drive(action, seconds=seconds)
+    return {"hold_rps": run.rate, "hold_p95_ms": run.percentile_ms(0.95)}
+
+
+async def desk(shop: Shop, seconds: float = SECONDS) -> Figures:
+    """Desk orders to `paid` on a hot event with more demand than tickets, until it is sold out."""
+    rate = (await _sell_at_desk(shop, await shop.event(PLENTY), 2.0)).rate
+    await shop.quiet()
+    event = await shop.event(max(100, int(rate * seconds)))
+    before = shop.cpu()
+    run = await _sell_at_desk(shop, event, seconds * 3)
+    await shop.quiet()
+    used = shop.cpu() - before
+    sold = len(run.latencies)
+    return {
+        "desk_order_rps": run.rate,
+        "desk_order_p95_ms": run.percentile_ms(0.95),
+        "cpu_ms_per_desk_order": used / sold * 1000,
+        "capacity": event.capacity,
+        "sold": sold,
+        "oversold": max(0, sold - event.capacity),
+        "left": await shop.left(event),
+        "desk_seconds": run.seconds,
+    }
+
+
+async def card(shop: Shop, seconds: float = SECONDS) -> Figures:
+    """Whole card purchases: order, checkout, payment at the provider, and `paid` seen by the buyer."""
+    event = await shop.event(PLENTY)
+    before = shop.cpu()
+    calls: list[float] = []
+
+    async def action(client: int, _round: int) -> bool:
+        order = await _timed(calls, shop.buyers.post("/api/orders", event.order(), client, _key()))
+        if order[0] != 201:
+            return False
+        path = f"/api/orders/{order[1]['order_id']}"
+        opened = await _timed(calls, shop.buyers.post(f"{path}/checkout", {}, client))
+        if opened[0] != 200:
+            return False
+        await _pay(shop, str(opened[1]["checkout_url"]))
+        return await _paid(shop, path, client, calls)
+
+    run = await drive(action, seconds=seconds)
+    await shop.quiet()
+    return {
+        "card_order_rps": run.rate,
+        "card_order_p95_ms": run.percentile_ms(0.95),
+        "card_call_p95_ms": Run(latencies=calls).percentile_ms(0.95),
+        "cpu_ms_per_card_order": (shop.cpu() - before) / len(run.latencies) * 1000,
+    }
+
+
+async def checking_in(shop: Shop, seconds: float = SECONDS) -> Figures:
+    """Scans at the door, each of another ticket."""
+    codes = await _codes(shop, int(1_500 * seconds))
+    remaining = iter(codes)
+
+    async def action(client: int, _round: int) -> bool:
+        code = next(remaining, None)
+        if code is None:
+            return False
+        body = {"code": code, "nonce": _key()}
+        return (await shop.operators.post("/api/check-ins", body, client))[0] == 200
+
+    run = await drive(action, seconds=seconds)
+    return {"checkin_rps": run.rate, "checkin_p95_ms": run.percentile_ms(0.95), "checkin_seconds": run.seconds}
+
+
+async def _sell_at_desk(shop: Shop, event: HotEvent, seconds: float) -> Run:
+    async def action(client: int, _round: int) -> bool:
+        return (await shop.operators.post("/api/orders", event.order(method="desk"), client, _key()))[0] == 201
+
+    return await drive(action, seconds=seconds)
+
+
+async def _pay(shop: Shop, url: str) -> None:
+    session = url.rpartition("/")[2]
+    body = {"number": "4242424242424242"}
+    async with shop.buyers._http.post(  # noqa: SLF001 - the provider is reached with the same connections
+        f"{shop.stack.stripe_url}/_emulator/sessions/{session}/pay", json=body
+    ) as answer:
+        answer.raise_for_status()
+
+
+async def _paid(shop: Shop, path: str, client: int, calls: list[float]) -> bool:
+    for _ in range(2_000):
+        status, order = await _timed(calls, shop.buyers.get(path, client))
+        if status == 200 and order["state"] == "paid":
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
+async def _timed(calls: list[float], asking: Any) -> Any:
+    started = time.perf_counter()
+    answer = await asking
+    calls.append(time.perf_counter() - started)
+    return answer
+
+
+async def _codes(shop: Shop, wanted: int) -> list[str]:
+    """Ticket codes: free orders of fifty, read back from the buyers' orders."""
+    event = await shop.event(PLENTY, price=0)
+
+    async def order(client: int) -> list[str]:
+        codes: list[str] = []
+        for _ in range(-(-wanted // (50 * 32))):
+            status, made = await shop.buyers.post("/api/orders", event.order(50), client, _key())
+            assert status == 201, made
+            _, issued = await shop.buyers.get(f"/api/orders/{made['order_id']}/tickets", client)
+            codes += [ticket["code"] for ticket in issued["items"]]
+        return codes
+
+    found = await asyncio.gather(*(order(client) for client in range(32)))
+    await shop.quiet()
+    return [code for codes in found for code in codes]
+
+
+def _key() -> str:
+    return uuid.uuid4().hex

@@ -1,0 +1,123 @@
+"""`make bench`: measure a freshly started Tessera with fsync on, the client on the same cores; median of three."""
+
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from bench import ceilings, figures
+from bench.load import CLIENTS, SECONDS
+from bench.shop import Shop
+from local.stack import Ports, Stack
+
+RESULTS = Path(__file__).parent / "results" / "latest.json"
+type Measure = Callable[[Shop, float], Awaitable[dict[str, float]]]
+MEASURES: dict[str, Measure] = {
+    "list": figures.listing,
+    "hold": figures.holding,
+    "desk": figures.desk,
+    "card": figures.card,
+    "checkin": figures.checking_in,
+}
+_TARGETS = {"desk_order_rps": 365.0}
+_EXACT = ("capacity", "sold", "oversold", "left")
+
+
+def main(
+    seconds: Annotated[float, typer.Option(min=1.0, help="Load time of each figure.")] = SECONDS,
+    rounds: Annotated[int, typer.Option(min=1, max=9, help="Rounds; each figure is their median.")] = 3,
+    workers: Annotated[int, typer.Option(min=1, max=8, help="Host processes.")] = 1,
+    only: Annotated[list[str] | None, typer.Option(help=f"Measure only these of: {', '.join(MEASURES)}.")] = None,
+) -> None:
+    """Measure everything, print a table, write bench/results/latest.json. About five minutes."""
+    import uvloop
+
+    chosen = only or list(MEASURES)
+    results = uvloop.run(_measure(chosen, seconds, rounds, workers))
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2))
+    _show(results)
+    if results.get("oversold", 0) or results.get("sold") != results.get("capacity"):
+        print("The hot event was not sold out exactly.", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+async def _measure(chosen: list[str], seconds: float, rounds: int, workers: int) -> dict[str, Any]:
+    samples: dict[str, list[float]] = {}
+    with Progress(transient=True) as progress:
+        task = progress.add_task("measuring", total=rounds * (len(chosen) + 2))
+        for number in range(rounds):
+            for name, ceiling in (
+                ("host_empty_rps", ceilings.host_empty_rps),
+                ("client_ceiling_rps", ceilings.client_ceiling_rps),
+            ):
+                progress.update(task, description=f"round {number + 1}: {name}")
+                samples.setdefault(name, []).append(await ceiling(min(seconds, 5.0)))
+                progress.advance(task)
+            for name in chosen:
+                progress.update(task, description=f"round {number + 1}: {name}")
+                for figure, value in (await _fresh(MEASURES[name], seconds, workers)).items():
+                    samples.setdefault(figure, []).append(value)
+                progress.advance(task)
+    return _results(samples, rounds, seconds, workers)
+
+
+async def _fresh(measure: Measure, seconds: float, workers: int) -> dict[str, float]:
+    """One figure on a freshly started Tessera."""
+    with tempfile.TemporaryDirectory(prefix="tessera-bench-") as folder:
+        stack = Stack(Path(folder), Ports.free(), workers=workers, pages=None)
+        with stack:
+            shop = await Shop.open(stack)
+            try:
+                return await measure(shop, seconds)
+            finally:
+                await shop.close()
+
+
+def _results(samples: dict[str, list[float]], rounds: int, seconds: float, workers: int) -> dict[str, Any]:
+    figures_ = {
+        name: int(values[-1]) if name in _EXACT else round(statistics.median(values), 2)
+        for name, values in samples.items()
+    }
+    if "oversold" in samples:
+        figures_["oversold"] = int(max(samples["oversold"]))
+    return {
+        **figures_,
+        "workers": workers,
+        "clients": CLIENTS,
+        "durability": "fsync: SQLite WAL, synchronous=FULL",
+        "spread": {name: [round(min(v), 2), round(max(v), 2)] for name, v in samples.items()},
+        "rounds": rounds,
+        "seconds": seconds,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "cores": os.cpu_count(),
+            "platform": platform.platform(),
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _show(results: dict[str, Any]) -> None:
+    table = Table(title=f"Tessera, median of {results['rounds']}, {results['durability']}", title_justify="left")
+    for column in ("figure", "median", "lowest", "highest", "target"):
+        table.add_column(column, justify="left" if column == "figure" else "right")
+    for name, (low, high) in results["spread"].items():
+        target = _TARGETS.get(name)
+        table.add_row(name, f"{results[name]:,}", f"{low:,}", f"{high:,}", f"≥ {target:,.0f}" if target else "")
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,42 @@
+"""Fields that many endpoints read."""
+
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+
+from shared.kernel.clock import Moment
+from shared.kernel.ids import ID_PATTERN
+
+_BREAKS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, lone surrogates, line and paragraph separators
+_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def one_line(text: str) -> str:
+    """`text`, if it can stand in a mail's subject and on a ticket.
+
+    :raises ValueError: it holds line breaks or control characters
+    """
+    if any(unicodedata.category(character) in _BREAKS for character in text):
+        raise ValueError("must be one line without control characters")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+def _of_this_age(moment: datetime) -> datetime:
+    if not _EARLIEST <= moment < _LATEST:
+        raise ValueError("must lie between the years 2000 and 2200")
+    return moment
+
+
+type Id = Annotated[str, Field(pattern=ID_PATTERN)]
+type Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(one_line), AfterValidator(_not_blank)]
+type PlannedMoment = Annotated[Moment, AfterValidator(_of_this_age)]
+"""A moment somebody plans for; what lies centuries away is a slip, and breaks calendars and lifetimes."""

@@ -1,0 +1,52 @@
+"""One running Tessera a test process for the public surface; tests make their own organisers and people in it."""
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from local.stack import Ports, Stack
+from tests.support.api import Api, Organiser, Seen
+
+_HOSTS_OWN = {404, 405, 429}  # answered by the host where no function is asked
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(tmp_path_factory.mktemp("stack"), Ports.free()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def api(stack: Stack) -> Iterator[Api]:
+    """The client; at the end every status it saw must be one the OpenAPI document tells of."""
+    with httpx.Client(base_url=stack.url, timeout=30) as http:
+        client = Api(stack, http)
+        yield client
+        undocumented = undocumented_statuses(client.seen, http.get("/api/openapi.json").json())
+    assert undocumented == set()
+
+
+def undocumented_statuses(seen: Seen, document: dict[str, dict[str, dict[str, dict[str, object]]]]) -> Seen:
+    """What was answered and is not in the document; a path or method that is not there either is the host's answer."""
+    patterns = {re.compile(re.sub(r"{\w+}", "[^/]+", path)): item for path, item in document["paths"].items()}
+    found: Seen = set()
+    for method, path, status in seen:
+        items = [item for pattern, item in patterns.items() if pattern.fullmatch(path)]
+        operations = [item[method.lower()] for item in items if method.lower() in item]
+        if not operations:
+            documented = status in _HOSTS_OWN or method == "HEAD"
+        else:
+            responses = operations[0]["responses"]
+            assert isinstance(responses, dict)
+            documented = str(status) in responses
+        if not documented:
+            found.add((method, path, status))
+    return found
+
+
+@pytest.fixture
+def house(api: Api) -> Organiser:
+    """An organiser of the test's own."""
+    return api.organiser()
