@@ -73,6 +73,8 @@ class Gathering:
                 mine = await self._repository.pass_gate(self._pool, seen, owner=owner, until=now + TURN)
                 if mine is not None:
                     return mine
+            elif seen.owner == owner:
+                return seen  # the answer to our taking it was lost
             pause = random.uniform(0, POLL_SECONDS_MAX)  # noqa: S311 - jitter, not a secret
             await asyncio.sleep(pause)
             waited += pause
@@ -82,7 +84,7 @@ class Gathering:
         """Give the gate up; if the store will not, it lapses by itself, and what was gathered is none the worse."""
         try:
             await self._repository.pass_gate(self._pool, gate, owner="", until=None)
-        except StoreError as error:
+        except (StoreError, Contended) as error:
             _log.warning("gate_left_open", pool_id=self._pool.pool_id, reason=repr(error))
 
     async def _from_shards(self, taken: list[Allocation], quantity: int, now: datetime) -> None:

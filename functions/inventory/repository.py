@@ -184,11 +184,15 @@ class InventoryRepository:
             "until": stamp(until) if until else None,
         }
         write = Replace(GATE_ID, value, seen.etag) if seen.etag else Create(GATE_ID, value)
-        try:
-            [etag] = await self._store.commit(CONTAINER, _gate_partition(pool.pool_id), [write])
-        except (AlreadyExists, StaleWrite):
-            return None
-        return Gate(owner, until, etag)
+
+        async def commit() -> Gate | None:
+            try:
+                [etag] = await self._store.commit(CONTAINER, _gate_partition(pool.pool_id), [write])
+            except (AlreadyExists, StaleWrite):
+                return None
+            return Gate(owner, until, etag)
+
+        return await retry(commit, on=TRANSIENT)
 
     async def shards(self) -> AsyncIterator[Shard]:
         """Every shard there is: for the audit."""

@@ -149,7 +149,7 @@ class Placing:
         it goes back when the order ends: whoever overtook us counts this attempt among the abandoned.
         """
         read = await self._orders.read(mine.order_id)
-        if read.order.attempt != mine.attempt or read.order.state is OrderState.CANCELLED:
+        if read.order.attempt > mine.attempt or read.order.state is OrderState.CANCELLED:
             await self._holds.free(mine.held, order_id=mine.order_id)
         for _ in range(OVERTAKEN_POLLS_MAX):
             if read.order.state is OrderState.REFUSED:

@@ -76,13 +76,15 @@ class Provider:
             raise SignatureRefused("no signature of ours")
         return self._look(orjson.loads(body)["session_id"]).now
 
-    def pay(self, session_id: str) -> Session:
+    def pay(self, session_id: str, *, under_way: bool = False) -> Session:
         """The buyer pays on the hosted page.
 
+        :param under_way: the payment had begun when the session expired, and succeeds after that
         :raises PaymentDeclined: the session is paid, expired or over
         """
         kept = self._look(session_id)
-        if kept.now.status is not SessionStatus.OPEN:
+        payable = {SessionStatus.OPEN, SessionStatus.EXPIRED} if under_way else {SessionStatus.OPEN}
+        if kept.now.status not in payable:
             raise PaymentDeclined(kept.now.status)
         payment_id = f"pi_{session_id}"
         kept.now = replace(kept.now, status=SessionStatus.COMPLETE, url="", payment_id=payment_id, paid=True)

@@ -54,7 +54,7 @@ def event(
     name: str = "Summer concert",
     pools: Mapping[str, int] | None = None,
     shards: int = 1,
-    price_minor: int = 1_500,
+    price_minor: int | Mapping[str, int] = 1_500,
     currency: str = "EUR",
     maximum_per_order: int = 50,
     starts_at: datetime | None = None,
@@ -62,6 +62,7 @@ def event(
     """A draft with one ticket type for each pool.
 
     :param pools: capacities by name; default: a floor of 100
+    :param price_minor: of every ticket type, or by the pool's name
     :param shards: over how many shards each pool is split at publication
     """
     event_id = EventId(derived_id("evt", name))
@@ -91,7 +92,9 @@ def event(
             TicketType(
                 ticket_type_id=ticket_type_id(event_id, each),
                 name=each,
-                price=Money(amount_minor=price_minor, currency=currency),
+                price=Money(
+                    amount_minor=price_minor if isinstance(price_minor, int) else price_minor[each], currency=currency
+                ),
                 pool_id=pool_id(event_id, each),
                 maximum_per_order=maximum_per_order,
             )

@@ -18,6 +18,7 @@ from functions.inventory.holds import PoolShort
 from functions.inventory.pools import Pool
 from functions.sales.orders import Method
 from functions.sales.repository import ORDERS
+from shared.kernel.clock import utc_now
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import EventId, OrderId
 from shared.store.embedded import EmbeddedStore
@@ -80,7 +81,7 @@ async def buy(cases: UseCases, this: Round) -> dict[str, str]:
     async def one(key: str, quantity: int) -> str:
         wanted = sales.wanted(this.event_id, quantities={"floor": quantity}, method=Method.DESK)
         try:
-            order = await cases.placing.place(wanted, order_id=order_of(key), caller=catalog.owner(), now=catalog.NOW)
+            order = await cases.placing.place(wanted, order_id=order_of(key), caller=catalog.owner(), now=utc_now())
         except PoolShort:
             return PoolShort.code()
         except DomainError as error:

@@ -199,3 +199,13 @@ async def test_without_expiring_the_session_first_a_lost_report_keeps_the_money_
         seen = await outcomes(here, "expire", "lose")
 
     assert any(outcome.startswith("neither") for outcome in seen), seen
+
+
+@pytest.mark.parametrize("closing", ["expire", "cancel"])
+async def test_a_payment_that_comes_after_all_goes_back(tmp_path: Path, closing: str) -> None:
+    async with shop(tmp_path, provider_of=Careless) as here:
+        seen = await outcomes(here, closing, "complete")
+        refunded = len(here.provider.refunds)
+
+    assert seen.keys() == {SOLD, NOT_SOLD}, seen
+    assert refunded == seen[NOT_SOLD], "each was paid too late"

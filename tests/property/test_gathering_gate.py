@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from functions.inventory.gathering import TURN
 from functions.inventory.holds import Holds, PoolShort
 from functions.inventory.pools import Pool
 from functions.inventory.repository import GATE_ID, InventoryRepository
 from shared.kernel.ids import EventId, OrderId, OrganiserId, PoolId
-from shared.store.port import Document, Patch, Store, Write
+from shared.store.port import Document, Patch, Store, Unavailable, Write
 from tests.doubles.stores import Gateless, Passing
 from tests.factories import settings as factory
 from tests.factories.catalog import NOW
@@ -77,3 +78,35 @@ async def test_who_fits_waits_until_the_other_has_given_back(tmp_path: Path) -> 
 async def test_without_the_gate_both_are_refused_and_the_places_stay(tmp_path: Path) -> None:
     with factory.adapters(tmp_path) as adapters:
         assert await gather_at_once(Gateless(adapters.store)) == (False, False, 4)
+
+
+class LostAnswers(Passing):
+    """The gate changes, and nobody is told."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self.lost = 0
+
+    async def commit(self, container: str, partition: str, writes: Sequence[Write]) -> Sequence[str]:
+        """See `Store.commit`."""
+        etags = await super().commit(container, partition, writes)
+        if [write.id for write in writes] == [GATE_ID]:
+            self.lost += 1
+            raise Unavailable("The answer was lost.")
+        return etags
+
+
+async def test_a_lost_answer_at_the_gate_neither_fails_the_order_nor_shuts_the_gate(tmp_path: Path) -> None:
+    with factory.adapters(tmp_path) as adapters:
+        store = LostAnswers(adapters.store)
+        holds = Holds(InventoryRepository(store))
+        await holds.open(POOL, 4)
+        began = asyncio.get_running_loop().time()
+
+        for order_id in ("ord_a", "ord_b"):
+            got = await holds.hold(order_id=OrderId(order_id), attempt=1, demands=[(POOL, 3)], now=NOW)
+            assert sum(part.quantity for part in got) == 3
+            await holds.free(got, order_id=OrderId(order_id))
+
+        assert store.lost >= 4, "the gate was taken and given up twice"
+        assert asyncio.get_running_loop().time() - began < TURN.total_seconds() / 2, "somebody waited for a dead owner"
