@@ -38,7 +38,11 @@ async def _again[T](
         wait=tenacity.wait_random_exponential(multiplier=0.01, max=WAIT_SECONDS_MAX),
         retry=tenacity.retry_if_exception_type(on),
     )
+
+    async def once() -> T:  # tenacity awaits only what is declared as a coroutine function, and a lambda is not
+        return await attempt()
+
     try:
-        return await retrying(attempt)
+        return await retrying(once)
     except tenacity.RetryError as error:
         raise Contended("Too many changes at once; send the same request again.") from error

@@ -1,0 +1,41 @@
+"""Trying again."""
+
+import pytest
+
+from shared.kernel.errors import Contended
+from shared.retry import retry
+from shared.store.port import Busy, StaleWrite
+
+
+class Attempts:
+    """Fails a number of times, then answers."""
+
+    def __init__(self, failures: int, error: type[Exception] = Busy) -> None:
+        self.left = failures
+        self.error = error
+
+    async def once(self, answer: str = "done") -> str:
+        if self.left:
+            self.left -= 1
+            raise self.error("not now")
+        return answer
+
+
+@pytest.mark.parametrize("failures", [0, 1, 3])
+async def test_the_answer_of_a_lambda_is_awaited_however_often_it_is_tried(failures: int) -> None:
+    attempts = Attempts(failures)
+    assert await retry(lambda: attempts.once("an answer"), on=Busy) == "an answer"
+
+
+async def test_after_the_last_attempt_it_is_contended() -> None:
+    attempts = Attempts(3)
+    with pytest.raises(Contended):
+        await retry(attempts.once, on=Busy, attempts_max=3)
+    assert attempts.left == 0
+
+
+async def test_other_errors_are_not_tried_again() -> None:
+    attempts = Attempts(1, StaleWrite)
+    with pytest.raises(StaleWrite):
+        await retry(attempts.once, on=Busy)
+    assert await attempts.once() == "done"
