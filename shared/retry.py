@@ -38,7 +38,12 @@ async def _again[T](
         wait=tenacity.wait_random_exponential(multiplier=0.01, max=WAIT_SECONDS_MAX),
         retry=tenacity.retry_if_exception_type(on),
     )
+
+    async def awaited() -> T:
+        # tenacity awaits only what is declared `async def`: the coroutine of a lambda it would hand back unawaited.
+        return await attempt()
+
     try:
-        return await retrying(attempt)
+        return await retrying(awaited)
     except tenacity.RetryError as error:
         raise Contended("Too many changes at once; send the same request again.") from error
