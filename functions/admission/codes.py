@@ -22,7 +22,8 @@ from shared.kernel.ids import EventId, OrderId, TicketNumber
 
 VERSION: Final = "T1"
 CODE_CHARACTERS_MAX: Final = 400
-_CODE = re.compile(r"^T1\.([0-9a-f]{4})\.([a-z2-7]{26})\.([1-9][0-9]?)\.([a-z2-7]{26})\.([A-Za-z0-9_-]{86})$")
+# 64 bytes leave 4 spare bits in the last character; they are zero, so that a code is written in one way only.
+_CODE = re.compile(r"^T1\.([0-9a-f]{4})\.([a-z2-7]{26})\.([1-9][0-9]?)\.([a-z2-7]{26})\.([A-Za-z0-9_-]{85}[AQgw])$")
 
 
 class CodeRefused(DomainError):
