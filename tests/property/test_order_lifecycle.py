@@ -10,8 +10,7 @@ from hypothesis.stateful import initialize, precondition, rule
 from functions.composition import UseCases
 from functions.inventory.holds import PoolShort
 from functions.sales.orders import Order
-from functions.sales.placing import KeyReused
-from shared.kernel.errors import Contended
+from shared.kernel.errors import Contended, KeyReused
 from shared.payments.port import SessionStatus
 from tests.factories import catalog
 from tests.property.backroom import Backroom
@@ -278,7 +277,7 @@ class OrdersAndPools(Shopkeeping):
 
 
 OrdersAndPools.TestCase.settings = settings(
-    max_examples=30 * ROUNDS,
+    max_examples=80 * ROUNDS,
     stateful_step_count=40,
     deadline=None,
     derandomize=ROUNDS == 1,

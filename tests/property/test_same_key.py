@@ -12,9 +12,9 @@ from functions.composition import Adapters, UseCases, use_cases
 from functions.inventory.holds import PoolShort
 from functions.inventory.pools import Availability
 from functions.sales.orders import Method, Order
-from functions.sales.placing import KeyReused
 from functions.sales.states import OrderState
 from shared.kernel.clock import utc_now
+from shared.kernel.errors import KeyReused
 from tests.doubles.mailbag import Mailbag
 from tests.factories import catalog, sales
 from tests.factories import settings as factory
