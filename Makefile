@@ -1,6 +1,5 @@
 # Tessera. `make` alone tells what there is.
 SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 PORT ?= 7071
 WORKERS ?= 1
@@ -32,7 +31,7 @@ test: $(READY) ## All tests (under 5 minutes)
 check: $(READY) ## Format, lint, types, import contracts
 	@$(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy shared functions local tests bench function_app.py
-	@$(VENV)/bin/lint-imports --no-cache | tail -n 12
+	@set -o pipefail; $(VENV)/bin/lint-imports --no-cache | tail -n 12
 
 format: $(READY) ## Format the code
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .

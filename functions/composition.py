@@ -133,7 +133,7 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
     holds, memberships, codes = (
         Holds(inventory),
         Memberships(store),
-        Codes(settings.tessera_ticket_key.get_secret_value().split(",")),
+        Codes(*settings.tessera_ticket_key.get_secret_value().split(",")),
     )
     sessions = CheckoutSessions(adapters.payments)
     settlement = Settlement(orders, tickets, sessions)

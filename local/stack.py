@@ -252,7 +252,9 @@ def stack_secrets(data: Path) -> dict[str, str]:
             "stripe_webhook_secret": f"whsec_{secrets.token_hex(16)}",
             "insights_api_key": secrets.token_urlsafe(32),
         }
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(made, indent=2))
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps(made, indent=2))
+        fresh.rename(path)  # whole or not at all
     found: dict[str, str] = json.loads(path.read_text())
     return found

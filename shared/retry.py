@@ -39,11 +39,10 @@ async def _again[T](
         retry=tenacity.retry_if_exception_type(on),
     )
 
-    async def awaited() -> T:
-        # tenacity awaits only what is declared `async def`: the coroutine of a lambda it would hand back unawaited.
+    async def once() -> T:  # tenacity awaits only what is declared as a coroutine function, and a lambda is not
         return await attempt()
 
     try:
-        return await retrying(awaited)
+        return await retrying(once)
     except tenacity.RetryError as error:
         raise Contended("Too many changes at once; send the same request again.") from error

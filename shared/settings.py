@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -21,8 +21,6 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    tessera_store: Literal["embedded"] = "embedded"
-    tessera_bus: Literal["embedded"] = "embedded"
     tessera_data: Path = Path(".tessera")
     tessera_signing_secret: SecretStr = Field(min_length=32, description="signs continuation tokens")
     tessera_ticket_key: SecretStr = Field(min_length=43, description="Ed25519 seeds, base64url: signs ticket codes")

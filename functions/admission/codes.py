@@ -8,7 +8,6 @@ over all before it, base64url without padding. At 151 characters it fits a QR co
 import hashlib
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,8 +21,7 @@ from shared.kernel.ids import EventId, OrderId, TicketNumber
 
 VERSION: Final = "T1"
 CODE_CHARACTERS_MAX: Final = 400
-# 64 bytes leave 4 spare bits in the last character; they are zero, so that a code is written in one way only.
-_CODE = re.compile(r"^T1\.([0-9a-f]{4})\.([a-z2-7]{26})\.([1-9][0-9]?)\.([a-z2-7]{26})\.([A-Za-z0-9_-]{85}[AQgw])$")
+_CODE = re.compile(r"^T1\.([0-9a-f]{4})\.([a-z2-7]{26})\.([1-9][0-9]?)\.([a-z2-7]{26})\.([A-Za-z0-9_-]{86})$")
 
 
 class CodeRefused(DomainError):
@@ -48,7 +46,7 @@ class Codes:
         key does not void what was sold under the old one
     """
 
-    def __init__(self, seeds: Sequence[str]) -> None:
+    def __init__(self, *seeds: str) -> None:
         keys = [Ed25519PrivateKey.from_private_bytes(_unbase64(seed)) for seed in seeds]
         self._private = keys[0]
         self._public: dict[str, Ed25519PublicKey] = {_key_id(key.public_key()): key.public_key() for key in keys}
@@ -70,9 +68,12 @@ class Codes:
             raise CodeRefused("This is not a ticket code of ours.", field="code")
         said = text[: found.end(4)]
         try:
-            self._public[found[1]].verify(_unbase64(found[5]), said.encode())
+            signature = _unbase64(found[5])
+            self._public[found[1]].verify(signature, said.encode())
         except (InvalidSignature, ValueError) as error:
             raise CodeRefused("The ticket code is forged or damaged.", field="code") from error
+        if _base64(signature) != found[5]:  # spare bits in the last character: a code is written in one way only
+            raise CodeRefused("The ticket code is damaged.", field="code")
         order_id = OrderId(f"ord_{found[2]}")
         if not 1 <= int(found[3]) <= TICKETS_PER_ORDER_MAX:
             raise CodeRefused("The ticket code is for no ticket.", field="code")

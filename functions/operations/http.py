@@ -44,6 +44,10 @@ def endpoints(health: Health, specs: Callable[[], Sequence[EndpointSpec]], *, se
     def document() -> dict[str, Any]:
         return openapi(specs(), server=server)
 
+    @cache
+    def page() -> bytes:
+        return docs_page(document())
+
     @http("GET", "openapi.json", needs=Permission.PUBLIC, media_type="application/json; charset=utf-8")
     async def openapi_document(call: Call, nothing: Nothing) -> Raw:
         """Describe this API as an OpenAPI 3.1 document."""
@@ -52,7 +56,7 @@ def endpoints(health: Health, specs: Callable[[], Sequence[EndpointSpec]], *, se
     @http("GET", "docs", needs=Permission.PUBLIC, media_type="text/html")
     async def docs(call: Call, nothing: Nothing) -> Raw:
         """Show this description as a page."""
-        return Raw(docs_page(document()), "text/html", {"cache-control": "public, max-age=300"})
+        return Raw(page(), "text/html", {"cache-control": "public, max-age=300"})
 
     return http
 

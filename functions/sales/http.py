@@ -104,7 +104,7 @@ def _provider(http: Endpoints, orders: Orders, webhook: Webhook) -> None:
     @http("GET", "checkout/result", needs=Permission.PUBLIC, takes=ResultQuery, media_type="text/html")
     async def checkout_result(call: Call, query: ResultQuery) -> Raw:
         """Show the page a buyer comes back to from the provider."""
-        known = query.order if re.match(ID_PATTERN, query.order) else ""
+        known = query.order if re.fullmatch(ID_PATTERN, query.order) else ""
         state = await orders.state_of(OrderId(known)) if known else None
         page = result_page(query.order, state, cancelled=query.outcome == "cancelled")
         return Raw(page, "text/html", {"cache-control": "no-store"})

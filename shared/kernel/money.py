@@ -1,13 +1,18 @@
 """Money is an integer number of minor units and an ISO 4217 code; floats never touch it."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-type Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code", examples=["EUR"])]
+# What we sell in: the provider charges these in the same minor units as ISO 4217 has them. It does not for ISK and UGX
+# (https://docs.stripe.com/currencies), and wants three-decimal currencies rounded: those would be charged wrongly.
+type Currency = Literal[
+    "AUD", "BRL", "CAD", "CHF", "CZK", "DKK", "EUR", "GBP", "HKD", "INR", "JPY", "KRW", "MXN", "NOK", "NZD", "PLN",
+    "RON", "SEK", "SGD", "THB", "USD", "ZAR",
+]  # fmt: skip
 
 AMOUNT_MINOR_MAX = 99_999_999  # Stripe's largest amount, https://docs.stripe.com/currencies
-_EXPONENT = {"JPY": 0, "KRW": 0, "ISK": 0, "CLP": 0, "VND": 0, "BHD": 3, "KWD": 3, "TND": 3, "OMR": 3, "JOD": 3}
+_WITHOUT_DECIMALS = frozenset({"JPY", "KRW"})
 
 
 class Money(BaseModel):
@@ -27,8 +32,7 @@ class Money(BaseModel):
         return self.model_copy(update={"amount_minor": self.amount_minor * quantity})
 
     def __str__(self) -> str:
-        exponent = _EXPONENT.get(self.currency, 2)
-        if exponent == 0:
+        if self.currency in _WITHOUT_DECIMALS:
             return f"{self.amount_minor} {self.currency}"
-        whole, rest = divmod(self.amount_minor, 10**exponent)
-        return f"{whole}.{rest:0{exponent}d} {self.currency}"
+        whole, rest = divmod(self.amount_minor, 100)
+        return f"{whole}.{rest:02d} {self.currency}"

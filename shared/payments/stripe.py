@@ -154,7 +154,7 @@ def _session(found: Any) -> Session:
         status=SessionStatus(found.status),
         payment_id=found.payment_intent or "",
         paid=found.payment_status == "paid",
-        amount=Money(amount_minor=found.amount_total, currency=currency),
+        amount=Money.model_validate({"amount_minor": found.amount_total, "currency": currency}),
         order_id=metadata.get("order_id", ""),
         organiser_id=metadata.get("organiser_id", ""),
     )

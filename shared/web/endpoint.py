@@ -1,8 +1,8 @@
 """HTTP endpoints: an edge declares its permission, input and answer; its handler sees neither HTTP nor JSON.
 
 `Endpoints` puts on every request what all share: correlation id, sign-in, permission, body limit, parsing, problem
-documents. An endpoint without a permission cannot be written. Unexpected errors are left to the host, which logs them
-and answers 500.
+documents. An endpoint without a permission cannot be written. An unexpected error is logged and answered as a 500
+problem, since Azure's own 500 has neither a body nor the correlation id.
 """
 
 import re
@@ -19,7 +19,7 @@ from shared.kernel.clock import utc_now
 from shared.kernel.errors import DomainError, Kind, Malformed, NotFound
 from shared.kernel.ids import ID_PATTERN, random_id
 from shared.store.port import Busy, ContinuationRefused, StoreError
-from shared.telemetry import Log, correlation
+from shared.telemetry import Log, correlation, count
 from shared.web.problem import MEDIA_TYPE, STATUS, RequestRefused, problem_body
 
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -80,7 +80,7 @@ class Call:
         :raises NotFound: it does not look like an id, so there is no such thing
         """
         value = str(self.raw.route_params.get(name, ""))
-        if not _ID.match(value):
+        if not _ID.fullmatch(value):
             raise NotFound(f"There is no {name.removesuffix('_id').replace('_', ' ')} “{value[:60]}”.")
         return value
 
@@ -91,7 +91,7 @@ class Call:
         :raises Malformed: it is missing, longer than 128 characters, or has blanks
         """
         key = str(self.raw.headers.get("idempotency-key", ""))
-        if not _IDEMPOTENCY_KEY.match(key):
+        if not _IDEMPOTENCY_KEY.fullmatch(key):
             raise Malformed(
                 "Send an Idempotency-Key header: a value you make up once per order, e.g. a UUID.",
                 field="Idempotency-Key",
@@ -207,6 +207,8 @@ class Endpoints:
                 return _refusal(damaged, correlation_id)
             except StoreError as error:
                 return _store_trouble(error, correlation_id)
+            except Exception as error:
+                return _bug(error, correlation_id)
             finally:
                 correlation.reset(token)
 
@@ -216,7 +218,7 @@ class Endpoints:
 def correlation_id_of(req: func.HttpRequest) -> str:
     """The request's `X-Correlation-Id` where it is well-formed (8–64 of `A-Za-z0-9._-`), else a new one."""
     given = str(req.headers.get("x-correlation-id", ""))
-    return given if _CORRELATION.match(given) else random_id("cor")
+    return given if _CORRELATION.fullmatch(given) else random_id("cor")
 
 
 def _parse[I: Wire](req: func.HttpRequest, takes: type[I], part: str) -> I:
@@ -264,6 +266,16 @@ def _refusal(refusal: DomainError, correlation_id: str) -> func.HttpResponse:
         code=refusal.code(), status=status, detail=refusal.detail, correlation_id=correlation_id, members=members
     )
     return func.HttpResponse(body, status_code=status, headers=headers, mimetype=MEDIA_TYPE)
+
+
+def _bug(error: Exception, correlation_id: str) -> func.HttpResponse:
+    """Anything that is no refusal is a mistake of ours: logged with its traceback, told without it."""
+    _log.error("bug", error=error)
+    count("bugs")
+    detail = "Something went wrong on our side; it has been logged. Quote the correlation id."
+    body = problem_body(code="bug", status=500, detail=detail, correlation_id=correlation_id)
+    headers = {"x-correlation-id": correlation_id}
+    return func.HttpResponse(body, status_code=500, headers=headers, mimetype=MEDIA_TYPE)
 
 
 def _store_trouble(error: StoreError, correlation_id: str) -> func.HttpResponse:

@@ -85,8 +85,8 @@ async def overdue(shop: Shop) -> AsyncIterator[str]:
 def looked_at(shop: Shop, order_id: str) -> int:
     """How often a repair timer said that it looked at the order."""
     assert shop.stack.host is not None
-    messages = [entry.get("message", "") for entry in shop.stack.host.log_entries()]
-    return len([message for message in messages if "order_overdue" in message and order_id in message])
+    entries = shop.stack.host.log_entries()
+    return len([e for e in entries if e.get("event") == "order_overdue" and e.get("order_id") == order_id])
 
 
 @pytest.mark.torture

@@ -16,7 +16,7 @@ from tests.factories.catalog import NOW
 
 LATER = NOW + timedelta(minutes=20)
 PAYMENT = Payment(payment_id="pi_1", amount=Money(amount_minor=3_000, currency="EUR"), received_at=NOW)
-CHECKOUT = Checkout(site="https://tessera.example", begun_at=NOW, expires_at=LATER)
+CHECKOUT = Checkout(site="https://tickets.example", begun_at=NOW, expires_at=LATER)
 
 STEPS: dict[str, Callable[[Order], Order]] = {
     "placing": lambda order: order.again(deadline=LATER, now=NOW),
