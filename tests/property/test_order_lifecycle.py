@@ -277,7 +277,7 @@ class OrdersAndPools(Shopkeeping):
 
 
 OrdersAndPools.TestCase.settings = settings(
-    max_examples=30 * ROUNDS,
+    max_examples=80 * ROUNDS,
     stateful_step_count=40,
     deadline=None,
     derandomize=ROUNDS == 1,
