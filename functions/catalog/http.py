@@ -153,7 +153,10 @@ def _decide_events(http: Endpoints, browsing: Browsing, managing: Managing) -> N
         refuses=[NotFound, EventStateRefused],
     )  # fmt: skip
     async def cancel_event(call: Call, nothing: Nothing) -> EventView:
-        """Cancel a published event: nothing more is sold."""
+        """Cancel a published event: no more orders are placed and no checkout is opened.
+
+        Who is on the payment page already can still pay; refund such orders one by one.
+        """
         return await shown(await managing.cancel(EventId(call.id("event_id")), caller=call.caller, now=call.now), call)
 
 

@@ -170,7 +170,7 @@ class ContinuationRefused(StoreError):
 
 
 class Store(Protocol):
-    """A document store; `shared/store/embedded.py` and (on Azure) `shared/store/cosmos.py` are the two there are."""
+    """A document store. `shared/store/embedded.py` is the only one so far; Cosmos DB's adapter will be the other."""
 
     async def read(self, container: str, partition: str, id: str) -> Document:  # noqa: A002 - the field's own word
         """The document, at its latest committed version.
