@@ -32,7 +32,8 @@ def endpoints(browsing: Browsing, managing: Managing, gate: Admits) -> Endpoints
     http = Endpoints("catalog", gate)
     _browse(http, browsing)
     _manage_places(http, managing)
-    _manage_events(http, browsing, managing)
+    _draft_events(http, browsing, managing)
+    _decide_events(http, browsing, managing)
     return http
 
 
@@ -93,10 +94,7 @@ def _manage_places(http: Endpoints, managing: Managing) -> None:
         return VenuePage(items=venues, continuation=page.continuation)
 
 
-def _manage_events(http: Endpoints, browsing: Browsing, managing: Managing) -> None:
-    async def shown(event: Event, call: Call) -> EventView:
-        return EventView.of(await browsing.show(event.event_id, caller=call.caller))
-
+def _draft_events(http: Endpoints, browsing: Browsing, managing: Managing) -> None:
     @http(
         "GET", "organisers/{organiser_id}/events", needs=Permission.MANAGE_EVENTS, takes=PageQuery, returns=EventPage,
         refuses=[NotFound, Malformed],
@@ -136,6 +134,11 @@ def _manage_events(http: Endpoints, browsing: Browsing, managing: Managing) -> N
         details = body.details(venue)
         changed = await managing.change_event(event_id, lambda event: event.changed(**details), caller=call.caller)
         return EventView.of(EventOnShow(changed, {}))
+
+
+def _decide_events(http: Endpoints, browsing: Browsing, managing: Managing) -> None:
+    async def shown(event: Event, call: Call) -> EventView:
+        return EventView.of(await browsing.show(event.event_id, caller=call.caller))
 
     @http(
         "POST", "events/{event_id}/publish", needs=Permission.MANAGE_EVENTS, returns=EventView,

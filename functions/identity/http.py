@@ -36,6 +36,7 @@ class Member(BaseModel):
 def endpoints(memberships: Memberships, gate: Admits) -> Endpoints:
     """The endpoints of identity."""
     http = Endpoints("identity", gate)
+    _members(http, memberships)
 
     @http("GET", "me", needs=Permission.BUY, returns=Me)
     async def show_me(call: Call, nothing: Nothing) -> Me:
@@ -49,6 +50,10 @@ def endpoints(memberships: Memberships, gate: Admits) -> Endpoints:
             memberships=dict(caller.memberships),
         )
 
+    return http
+
+
+def _members(http: Endpoints, memberships: Memberships) -> None:
     @http(
         "PUT", "organisers/{organiser_id}/members/{person_id}", needs=Permission.MANAGE_MEMBERS, takes=MemberRole,
         returns=Member, refuses=[NotFound, TooManyMemberships, Contended],
@@ -72,5 +77,3 @@ def endpoints(memberships: Memberships, gate: Admits) -> Endpoints:
         organiser_id, person_id = OrganiserId(call.id("organiser_id")), PersonId(call.id("person_id"))
         require(call.caller, Permission.MANAGE_MEMBERS, organiser_id, what=f"organiser {organiser_id}")
         await memberships.set(person_id, organiser_id, None)
-
-    return http

@@ -10,13 +10,17 @@ from shared.web.endpoint import Admits, Call, Endpoints, Nothing
 
 
 class AuditView(BaseModel):
-    """What the audit saw. For every shard: available + held + sold = capacity, each ≥ 0."""
+    """What the audit saw: for every shard available + held + sold = capacity, each ≥ 0 and as its holds say.
+
+    `moving` shards were being sold from and could not be compared; ask again.
+    """
 
     shards: int
     capacity: int
     available: int
     held: int
     sold: int
+    moving: int
     violations: list[str]
 
 

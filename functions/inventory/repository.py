@@ -4,6 +4,7 @@ Every counter change rides in one commit with the hold it belongs to, and the ho
 commit after an ambiguous timeout finds it and changes nothing.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -194,10 +195,26 @@ class InventoryRepository:
 
         return await retry(commit, on=TRANSIENT)
 
-    async def shards(self) -> AsyncIterator[Shard]:
-        """Every shard there is: for the audit."""
+    async def shards(self) -> AsyncIterator[tuple[Shard, str]]:
+        """Every shard there is, and its etag: for the audit."""
         async for document in self._everywhere(Where("capacity", ">", 0)):  # only shards have one, and it is indexed
-            yield Shard.model_validate(document.value)
+            yield Shard.model_validate(document.value), document.etag
+
+    async def shard_etag(self, pool_id: PoolId, shard: int) -> str:
+        """The shard's etag now: it moves with every hold."""
+        return (await self._store.read(CONTAINER, partition_of(pool_id, shard), SHARD_ID)).etag
+
+    async def hold_sums(self, pool_id: PoolId, shard: int) -> Counter[HoldState]:
+        """How many places a shard's holds speak for, by their state."""
+        sums: Counter[HoldState] = Counter()
+        partition, where = partition_of(pool_id, shard), [Where("kind", "=", "hold")]
+        async for document in all_documents(
+            lambda continuation: self._store.query(
+                CONTAINER, partition, where=where, limit=PAGE_MAX, continuation=continuation
+            )
+        ):
+            sums[HoldState(document.value["state"])] += int(document.value["quantity"])
+        return sums
 
     async def held_before(self, moment: datetime) -> AsyncIterator[tuple[OrderId, Allocation]]:
         """Holds taken before `moment` that are still held: for the repair timer."""

@@ -1,5 +1,6 @@
 """Operations over HTTP: health, and the API's own description."""
 
+import os
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ from functions.operations.health import Health
 from functions.operations.openapi import openapi
 from shared.auth.permissions import Permission
 from shared.kernel.errors import DependencyUnavailable
+from shared.telemetry import counters
 from shared.web.endpoint import Admits, Call, Endpoints, EndpointSpec, Nothing, Raw
 
 
@@ -23,6 +25,13 @@ class Alive(BaseModel):
     """The process answers."""
 
     status: str = "alive"
+
+
+class Counters(BaseModel):
+    """What one process counted; with several, each answers for itself."""
+
+    process_id: int
+    counters: dict[str, int]
 
 
 class Ready(BaseModel):
@@ -39,6 +48,7 @@ def endpoints(health: Health, specs: Callable[[], Sequence[EndpointSpec]], *, se
     """
     http = Endpoints("operations", gate)
     _health(http, health)
+    _counters(http)
 
     @cache
     def document() -> dict[str, Any]:
@@ -59,6 +69,13 @@ def endpoints(health: Health, specs: Callable[[], Sequence[EndpointSpec]], *, se
         return Raw(page(), "text/html", {"cache-control": "public, max-age=300"})
 
     return http
+
+
+def _counters(http: Endpoints) -> None:
+    @http("GET", "operations/counters", needs=Permission.OPERATE, returns=Counters)
+    async def show_counters(call: Call, nothing: Nothing) -> Counters:
+        """Show what this process counted since it started: late payments, refused mails, repairs, violations."""
+        return Counters(process_id=os.getpid(), counters=counters())
 
 
 def _health(http: Endpoints, health: Health) -> None:

@@ -98,6 +98,37 @@ def test_the_audit_adds_up_and_a_shard_that_does_not_is_reported(api: Api, house
     assert admin.post("operations/inventory-audit").json()["violations"] == []
 
 
+def test_a_counter_that_its_holds_contradict_is_reported_though_the_sum_is_right(api: Api, house: Organiser) -> None:
+    event, admin = house.event(capacity=7), api.person("admin")
+    house.operator.paid(event, 2)
+    where = "container = 'inventory' AND json_extract(body, '$.event_id') = ? AND json_extract(body, '$.kind') = 'hold'"
+
+    with closing(sqlite3.connect(api.stack.data / "store.db", timeout=10)) as file:
+
+        def change(quantity: int) -> list[str]:
+            with file:
+                change = f"UPDATE documents SET body = json_set(body, '$.quantity', {quantity}) WHERE {where}"
+                file.execute(change, [event["event_id"]])
+            found: list[str] = admin.post("operations/inventory-audit").json()["violations"]
+            return found
+
+        wrong = change(3)
+        right = change(2)
+
+    assert [violation.partition(": ")[2] for violation in wrong] in (
+        ["held is 2, its holds say 3"],
+        ["sold is 2, its holds say 3"],
+    )
+    assert right == []
+
+
+def test_what_was_counted_can_be_read_by_who_runs_the_platform(api: Api) -> None:
+    admin = api.person("admin")
+    before = admin.get("operations/counters").json()["counters"].get("webhooks_refused", 0)
+    api.nobody.ask("POST", "payments/stripe", json={}, headers={"stripe-signature": "t=1,v1=0"})
+    assert admin.get("operations/counters").json()["counters"]["webhooks_refused"] == before + 1
+
+
 def test_a_page_of_the_laptop_is_no_part_of_the_product(api: Api) -> None:
     assert "/" not in api.nobody.get("openapi.json").json()["paths"]
     assert all(path.startswith("/api/") for path in api.nobody.get("openapi.json").json()["paths"])

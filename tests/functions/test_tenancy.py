@@ -52,6 +52,7 @@ TABLE: Final[Mapping[tuple[str, str], tuple[int, ...]]] = {
         204, 403, 403, 404, 403, 403, 403, 403, 403, 403, 204, 401, 401,
     ),
     ("POST", "/api/operations/inventory-audit"): (403,) * 10 + (200, 401, 401),
+    ("GET", "/api/operations/counters"): (403,) * 10 + (200, 401, 401),
     ("GET", "/api/insights/events"): (401,) * 12 + (200,),
     ("GET", "/api/ticket-keys"): PUBLIC,
     ("GET", "/api/health/live"): PUBLIC,

@@ -28,7 +28,7 @@ from tests.factories import settings as factory
 from tests.property.backroom import Backroom, nothing_else
 from tests.property.interleaving import SteppingPayments, SteppingStore, Turns, Work, every_schedule
 
-SCHEDULES_MAX = 60 * int(os.environ.get("TORTURE_ROUNDS", "1"))
+SCHEDULES_MAX = 150 * int(os.environ.get("TORTURE_ROUNDS", "1"))
 QUANTITY = 2
 SOLD, NOT_SOLD = "sold", "not sold"
 
