@@ -27,6 +27,17 @@ mishaps = st.one_of(
     st.builds(Mishap, chaos=st.sampled_from(["throttled", "locked", "lost_answer", "lost_request", "stale_read"])),
     st.builds(Mishap, provider=st.sampled_from(["lost request", "lost answer"])),
 )
+# A checkout is: store the intent, ask the provider, store what it said.
+checkout_mishaps = st.sampled_from(
+    [
+        NONE,
+        Mishap(provider="lost answer"),
+        Mishap(provider="lost request"),
+        Mishap(dies_at=0, after=True),
+        Mishap(dies_at=1),
+        Mishap(chaos="lost_answer"),
+    ]
+)
 wishes = st.fixed_dictionaries({"floor": st.integers(0, 6), "guests": st.integers(0, 2)}).filter(
     lambda wish: sum(wish.values()) > 0
 )
@@ -132,7 +143,7 @@ class OrdersAndPools(Shopkeeping):
     @rule(
         key=st.sampled_from(KEYS),
         places=st.integers(1, 4),
-        mishap=mishaps,
+        mishap=checkout_mishaps,
         reported=st.sampled_from([True, False, None]),
     )
     def buy_by_card(self, key: str, places: int, mishap: Mishap, reported: bool | None) -> None:
