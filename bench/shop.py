@@ -57,8 +57,11 @@ class Shop:
         organiser_id = organiser["organiser_id"]
         _, oscar = await operators.get("/api/me")
         url = f"{stack.url}/api/organisers/{organiser_id}/members/{oscar['person_id']}"
-        async with aiohttp.ClientSession() as http:
-            answer = await http.put(url, json={"role": "operator"}, headers=owner._headers[0])  # noqa: SLF001
+        headers = owner._headers[0]  # noqa: SLF001 - the one request that is no GET or POST
+        async with (
+            aiohttp.ClientSession() as http,
+            http.put(url, json={"role": "operator"}, headers=headers) as answer,
+        ):
             answer.raise_for_status()
         venue = {"name": "Hall", "address": "", "city": "Zurich", "country": "CH", "timezone": "Europe/Zurich"}
         _, made = await owner.post(f"/api/organisers/{organiser_id}/venues", venue)

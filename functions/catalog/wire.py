@@ -7,7 +7,6 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from functions.catalog.browsing import EventOnShow
 from functions.catalog.events import Event, EventState, PlannedPool, TicketType, Venue
-from functions.catalog.listing import Listing
 from functions.catalog.repository import Organiser
 from functions.inventory.pools import CAPACITY_MAX
 from shared.kernel.clock import Moment
@@ -189,8 +188,8 @@ class ListingView(BaseModel):
 
     @classmethod
     def of(cls, value: object) -> Self:
-        """From a stored listing."""
-        return cls.model_validate(Listing.model_validate(value).model_dump())
+        """From a stored listing; what clients do not see is left out."""
+        return cls.model_validate(value)
 
 
 class EventPage(BaseModel):

@@ -20,7 +20,8 @@ def stamp(moment: datetime) -> str:
 
     :param moment: timezone-aware
     """
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
 
 
 def _in_utc(moment: datetime) -> datetime:
