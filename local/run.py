@@ -1,9 +1,11 @@
 """`python -m local.run`: Tessera on this machine, with one command. What `make run` calls."""
 
 import signal
+import socket
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -28,22 +30,27 @@ def main(
 ) -> None:
     """Start the functions, the sign-in, payment and mail doubles, and fill in the demo; end with Ctrl-C."""
     stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
     ports = Ports(port, port + 1, port + 2, port + 3, port + 4)
     settings = {"TESSERA_ANONYMOUS_BROWSING": str(anonymous_browsing).lower()}
     stack = Stack(data.resolve(), ports, workers=workers, settings=settings)
     started = time.monotonic()
     try:
+        _refuse_taken_ports(ports)
         stack.start()
         if seed:
             Seeder(stack.url, stack.entra_url).seed(utc_now())
         _say_where(stack, time.monotonic() - started)
         _watch(stack, stopping)
-    except (StackFailed, HostFailed, SeedRefused) as error:
-        print(f"\nTessera cannot run: {error}", file=sys.stderr)
+    except _Ended as error:
+        print(f"\nTessera stopped: {error}\nNothing was lost; run it again.", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except (StackFailed, HostFailed, SeedRefused, OSError) as error:
+        print(f"\nTessera cannot start: {error}", file=sys.stderr)
         print(
-            "Is a port taken? Try `make run PORT=8071`. Is the data from an older version? Try `make clean-data`.",
+            f"Is another Tessera using {data}? Give this one its own: `make run DATA=… PORT=…`. Only if its data is "
+            "from an older version and not needed: delete that folder.",
             file=sys.stderr,
         )
         raise typer.Exit(1) from None
@@ -52,11 +59,24 @@ def main(
     print("Tessera stopped; everything is kept in", data)
 
 
+class _Ended(Exception):
+    """A part of a running Tessera ended by itself."""
+
+
+def _refuse_taken_ports(ports: Ports) -> None:
+    for name, number in asdict(ports).items():
+        try:
+            socket.create_server(("127.0.0.1", number)).close()
+        except OSError:
+            others = ", ".join(str(each) for each in asdict(ports).values())
+            raise StackFailed(f"port {number} ({name}) is taken; Tessera uses {others}. Try another PORT=…") from None
+
+
 def _watch(stack: Stack, stopping: threading.Event) -> None:
     while not stopping.wait(0.5):
         ended = stack.ended()
         if ended:
-            raise StackFailed(f"{ended} ended by itself; see {stack.data / ended}.log")
+            raise _Ended(f"its part “{ended}” ended by itself, or was killed; see {stack.data / ended}.log.")
 
 
 def _say_where(stack: Stack, seconds: float) -> None:
@@ -75,11 +95,13 @@ def _say_where(stack: Stack, seconds: float) -> None:
         ("API docs", f"{stack.url}/api/docs"),
         ("mailbox", stack.mailbox_url),
         ("payments", stack.stripe_url),
+        ("sign-in", stack.entra_url),
     ):
         console.print(f"  {name:<11} {url}", highlight=False)
     console.print()
     console.print(table, highlight=False)
-    console.print(f"\nLogs and data: {stack.data}. Try [bold]make demo[/bold] in another terminal. Ctrl-C ends it.\n")
+    console.print("\nTheir tokens, and the insights key, for trying things out by hand: see README, “By hand”.")
+    console.print(f"\nLogs and data: {stack.data}. Ctrl-C ends it.\n")
 
 
 if __name__ == "__main__":

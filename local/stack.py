@@ -210,6 +210,7 @@ class Stack:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
                 env={**os.environ, **(self._stripe_secrets() if name == "stripe" else {}), "PYTHONUNBUFFERED": "1"},
             )
 

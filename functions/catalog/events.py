@@ -20,6 +20,12 @@ class EventStateRefused(DomainError):
     kind = Kind.CONFLICT
 
 
+class EventOver(DomainError):
+    """The event lies in the past."""
+
+    kind = Kind.CONFLICT
+
+
 class NotOnSale(DomainError):
     """The ticket type cannot be bought now: before or after its sale window, or the event is not published."""
 

@@ -3,7 +3,7 @@
 import hashlib
 
 from functions.catalog.browsing import Browsing, EventOnShow
-from functions.catalog.events import Event, EventStateRefused, Venue
+from functions.catalog.events import Event, EventOver, EventStateRefused, Venue
 from functions.catalog.managing import Managing
 from functions.catalog.repository import Organiser
 from functions.catalog.wire import (
@@ -142,7 +142,7 @@ def _decide_events(http: Endpoints, browsing: Browsing, managing: Managing) -> N
 
     @http(
         "POST", "events/{event_id}/publish", needs=Permission.MANAGE_EVENTS, returns=EventView,
-        refuses=[NotFound, EventStateRefused],
+        refuses=[NotFound, EventStateRefused, EventOver],
     )  # fmt: skip
     async def publish_event(call: Call, nothing: Nothing) -> EventView:
         """Publish a draft: it goes on sale, and its capacities are fixed."""

@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from functions.catalog.events import Event, Venue
+from functions.catalog.events import Event, EventOver, Venue
 from functions.catalog.repository import CatalogRepository, Organiser, StoredEvent
 from functions.inventory.holds import Holds
 from functions.inventory.pools import shards_for
 from shared.auth.permissions import Caller, Permission, require
 from shared.events.catalog import EventCancelled, EventPublished
+from shared.kernel.clock import stamp
 from shared.kernel.ids import EventId, OrganiserId, PersonId, VenueId
 from shared.retry import retry
 from shared.store.port import Page, StaleWrite
@@ -103,10 +104,13 @@ class Managing:
 
         :raises NotFound: no such event, or not the caller's
         :raises EventStateRefused: it is not a draft
+        :raises EventOver: it lies in the past
         """
 
         async def attempt() -> Event:
             read = await self._own_event(event_id, caller)
+            if read.event.ends_at <= now:
+                raise EventOver(f"The event ended at {stamp(read.event.ends_at)}; nobody could buy it.")
             shards = [shards_for(pool.expected_demand, pool.capacity) for pool in read.event.pools]
             published = read.event.published(shards)
             for pool in published.pools:

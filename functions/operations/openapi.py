@@ -76,7 +76,7 @@ def _operation(spec: EndpointSpec, schemas: Mapping[str, Any]) -> Json:
         "operationId": spec.function,
         "tags": [spec.context],
         "summary": spec.summary,
-        "description": f"{spec.description}\n\nNeeds the permission `{spec.needs}`.".strip(),
+        "description": f"{spec.description}\n\n{_needs(spec.needs)}".strip(),
         "parameters": _parameters(spec),
         "responses": _responses(spec),
         "security": _security(spec.needs),
@@ -87,6 +87,14 @@ def _operation(spec: EndpointSpec, schemas: Mapping[str, Any]) -> Json:
             "content": {"application/json": {"schema": _ref(spec.takes)}},
         }
     return operation
+
+
+def _needs(permission: Permission) -> str:
+    if permission is Permission.PUBLIC:
+        return "For everybody, signed in or not."
+    if permission is Permission.READ_INSIGHTS:
+        return "Needs the insights key (setting `INSIGHTS_API_KEY`) as bearer token; no person's token opens it."
+    return f"Needs the permission `{permission}`."
 
 
 def _parameters(spec: EndpointSpec) -> list[Json]:

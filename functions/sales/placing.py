@@ -13,7 +13,7 @@ from typing import Final
 
 from functions.admission.repository import creating
 from functions.admission.tickets import EventFacts
-from functions.catalog.events import Event
+from functions.catalog.events import Event, EventState
 from functions.catalog.repository import CatalogRepository
 from functions.inventory.gathering import Superseded
 from functions.inventory.holds import Holds, PoolShort
@@ -24,7 +24,7 @@ from functions.sales.telling import attempt_abandoned, expire_order, order_paid,
 from shared.auth.permissions import Caller, Permission, PermissionMissing, may
 from shared.events.envelope import outbox
 from shared.kernel.clock import utc_now
-from shared.kernel.errors import Contended, DomainError, KeyReused, Malformed
+from shared.kernel.errors import Contended, DomainError, KeyReused, Malformed, NotFound
 from shared.kernel.ids import EventId, OrderId, TicketTypeId
 from shared.kernel.money import AMOUNT_MINOR_MAX, Money
 from shared.retry import retry
@@ -173,6 +173,8 @@ class Placing:
 
     async def _price(self, wanted: Wanted, *, order_id: OrderId, caller: Caller, now: datetime) -> Order:
         event = (await self._catalog.event(wanted.event_id)).event
+        if event.state is EventState.DRAFT and not may(caller, Permission.MANAGE_EVENTS, event.organiser_id):
+            raise NotFound(f"There is no event {wanted.event_id}.")  # nobody sees a draft
         if wanted.method is Method.DESK and not may(caller, Permission.SELL_AT_DESK, event.organiser_id):
             raise PermissionMissing("Only the organiser's own people sell at the desk.", needs=Permission.SELL_AT_DESK)
         lines = [_line(event, ticket_type_id, quantity, now) for ticket_type_id, quantity in wanted.lines]

@@ -54,6 +54,8 @@ class PlaceOrder(Wire):
     def _sensible(self) -> Self:
         if sum(line.quantity for line in self.lines) > QUANTITY_MAX:
             raise ValueError(f"an order has at most {QUANTITY_MAX} places in all")
+        if self.method == "card" and self.buyer is not None and self.buyer.email:
+            raise ValueError("buyer.email is for sales at the desk; your own tickets go to your own address")
         if len({line.ticket_type_id for line in self.lines}) < len(self.lines):
             raise ValueError("each ticket type may appear once; add the quantities up")
         return self
@@ -72,7 +74,7 @@ class PlaceOrder(Wire):
         given = self.buyer or BuyerDetails()
         if self.method == "desk":
             return Buyer(person_id=PersonId(""), name=given.name, email=given.email)
-        return Buyer(person_id=caller.person_id, name=given.name or caller.name, email=given.email or caller.email)
+        return Buyer(person_id=caller.person_id, name=given.name or caller.name, email=caller.email)
 
 
 class LineView(BaseModel):

@@ -72,6 +72,7 @@ class HostProcess:
                 stdout=output,
                 stderr=output,
                 env=_environment(environment or {}),
+                start_new_session=True,  # Ctrl-C in a terminal is for the launcher, which ends its children in order
             )
         host = cls(process, log_path)
         try:

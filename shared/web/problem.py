@@ -24,6 +24,16 @@ STATUS: Final[Mapping[Kind, int]] = {
 assert STATUS.keys() == set(Kind), "a kind without a status does not import"
 
 MEDIA_TYPE: Final = "application/problem+json"
+_RULES: Final = {
+    "ge": "at least {}",
+    "gt": "more than {}",
+    "le": "at most {}",
+    "lt": "less than {}",
+    "min_length": "at least {} long",
+    "max_length": "at most {} long",
+    "pattern": "must match {}",
+    "expected": "{}",
+}
 ERRORS_MAX: Final = 20  # a hostile body can break a thousand rules; the first ones tell enough
 FIELD_CHARACTERS_MAX: Final = 200  # unknown fields are named by the client, at any length
 
@@ -78,10 +88,11 @@ class RequestRefused(DomainError):
 
 def _field_problem(item: Mapping[str, Any]) -> dict[str, str]:
     context: Mapping[str, Any] = item.get("ctx", {})
-    allowed = [f"{rule}: {value}" for rule, value in context.items() if rule != "error"]
+    allowed = [_RULES[rule].format(value) for rule, value in context.items() if rule in _RULES]
+    reason = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         return {"field": _dotted(item["loc"]), "reason": "unknown field", "allowed": "only documented fields"}
-    return {"field": _dotted(item["loc"]), "reason": str(item["msg"]), "allowed": "; ".join(allowed)}
+    return {"field": _dotted(item["loc"]), "reason": reason, "allowed": "; ".join(allowed)}
 
 
 def _dotted(location: Sequence[str | int]) -> str:

@@ -8,6 +8,7 @@ from tests.support.api import (
     Json,
     Organiser,
     fields,
+    refusal,
     type_body,
     venue_body,
 )
@@ -98,3 +99,12 @@ def test_a_venue_outside_the_rules_is_refused(shared_house: Organiser, changes: 
 
     assert fields(shared_house.owner.post(path, venue_body(**changes))) == named
     assert listed(shared_house.owner, path) == [shared_house.venue]
+
+
+def test_an_event_that_is_over_is_not_published(api: Api, house: Organiser) -> None:
+    draft = house.draft(starts_at="2020-01-01T20:00:00Z", ends_at="2020-01-01T22:00:00Z")
+
+    refused = house.owner.post(f"events/{draft['event_id']}/publish")
+
+    assert refusal(refused) == (409, "event-over")
+    assert house.owner.get(f"events/{draft['event_id']}").json()["state"] == "draft"

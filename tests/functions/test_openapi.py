@@ -63,11 +63,11 @@ def test_every_operation_tells_its_summary_permission_and_parameters(api: Api) -
     for path, item in document["paths"].items():
         for method, operation in item.items():
             assert operation["summary"].endswith("."), (method, path)
-            assert "Needs the permission" in operation["description"]
+            assert any(told in operation["description"] for told in ("Needs the ", "For everybody")), (method, path)
             named = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
             assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
             assert ("requestBody" in operation) <= (method in {"post", "put"})
-            open_to_all = "permission `public`" in operation["description"]
+            open_to_all = "For everybody" in operation["description"]
             assert (operation["security"] == []) == open_to_all, (method, path)
 
 

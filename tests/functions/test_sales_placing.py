@@ -239,3 +239,17 @@ def test_when_not_enough_is_left_the_refusal_says_how_much_and_the_key_may_try_a
 
     assert soon(again, "the same key succeeding").json()["state"] == "placed"
     assert left(second, event) == 1
+
+
+def test_tickets_are_mailed_to_nobody_but_the_buyers_own_address(api: Api, house: Organiser) -> None:
+    event, uma = house.event(), api.person()
+
+    refused = uma.order(event, buyer={"name": "You won", "email": "stranger@tessera.example"})
+
+    assert refusal(refused) == (400, "request-refused")
+    assert left(uma, event) == event["capacity"]
+
+
+def test_a_draft_cannot_be_ordered_from_by_a_stranger_who_cannot_see_it(api: Api, house: Organiser) -> None:
+    draft = house.draft()
+    assert refusal(api.person().order(draft)) == (404, "not-found")

@@ -55,7 +55,7 @@ def test_a_refused_field_says_what_would_be_accepted(api: Api) -> None:
         "status": 400,
         "detail": "The body is not acceptable: look at name.",
         "errors": [
-            {"field": "name", "reason": "String should have at most 200 characters", "allowed": "max_length: 200"}
+            {"field": "name", "reason": "String should have at most 200 characters", "allowed": "at most 200 long"}
         ],
     }
 
