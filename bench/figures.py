@@ -43,7 +43,7 @@ async def desk(shop: Shop, seconds: float = SECONDS) -> Figures:
     """Desk orders to `paid` on a hot event with more demand than tickets, until it is sold out."""
     rate = (await _sell_at_desk(shop, await shop.event(PLENTY), 2.0)).rate
     await shop.quiet()
-    event = await shop.event(max(100, int(rate * seconds)))
+    event = await shop.event(max(100, int(1.3 * rate * seconds)))  # it gets faster as it runs
     before = shop.cpu()
     run = await _sell_at_desk(shop, event, seconds * 3)
     await shop.quiet()
@@ -90,7 +90,7 @@ async def card(shop: Shop, seconds: float = SECONDS) -> Figures:
 
 async def checking_in(shop: Shop, seconds: float = SECONDS) -> Figures:
     """Scans at the door, each of another ticket."""
-    codes = await _codes(shop, int(1_500 * seconds))
+    codes = await _codes(shop, int(2_200 * seconds))
     remaining = iter(codes)
 
     async def action(client: int, _round: int) -> bool:

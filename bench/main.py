@@ -40,7 +40,7 @@ def main(
     workers: Annotated[int, typer.Option(min=1, max=8, help="Host processes.")] = 1,
     only: Annotated[list[str] | None, typer.Option(help=f"Measure only these of: {', '.join(MEASURES)}.")] = None,
 ) -> None:
-    """Measure everything, print a table, write bench/results/latest.json. About five minutes."""
+    """Measure everything, print a table, write bench/results/latest.json. About eight minutes."""
     import uvloop
 
     chosen = only or list(MEASURES)
