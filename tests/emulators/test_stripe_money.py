@@ -132,7 +132,7 @@ async def test_a_key_in_use_is_a_conflict_and_makes_one_session(
     key, params = secrets.token_hex(8), session_params()
     options: Any = {"idempotency_key": key}
     before = await sessions_known(web, stripe_emulator)
-    fault = {"kind": "slow", "seconds": 2.0, "times": 1, "path": "/v1/checkout/sessions", "method": "POST"}
+    fault = {"kind": "slow", "seconds": 2.0, "times": 5, "path": "/v1/checkout/sessions", "method": "POST"}
     await web.post(f"{stripe_emulator.url}/_emulator/faults", json=fault)
 
     results = await asyncio.gather(
