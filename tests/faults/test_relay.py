@@ -17,7 +17,7 @@ from shared.bus.port import BusUnavailable, Message
 from shared.kernel.clock import stamp, utc_now
 from shared.store.chaos import ChaosStore, Misbehaviour
 from shared.store.embedded import EmbeddedStore
-from shared.store.port import EVERYWHERE, Create, Store
+from shared.store.port import EVERYWHERE, Create, Delete, Store
 from shared.topology import topology
 from tests.faults.books import read_documents, read_messages
 
@@ -266,3 +266,16 @@ async def test_a_process_that_dies_with_the_lease_is_followed_by_another_and_eve
     assert sorted(arrived) == sorted(f"{order}.{n}" for order in orders for n in range(30))
     for order in orders:
         assert [id_ for id_ in arrived if id_.startswith(order)] == [f"{order}.{n}" for n in range(30)]
+
+
+async def test_a_batch_given_again_goes_on_behind_what_it_parked_the_first_time(tmp_path: Path) -> None:
+    async with house_at(tmp_path) as house:
+        await commit(house.store, outbox(1, size=300_000), outbox(2))
+        relay, feed = Relay(house.store, house.bus), house.store
+        assert await feed.acquire("orders", "relay", owner="me", seconds=60)
+        batch = await feed.changes("orders", "relay", owner="me", limit=10)
+        assert batch is not None
+        again = [dict(document) for document in batch.documents]
+        await house.store.commit("orders", "ord_a", [Delete("outbox:ord_a.1")])  # parked by the try before
+
+        assert await relay.send("orders", again) == 1
