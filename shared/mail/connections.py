@@ -43,11 +43,9 @@ class Connections:
         return self._turns
 
     async def take(self) -> Kept | None:
-        """The one used last, if there is any that is open as far as we know and did not carry enough."""
+        """The one used last, if there is any that did not carry enough."""
         while self._idle:
             kept = self._idle.pop()
-            if not kept.client.is_connected:
-                continue
             if kept.mails < MAILS_MAX:
                 return kept
             await _leave(kept)

@@ -19,8 +19,8 @@ from shared.mail.port import Attachment, Mail
 NAME_CHARACTERS_MAX: Final = 200
 SUBJECT_CHARACTERS_MAX: Final = 400
 # One mailbox in ASCII, nothing quoted: what no header can carry, or what is more than one, is no address of ours.
-ADDRESS: Final = re.compile(r"^[^\s<>()\[\],:;\"\\@\x00-\x20\x7f-\U0010ffff]{1,64}@[A-Za-z0-9.-]{1,255}$")
-_ATOMS: Final = re.compile(r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*$")
+ADDRESS: Final = re.compile(r"[^\s<>()\[\],:;\"\\@\x00-\x20\x7f-\U0010ffff]{1,64}@[A-Za-z0-9.-]{1,255}")
+_ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 # `=_` cannot occur in quoted-printable or base64, so no boundary can occur in a part (RFC 2045 section 6.7).
 _RELATED: Final = "=_related"
 _ALTERNATIVE: Final = "=_alternative"
@@ -38,7 +38,7 @@ def written(mail: Mail, *, sender: str, domain: str, now: datetime) -> bytes:
     :param domain: of the Message-ID
     :raises AddressImpossible: the recipient's address is none
     """
-    if ADDRESS.match(mail.to_address) is None:
+    if ADDRESS.fullmatch(mail.to_address) is None:
         raise AddressImpossible(f"{mail.to_address[:100]!r} is not an e-mail address we can write to.")
     kind, body = _body(mail)
     head = [
@@ -85,8 +85,8 @@ def _part(kind: str, body: bytes) -> bytes:
 
 def _text(subtype: str, text: str) -> bytes:
     head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
-    return head.encode() + b2a_qp(lines.encode(), istext=True)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return head.encode() + b2a_qp(lines.encode(), istext=True).replace(b"\n", b"\r\n")
 
 
 def _file(attachment: Attachment) -> bytes:
@@ -106,7 +106,7 @@ def _mailbox(name: str, address: str) -> str:
     name = one_line(name)[:NAME_CHARACTERS_MAX]
     if not name:
         return address
-    if _ATOMS.match(name):
+    if _ATOMS.fullmatch(name):
         return f"{name} <{address}>"
     if name.isascii() and name.isprintable():
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')

@@ -99,13 +99,12 @@ class SmtpMailer:
             hostname=self._host, port=self._port, username=self._username, password=self._password,
             start_tls=self._starttls, timeout=COMMAND_SECONDS_MAX,
         )  # fmt: skip
+        await client.connect()
         return await self._begin(Kept(client), address, COMMAND_SECONDS_MAX)
 
     async def _begin(self, kept: Kept, address: str, seconds: float) -> Kept:
         client: aiosmtplib.SMTP = kept.client
         try:
-            if not client.is_connected:
-                await client.connect()
             await client.mail(self._address, timeout=seconds)
             await client.rcpt(address)
         except BaseException:
