@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 import pytest
+import zxingcpp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFont
@@ -18,6 +19,7 @@ from tests.factories.settings import TICKET_KEY
 from tests.support.qr import read_png
 
 CODES = Codes(TICKET_KEY)
+CODE_SIDE = 57 * 8
 FONT = ImageFont.truetype(picture.FONTS / "DejaVuSansCondensed.ttf", 20)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 LETTERS = "óüéèçñßäöåøłńśźżčřěšžőűğışâêîôûÁÀÖÅĆŚŽİăȘțΩДж€–“”…·×’"
@@ -30,11 +32,10 @@ def ticket(*, name: str = "Summer concert", holder: str = "Ada", kind: str = "Ad
     return issued.model_copy(update={"event": facts, "holder": holder, "ticket_type": kind})
 
 
-def code_area(png: bytes) -> bytes:
-    """The middle of the picture, where the code is."""
-    side = Image.open(io.BytesIO(qr_png(CODES.sign(ticket())))).width
-    left, top = (WIDTH - side) // 2, picture.TORN_AT + picture.GAP
-    return Image.open(io.BytesIO(png)).crop((left, top, left + side, top + side)).tobytes()
+def middle(png: bytes) -> bytes:
+    """The picture from where it can be torn to below the code."""
+    bottom = picture.TORN_AT + picture.GAP + CODE_SIDE
+    return Image.open(io.BytesIO(png)).crop((0, picture.TORN_AT - 20, WIDTH, bottom)).tobytes()
 
 
 def test_the_bare_code_is_black_and_white_and_can_be_read() -> None:
@@ -42,8 +43,11 @@ def test_the_bare_code_is_black_and_white_and_can_be_read() -> None:
 
     png = qr_png(code)
 
+    symbol = zxingcpp.create_barcode(code, zxingcpp.BarcodeFormat.QRCode, ec_level="M", data_mask=3).to_image(scale=1)
+    modules = Image.frombytes("L", (57, 57), bytes(memoryview(symbol)))
     shown = Image.open(io.BytesIO(png))
-    assert (shown.mode, shown.width, shown.height) == ("1", 57 * 8, 57 * 8)
+    assert (shown.mode, shown.size) == ("1", (CODE_SIDE, CODE_SIDE))
+    assert shown.convert("L").tobytes() == modules.resize(shown.size, Image.Resampling.NEAREST).tobytes()
     assert read_png(png) == code
 
 
@@ -67,7 +71,7 @@ def test_nothing_anybody_is_called_reaches_the_code(changed: dict[str, Any]) -> 
 
     drawn = ticket_png(ticket(**changed), code)
 
-    assert code_area(drawn) == code_area(ticket_png(ticket(), code))
+    assert middle(drawn) == middle(ticket_png(ticket(), code))
     assert read_png(drawn) == code
 
 
