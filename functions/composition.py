@@ -40,6 +40,7 @@ from functions.sales import bus as sales_bus
 from functions.sales import http as sales_http
 from functions.sales import timers as sales_timers
 from functions.sales.checkout import Checkouts, CheckoutSessions
+from functions.sales.failing import FailedPayments
 from functions.sales.placing import Placing
 from functions.sales.reading import Orders
 from functions.sales.refunding import Refunding
@@ -85,6 +86,7 @@ class UseCases:
     placing: Placing
     checkouts: Checkouts
     settlement: Settlement
+    failed_payments: FailedPayments
     refunding: Refunding
     orders: Orders
     repair: Repair
@@ -152,6 +154,7 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
         placing=Placing(orders, catalog, holds, deadline),
         checkouts=Checkouts(orders, catalog, sessions, f"{settings.tessera_public_url}/api"),
         settlement=settlement,
+        failed_payments=FailedPayments(orders),
         refunding=refunding,
         orders=reading,
         repair=Repair(orders, inventory, holds, settlement, refunding, deadline),
@@ -210,7 +213,7 @@ def _triggers(bus: Bus, cases: UseCases) -> Sequence[func.Blueprint]:
         admission_feed.feed(cases.door),
         *operations_feed.feeds(cases.relay),
         inventory_bus.consumer(cases.holds, bus),
-        *sales_bus.consumers(cases.settlement, cases.refunding, bus),
+        *sales_bus.consumers(cases.settlement, cases.failed_payments, cases.refunding, bus),
         notifications_bus.consumer(cases.telling, bus),
         insights_bus.consumer(cases.recorded, bus),
         inventory_timers.timers(cases.audit),

@@ -14,6 +14,7 @@ import orjson
 
 from shared.kernel.money import Money
 from shared.payments.port import (
+    FailedPayment,
     PaymentsRefused,
     PaymentsUnavailable,
     Session,
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS: Final = 20.0
 NETWORK_RETRIES_MAX: Final = 2
 WEBHOOK_TOLERANCE_SECONDS: Final = 300  # Stripe's own default: https://docs.stripe.com/webhooks#replay-attacks
-WEBHOOK_EVENTS: Final = frozenset({"checkout.session.completed"})
+SESSION_PAID: Final = "checkout.session.completed"
+PAYMENT_FAILED: Final = "payment_intent.payment_failed"
 _GONE_BACK: Final = "charge_already_refunded"
 
 
@@ -116,7 +118,7 @@ class StripePayments:
         found = await _asked(lambda: refunds.list_async(params={"payment_intent": payment_id, "limit": 1}))
         return str(found.data[0].id)
 
-    def read_webhook(self, body: bytes, signature: str) -> Session | None:
+    def read_webhook(self, body: bytes, signature: str) -> Session | FailedPayment | None:
         """See `Payments.read_webhook`."""
         import stripe
 
@@ -127,9 +129,10 @@ class StripePayments:
             event = orjson.loads(body)
         except (stripe.SignatureVerificationError, ValueError) as error:
             raise SignatureRefused(str(error)) from error
-        session = event["data"]["object"]
-        ours = event["type"] in WEBHOOK_EVENTS and "order_id" in (session["metadata"] or {})
-        return _session(session) if ours else None
+        thing = event["data"]["object"]
+        if event["type"] not in {SESSION_PAID, PAYMENT_FAILED} or "order_id" not in (thing["metadata"] or {}):
+            return None
+        return _session(thing) if event["type"] == SESSION_PAID else _failed(thing)
 
 
 async def _asked[T](ask: Callable[[], Awaitable[T]]) -> T:
@@ -154,14 +157,29 @@ async def _asked[T](ask: Callable[[], Awaitable[T]]) -> T:
 
 def _session(found: Mapping[str, Any]) -> Session:
     """A session from Stripe's JSON (https://docs.stripe.com/api/checkout/sessions/object)."""
-    metadata, currency = found["metadata"] or {}, str(found["currency"]).upper()
+    metadata = found["metadata"] or {}
     return Session(
         session_id=found["id"],
         url=found["url"] or "",
         status=SessionStatus(found["status"]),
         payment_id=found["payment_intent"] or "",
         paid=found["payment_status"] == "paid",
-        amount=Money.model_validate({"amount_minor": found["amount_total"], "currency": currency}),
+        amount=_money(found["amount_total"], found["currency"]),
         order_id=metadata.get("order_id", ""),
         organiser_id=metadata.get("organiser_id", ""),
     )
+
+
+def _failed(intent: Mapping[str, Any]) -> FailedPayment:
+    """From Stripe's JSON (https://docs.stripe.com/api/payment_intents/object); its metadata are the session's."""
+    return FailedPayment(
+        payment_id=intent["id"],
+        code=str((intent["last_payment_error"] or {}).get("code") or ""),
+        amount=_money(intent["amount"], intent["currency"]),
+        order_id=intent["metadata"]["order_id"],
+        organiser_id=intent["metadata"].get("organiser_id", ""),
+    )
+
+
+def _money(amount_minor: int, currency: str) -> Money:
+    return Money.model_validate({"amount_minor": amount_minor, "currency": currency.upper()})
