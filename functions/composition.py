@@ -15,6 +15,7 @@ from functions.catalog import feed as catalog_feed
 from functions.catalog import http as catalog_http
 from functions.catalog.browsing import Browsing
 from functions.catalog.managing import Managing
+from functions.catalog.relisting import Relisting
 from functions.catalog.repository import CatalogRepository
 from functions.identity import http as identity_http
 from functions.identity.memberships import Memberships
@@ -77,6 +78,7 @@ class UseCases:
     """Everything the product does, by context."""
 
     browsing: Browsing
+    relisting: Relisting
     managing: Managing
     holds: Holds
     audit: Audit
@@ -144,6 +146,7 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
     reading = Orders(orders)
     return UseCases(
         browsing=Browsing(catalog, holds),
+        relisting=Relisting(catalog, holds),
         managing=Managing(catalog, holds, memberships.own),
         holds=holds,
         audit=Audit(inventory),
@@ -206,7 +209,7 @@ def _endpoints(settings: Settings, adapters: Adapters, cases: UseCases, gate: Ga
 
 def _triggers(bus: Bus, cases: UseCases) -> Sequence[func.Blueprint]:
     return [
-        catalog_feed.feed(cases.browsing),
+        *catalog_feed.feeds(cases.relisting),
         admission_feed.feed(cases.door),
         *operations_feed.feeds(cases.relay),
         inventory_bus.consumer(cases.holds, bus),
