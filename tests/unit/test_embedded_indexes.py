@@ -37,6 +37,7 @@ def plan(tmp_path: Path) -> Iterator[Explain]:
         ("events", Where("outbox_since", "<", "2026")),
         ("inventory", Where("held_since", "<", "2026")),
         ("inventory", Where("capacity", ">", 0)),
+        ("inventory", Where("unaudited", "=", True)),
     ],
 )
 def test_looking_for_the_few_uses_their_index(plan: Explain, container: str, condition: Where) -> None:
