@@ -226,3 +226,7 @@ class DeadLetters(Protocol):
         :raises BusUnavailable: no answer; ask again
         """
         ...
+
+
+class ManagedBus(Bus, DeadLetters, Protocol):
+    """What the functions are given: a bus to publish on, whose dead letters can be dealt with."""
