@@ -5,10 +5,13 @@ import time
 import uuid
 from typing import Any, Final
 
-from bench.load import SECONDS, Run, drive
+from bench.load import CLIENTS, SECONDS, Run, drive
 from bench.shop import HotEvent, Shop
 
 PLENTY: Final = 900_000
+CROWDS: Final = (1, 8, 32, 128, 500)
+PAID_POLL_SECONDS: Final = 0.05  # a page that waits asks far less often; this bounds what waiting adds to the figure
+PAID_POLLS_MAX: Final = 400
 type Figures = dict[str, float]
 
 
@@ -68,15 +71,7 @@ async def card(shop: Shop, seconds: float = SECONDS) -> Figures:
     calls: list[float] = []
 
     async def action(client: int, _round: int) -> bool:
-        order = await _timed(calls, shop.buyers.post("/api/orders", event.order(), client, _key()))
-        if order[0] != 201:
-            return False
-        path = f"/api/orders/{order[1]['order_id']}"
-        opened = await _timed(calls, shop.buyers.post(f"{path}/checkout", {}, client))
-        if opened[0] != 200:
-            return False
-        await _pay(shop, str(opened[1]["checkout_url"]))
-        return await _paid(shop, path, client, calls)
+        return bool(await buy(shop, event, client, _key(), calls))
 
     run = await drive(action, seconds=seconds)
     await shop.quiet()
@@ -104,11 +99,41 @@ async def checking_in(shop: Shop, seconds: float = SECONDS) -> Figures:
     return {"checkin_rps": run.rate, "checkin_p95_ms": run.percentile_ms(0.95), "checkin_seconds": run.seconds}
 
 
-async def _sell_at_desk(shop: Shop, event: HotEvent, seconds: float) -> Run:
+async def crowds(shop: Shop, seconds: float = SECONDS) -> Figures:
+    """What a desk order costs, CPU of all that follows included, by the number of clients."""
+    figures: Figures = {}
+    for clients in CROWDS:
+        event = await shop.event(PLENTY)
+        before = shop.cpu()
+        run = await _sell_at_desk(shop, event, seconds / 2, clients=clients)
+        await shop.quiet()
+        figures[f"cpu_ms_per_desk_order_{clients}_clients"] = (shop.cpu() - before) / len(run.latencies) * 1000
+        figures[f"desk_order_rps_{clients}_clients"] = run.rate
+    return figures
+
+
+async def buy(shop: Shop, event: HotEvent, client: int, key: str, calls: list[float] | None = None) -> dict[str, Any]:
+    """Buy one place by card, from the order to the tickets; the paid order, or nothing.
+
+    :param calls: is told how long each call of the API took, seconds
+    """
+    took = [] if calls is None else calls
+    status, order = await _timed(took, shop.buyers.post("/api/orders", event.order(), client, key))
+    if status != 201:
+        return {}
+    path = f"/api/orders/{order['order_id']}"
+    status, opened = await _timed(took, shop.buyers.post(f"{path}/checkout", {}, client))
+    if status != 200:
+        return {}
+    await _pay(shop, str(opened["checkout_url"]))
+    return await _paid(shop, path, client, took)
+
+
+async def _sell_at_desk(shop: Shop, event: HotEvent, seconds: float, *, clients: int = CLIENTS) -> Run:
     async def action(client: int, _round: int) -> bool:
         return (await shop.operators.post("/api/orders", event.order(method="desk"), client, _key()))[0] == 201
 
-    return await drive(action, seconds=seconds)
+    return await drive(action, seconds=seconds, clients=clients)
 
 
 async def _pay(shop: Shop, url: str) -> None:
@@ -120,13 +145,13 @@ async def _pay(shop: Shop, url: str) -> None:
         answer.raise_for_status()
 
 
-async def _paid(shop: Shop, path: str, client: int, calls: list[float]) -> bool:
-    for _ in range(2_000):
+async def _paid(shop: Shop, path: str, client: int, calls: list[float]) -> dict[str, Any]:
+    for _ in range(PAID_POLLS_MAX):
         status, order = await _timed(calls, shop.buyers.get(path, client))
         if status == 200 and order["state"] == "paid":
-            return True
-        await asyncio.sleep(0.01)
-    return False
+            return dict(order)
+        await asyncio.sleep(PAID_POLL_SECONDS)
+    return {}
 
 
 async def _timed(calls: list[float], asking: Any) -> Any:

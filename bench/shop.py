@@ -95,8 +95,8 @@ class Shop:
     def cpu(self) -> float:
         """Seconds of CPU the host used so far, all workers."""
         assert self.stack.host is not None
-        pids = {self.stack.host.process.pid, *self.stack.host.worker_pids()}
-        return cpu_seconds(sorted(pids))
+        started = (pid for pid in self.stack.host.worker_pids() if Path(f"/proc/{pid}").exists())  # the log has a past
+        return cpu_seconds(sorted({self.stack.host.process.pid, *started}))
 
     async def quiet(self, seconds_max: float = 120) -> None:
         """Wait until the queues are empty: what is measured includes what happens afterwards."""

@@ -109,7 +109,6 @@ class Claims:
     async def _do[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
         def inside() -> T:
             with closing(sqlite3.connect(self._path, timeout=_LOCK_WAIT_SECONDS)) as connection:
-                connection.execute("pragma journal_mode = wal")
                 connection.execute("pragma synchronous = full")
                 with connection:
                     connection.execute("begin immediate")

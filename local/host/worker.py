@@ -129,6 +129,7 @@ def _uvicorn_config(front: Front) -> uvicorn.Config:
         lifespan="off",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         log_config=None,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(SHUTDOWN_SECONDS),

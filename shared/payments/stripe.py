@@ -1,13 +1,16 @@
 """Payments by Stripe Checkout, through Stripe's own SDK; the only file that knows Stripe.
 
-The SDK costs a third of a second to import, so it is imported with the first call.
+The SDK costs a third of a second to import, so it is imported with the first call. Of its transports we use aiohttp's:
+with httpx a request cost 2.1 ms of CPU here, with aiohttp 0.5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from shared.kernel.money import Money
 from shared.payments.port import (
@@ -44,12 +47,13 @@ class StripePayments:
 
     @cached_property
     def _client(self) -> stripe.StripeClient:
+        import aiohttp
         import stripe
 
         return stripe.StripeClient(
             self._api_key,
             base_addresses={"api": self._api_base},
-            http_client=stripe.HTTPXClient(timeout=TIMEOUT_SECONDS),
+            http_client=stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)),
             max_network_retries=NETWORK_RETRIES_MAX,
         )
 
@@ -79,20 +83,19 @@ class StripePayments:
         if request.email:
             params["customer_email"] = request.email
         sessions = self._client.v1.checkout.sessions
-        return _session(
-            await _asked(lambda: sessions.create_async(params=params, options={"idempotency_key": request.key}))
-        )
+        made = await _asked(lambda: sessions.create_async(params=params, options={"idempotency_key": request.key}))
+        return _session(made.to_dict())
 
     async def session(self, session_id: str) -> Session:
         """See `Payments.session`."""
         sessions = self._client.v1.checkout.sessions
-        return _session(await _asked(lambda: sessions.retrieve_async(session_id)))
+        return _session((await _asked(lambda: sessions.retrieve_async(session_id))).to_dict())
 
     async def expire_session(self, session_id: str) -> Session:
         """See `Payments.expire_session`."""
         sessions = self._client.v1.checkout.sessions
         try:
-            return _session(await _asked(lambda: sessions.expire_async(session_id)))
+            return _session((await _asked(lambda: sessions.expire_async(session_id))).to_dict())
         except PaymentsRefused:  # only an open session can be expired: it is complete or expired already
             return await self.session(session_id)
 
@@ -117,25 +120,29 @@ class StripePayments:
         """See `Payments.read_webhook`."""
         import stripe
 
-        try:
-            event = stripe.Webhook.construct_event(
-                body, signature, self._webhook_secret, tolerance=WEBHOOK_TOLERANCE_SECONDS
+        try:  # only the signature is the SDK's work: building its objects costs 0.8 ms, reading the JSON 0.01
+            stripe.WebhookSignature.verify_header(
+                body.decode(), signature, self._webhook_secret, tolerance=WEBHOOK_TOLERANCE_SECONDS
             )
+            event = orjson.loads(body)
         except (stripe.SignatureVerificationError, ValueError) as error:
             raise SignatureRefused(str(error)) from error
-        session = event.data.object
-        ours = event.type in WEBHOOK_EVENTS and session.metadata and "order_id" in session.metadata.to_dict()
+        session = event["data"]["object"]
+        ours = event["type"] in WEBHOOK_EVENTS and "order_id" in (session["metadata"] or {})
         return _session(session) if ours else None
 
 
 async def _asked[T](ask: Callable[[], Awaitable[T]]) -> T:
     """What Stripe answers, with its errors in our words: what may pass, and what never will."""
+    import aiohttp
     import stripe
 
     try:
         return await ask()
     except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as error:
         raise PaymentsUnavailable("The payment service does not answer; try again shortly.") from error
+    except (aiohttp.ClientError, TimeoutError) as error:  # the SDK translates trouble before the body, not within it
+        raise PaymentsUnavailable("The payment service broke off; try again shortly.") from error
     except stripe.IdempotencyError as error:
         raise PaymentsRefused(str(error), "idempotency_error", nothing_done=False) from error
     except stripe.StripeError as error:
@@ -145,16 +152,16 @@ async def _asked[T](ask: Callable[[], Awaitable[T]]) -> T:
         raise PaymentsRefused(str(error), code, nothing_done=isinstance(error, stripe.InvalidRequestError)) from error
 
 
-def _session(found: Any) -> Session:
-    currency = str(found.currency).upper()
-    metadata = found.metadata.to_dict() if found.metadata else {}
+def _session(found: Mapping[str, Any]) -> Session:
+    """A session from Stripe's JSON (https://docs.stripe.com/api/checkout/sessions/object)."""
+    metadata, currency = found["metadata"] or {}, str(found["currency"]).upper()
     return Session(
-        session_id=found.id,
-        url=found.url or "",
-        status=SessionStatus(found.status),
-        payment_id=found.payment_intent or "",
-        paid=found.payment_status == "paid",
-        amount=Money.model_validate({"amount_minor": found.amount_total, "currency": currency}),
+        session_id=found["id"],
+        url=found["url"] or "",
+        status=SessionStatus(found["status"]),
+        payment_id=found["payment_intent"] or "",
+        paid=found["payment_status"] == "paid",
+        amount=Money.model_validate({"amount_minor": found["amount_total"], "currency": currency}),
         order_id=metadata.get("order_id", ""),
         organiser_id=metadata.get("organiser_id", ""),
     )

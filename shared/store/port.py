@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import orjson
+
 type Json = Any  # a JSON value; mypy cannot follow the recursive type through pydantic's dumps
 type Value = Mapping[str, Json]
 type Operator = Literal["=", "!=", "<", "<=", ">", ">="]
@@ -213,13 +215,20 @@ class Store(Protocol):
 class FeedBatch:
     """Changed documents, oldest change first, as Cosmos hands them to a trigger.
 
-    :param documents: whole documents with their system properties (`id`, `_etag`, `_ts` in seconds, `_lsn`) and the
-        partition-key property; a document changed twice appears once, in its latest version; deletes do not appear
+    :param text: a JSON array of whole documents with their system properties (`id`, `_etag`, `_ts` in seconds, `_lsn`)
+        and the partition-key property; a document changed twice appears once, in its latest version; deletes do not
+        appear
     :param position: where the lease stands once the batch is done
     """
 
-    documents: Sequence[Value]
+    text: str
     position: int
+
+    @property
+    def documents(self) -> Sequence[Value]:
+        """The documents, read anew at each call."""
+        found: list[Value] = orjson.loads(self.text)
+        return found
 
 
 class ChangeFeed(Protocol):
