@@ -34,7 +34,7 @@ from functions.operations import feed as operations_feed
 from functions.operations import http as operations_http
 from functions.operations import timers as operations_timers
 from functions.operations.dead_letters import DeadLetterOffice
-from functions.operations.health import Health
+from functions.operations.health import Health, breaker_warnings
 from functions.operations.relay import Relay
 from functions.operations.watch import DeadLetterWatch
 from functions.sales import bus as sales_bus
@@ -52,8 +52,10 @@ from shared.audit import AuditTrail
 from shared.auth.gate import Gate
 from shared.auth.tokens import TokenValidator
 from shared.bus.port import Bus, ManagedBus
+from shared.mail.guarded import GuardedMailer
 from shared.mail.port import Mailer
 from shared.mail.smtp import SmtpMailer
+from shared.payments.guarded import GuardedPayments
 from shared.payments.port import Payments
 from shared.payments.stripe import StripePayments
 from shared.settings import Settings
@@ -114,18 +116,22 @@ def choose_adapters(settings: Settings) -> Adapters:
     return Adapters(
         store=EmbeddedStore.at(settings.tessera_data / "store.db", topology(), secret),
         bus=EmbeddedBus.at(settings.tessera_data / "bus.db", topology()),
-        payments=StripePayments(
-            api_key=settings.stripe_api_key.get_secret_value(),
-            api_base=settings.stripe_api_base,
-            webhook_secret=settings.stripe_webhook_secret.get_secret_value(),
+        payments=GuardedPayments(
+            StripePayments(
+                api_key=settings.stripe_api_key.get_secret_value(),
+                api_base=settings.stripe_api_base,
+                webhook_secret=settings.stripe_webhook_secret.get_secret_value(),
+            )
         ),
-        mailer=SmtpMailer(
-            host=settings.smtp_host,
-            port=settings.smtp_port,
-            username=settings.smtp_username,
-            password=settings.smtp_password.get_secret_value(),
-            starttls=settings.smtp_starttls,
-            sender=settings.mail_from,
+        mailer=GuardedMailer(
+            SmtpMailer(
+                host=settings.smtp_host,
+                port=settings.smtp_port,
+                username=settings.smtp_username,
+                password=settings.smtp_password.get_secret_value(),
+                starttls=settings.smtp_starttls,
+                sender=settings.mail_from,
+            )
         ),
         validator=TokenValidator(settings.authorities, settings.auth_audience),
     )
@@ -240,7 +246,7 @@ def _health(adapters: Adapters, cases: UseCases) -> Health:
         return await adapters.validator.ready()
 
     checks = {"store": store_answers, "bus": cases.watch.bus_answers, "sign-in": sign_in_answers}
-    return Health(checks, [cases.watch.warnings])
+    return Health(checks, [cases.watch.warnings, breaker_warnings])
 
 
 async def _answers(store: Store) -> bool:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from shared.telemetry import Log
+from shared.breaker import GAUGE
+from shared.telemetry import Log, gauges
 
 type Check = Callable[[datetime], Awaitable[bool]]
 type Warnings = Callable[[], Sequence[str]]
@@ -50,3 +51,12 @@ class Health:
         except Exception as error:  # whatever is wrong, the answer is “not ready”
             _log.error("not_ready", error=error, check=name)
             return False
+
+
+def breaker_warnings() -> Sequence[str]:
+    """A sentence for each neighbour whose circuit breaker is not closed."""
+    return [
+        f"{name.removeprefix(GAUGE).capitalize()}: has not answered lately, and is asked only now and then."
+        for name, value in sorted(gauges().items())
+        if name.startswith(GAUGE) and value
+    ]
