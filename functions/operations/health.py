@@ -12,7 +12,7 @@ from shared.telemetry import Log, gauges
 type Check = Callable[[datetime], Awaitable[bool]]
 type Warnings = Callable[[], Sequence[str]]
 
-CHECK_SECONDS_MAX: Final = 3.0  # who asks whether we are ready does not wait for whom we wait for
+CHECK_SECONDS_MAX: Final = 6.0  # a little longer than sign-in keys may take, or a slow issuer's would never be had
 _log = Log("health")
 
 

@@ -137,7 +137,6 @@ class TokenValidator:
             # Whoever waited for somebody's fetch has its result: a slow authority must not be asked in a long queue.
             if self._fetches[url] != before or now < self._not_before.get(url, now):
                 return
-            self._fetches[url] += 1
             self._not_before[url] = now + FAILED_INTERVAL
             try:
                 async with asyncio.timeout(FETCH_SECONDS_MAX), httpx.AsyncClient(timeout=FETCH_SECONDS_MAX) as http:
@@ -147,6 +146,8 @@ class TokenValidator:
             except (httpx.HTTPError, TimeoutError, ValueError, LookupError, TypeError, jwt.PyJWTError) as error:
                 _log.warning("authority_unreachable", authority=url, reason=repr(error))
                 return
+            finally:
+                self._fetches[url] += 1
             self._by_issuer[authority.issuer] = authority
             self._not_before[url] = now + REFRESH_INTERVAL
 

@@ -216,7 +216,7 @@ def paid_orders_were_mailed(books: Books) -> Iterator[str]:
         known.add(f"<{name}@{_MAIL_DOMAIN}>")
         copies = books.mails[f"<{name}@{_MAIL_DOMAIN}>"]
         mail = documents.get(name, {"state": "nowhere", "copies": 0})
-        if mail["state"] == "nowhere" and not copies and order["state"] != "paid":
+        if mail["state"] in {"nowhere", "waiting"} and not copies and order["state"] != "paid":
             continue  # refunded before its mail went out: void tickets are not mailed
         if mail["state"] != "sent" or not 1 <= copies <= mail["copies"]:
             yield f"{name}: {copies} in the mailbox, we say {mail['state']} with {mail['copies']} copies"

@@ -5,7 +5,9 @@ writing by somebody who holds their database.
 """
 
 import asyncio
+import json
 import sqlite3
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -17,11 +19,12 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from local.emulators.stripe.webhooks import sign
 from local.stack import Ports, Stack
 from shared.breaker import FAILURES_MAX
 from tests.faults.books import read_documents, read_messages
 from tests.faults.onsale import on_sale, reconciled
-from tests.faults.shop import TIMEOUT_SECONDS, Person, Pool, Shop
+from tests.faults.shop import TIMEOUT_SECONDS, Person, Pool, Shop, webhook_secret
 from tests.support.fault_proxy import Fault, FaultProxy, proxied
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -164,6 +167,34 @@ async def test_a_refund_made_though_its_answer_was_lost_is_made_once(street: Str
 
     refunds = (await shop.stripe("state"))["refunds"]
     assert [(each["id"], each["amount"]) for each in refunds] == [(unheard[0]["id"], 5000)]
+
+
+async def test_a_webhook_that_comes_drop_by_drop_is_taken_and_keeps_nobody_waiting(street: Street) -> None:
+    shop, buyer = await street.shop([Pool("floor", 10)])
+    await shop.stripe("webhooks", {"drop": 1.0})
+    order, page = await shop.ready_to_pay(buyer, {"floor": 2})
+    await shop.pay(page)
+    [session] = await of_order(shop, "sessions", order["order_id"])
+    event = {"id": "evt_slow", "object": "event", "type": "checkout.session.completed", "data": {"object": session}}
+    body = json.dumps(event).encode()
+    signature = sign(body, secret=webhook_secret(shop.stack), at=int(time.time()))
+    reader, writer = await asyncio.open_connection("127.0.0.1", street.stack.ports.host)
+    head = (
+        f"POST /api/payments/stripe HTTP/1.1\r\nhost: tessera\r\nstripe-signature: {signature}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    writer.write(head.encode())
+    for begin in range(0, len(body), len(body) // 5 + 1):
+        await asyncio.sleep(0.05)
+        assert (await shop.order(buyer, order["order_id"]))["state"] == "placed"
+        writer.write(body[begin : begin + len(body) // 5 + 1])
+        await writer.drain()
+    answer = await reader.read()
+    writer.close()
+    await shop.stripe("webhooks", {})
+
+    assert answer.startswith(b"HTTP/1.1 204")
+    await shop.until(buyer, order["order_id"], "paid")
 
 
 @contextmanager

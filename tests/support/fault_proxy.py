@@ -37,11 +37,13 @@ class FaultProxy:
     :param port: where clients connect
     :param connections: how many there were
     :param answered: how many answers of the target arrived here, whether they were passed on or not
+    :param after: only answers that come after one beginning like this are tampered with; empty: all are
     """
 
     target_port: int
     port: int = 0
     fault: Fault = Fault.NONE
+    after: bytes = b""
     connections: int = 0
     answered: int = 0
     _server: asyncio.Server | None = None
@@ -97,8 +99,14 @@ class FaultProxy:
             forth.close()
 
     async def _answer(self, back: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        armed = not self.after
         while data := await back.read(_CHUNK):
             self.answered += 1
+            if not armed:
+                armed = data.startswith(self.after)
+                writer.write(data)
+                await writer.drain()
+                continue
             if self.fault is Fault.LOST:
                 continue
             if self.fault in _INSTEAD:
