@@ -94,6 +94,7 @@ async def _templates(stack: Stack) -> list[Template]:
         re.search(r"pol_[a-z2-7]{26}", whole)[0]: "%(pool)s",  # type: ignore[index]  # every event has a pool
         re.search(r'"placed_by":"(\w+)"', whole)[1]: "%(person)s",  # type: ignore[index]  # every order has a buyer
         "2030-01-01": "2025-01-01",
+        '"unaudited":true': '"unaudited":null',
         f'"available":{ORDERS_PER_EVENT - 1},"held":0,"sold":1': f'"available":0,"held":0,"sold":{ORDERS_PER_EVENT}',
     }
     return [

@@ -15,6 +15,7 @@ from functions.catalog import feed as catalog_feed
 from functions.catalog import http as catalog_http
 from functions.catalog.browsing import Browsing
 from functions.catalog.managing import Managing
+from functions.catalog.relisting import Relisting
 from functions.catalog.repository import CatalogRepository
 from functions.identity import http as identity_http
 from functions.identity.memberships import Memberships
@@ -41,6 +42,7 @@ from functions.sales import bus as sales_bus
 from functions.sales import http as sales_http
 from functions.sales import timers as sales_timers
 from functions.sales.checkout import Checkouts, CheckoutSessions
+from functions.sales.failing import FailedPayments
 from functions.sales.placing import Placing
 from functions.sales.reading import Orders
 from functions.sales.refunding import Refunding
@@ -81,6 +83,7 @@ class UseCases:
     """Everything the product does, by context."""
 
     browsing: Browsing
+    relisting: Relisting
     managing: Managing
     holds: Holds
     audit: Audit
@@ -88,6 +91,7 @@ class UseCases:
     placing: Placing
     checkouts: Checkouts
     settlement: Settlement
+    failed_payments: FailedPayments
     refunding: Refunding
     orders: Orders
     repair: Repair
@@ -154,6 +158,7 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
     reading, trail = Orders(orders), AuditTrail(store)
     return UseCases(
         browsing=Browsing(catalog, holds),
+        relisting=Relisting(catalog, holds),
         managing=Managing(catalog, holds, memberships.own),
         holds=holds,
         audit=Audit(inventory),
@@ -161,6 +166,7 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
         placing=Placing(orders, catalog, holds, deadline),
         checkouts=Checkouts(orders, catalog, sessions, f"{settings.tessera_public_url}/api"),
         settlement=settlement,
+        failed_payments=FailedPayments(orders),
         refunding=refunding,
         orders=reading,
         repair=Repair(orders, inventory, holds, settlement, refunding, deadline),
@@ -225,11 +231,11 @@ def _endpoints(settings: Settings, adapters: Adapters, cases: UseCases, gate: Ga
 
 def _triggers(bus: Bus, cases: UseCases) -> Sequence[func.Blueprint]:
     return [
-        catalog_feed.feed(cases.browsing),
+        *catalog_feed.feeds(cases.relisting),
         admission_feed.feed(cases.door),
         *operations_feed.feeds(cases.relay),
         inventory_bus.consumer(cases.holds, bus),
-        *sales_bus.consumers(cases.settlement, cases.refunding, bus),
+        *sales_bus.consumers(cases.settlement, cases.failed_payments, cases.refunding, bus),
         notifications_bus.consumer(cases.telling, bus),
         insights_bus.consumer(cases.recorded, bus),
         inventory_timers.timers(cases.audit),

@@ -12,7 +12,10 @@ async def keep_newest(
 ) -> bool:
     """Write `value` unless what is there has the same or a higher `version`.
 
-    :param value: has an integer `version`
+    Of one version, the value with the higher `schema_version` (0 where it has none) is the newer one: so a read model
+    that gets new fields is written anew when its feed is read again from the beginning.
+
+    :param value: has an integer `version`, and may have an integer `schema_version`
     :param ttl_seconds: after how long it disappears by itself
     :returns: whether it was written
     """
@@ -23,9 +26,13 @@ async def keep_newest(
         except NotFound:
             await store.commit(container, partition, [Create(id_, value, ttl_seconds)])
             return True
-        if int(there.value["version"]) >= int(value["version"]):
+        if _newness(there.value) >= _newness(value):
             return False
         await store.commit(container, partition, [Replace(id_, value, there.etag, ttl_seconds)])
         return True
 
     return await retry(attempt, on=(AlreadyExists, StaleWrite, Busy, Unavailable))
+
+
+def _newness(value: Mapping[str, Any]) -> tuple[int, int]:
+    return int(value["version"]), int(value.get("schema_version", 0))

@@ -1,21 +1,17 @@
-"""Browsing: lists of events, one event with what is left, and keeping the lists up to date."""
+"""Browsing: lists of events, what they are counted by, and one event with what is left."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
 
 from functions.catalog.events import Event, EventState
-from functions.catalog.listing import PUBLIC_LIST, Listing, organiser_list
+from functions.catalog.filtering import GROUPED_BY, Facet, Facets, Filters, Sort, facet_values
+from functions.catalog.listing import PUBLIC_LIST, organiser_list
 from functions.catalog.repository import CatalogRepository
 from functions.inventory.holds import Holds
 from functions.inventory.pools import Availability
 from shared.auth.permissions import Caller, Permission, may, require
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import EventId, OrganiserId, PoolId
-from shared.store.port import Page, Where
-
-TTL_SECONDS_MAX: Final = 2**31 - 1  # Cosmos keeps lifetimes in 32 bits
+from shared.store.port import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +22,9 @@ class EventOnShow:
     left: dict[PoolId, Availability]
 
 
+EVERY_EVENT = Filters()
+
+
 class Browsing:
     """What people look at before they buy."""
 
@@ -33,13 +32,25 @@ class Browsing:
         self._repository = repository
         self._holds = holds
 
-    async def public_list(self, *, limit: int, continuation: str | None) -> Page:
-        """A page of the events on sale, by date; events that are over have left the list.
+    async def public_list(
+        self, *, limit: int, continuation: str | None, filters: Filters = EVERY_EVENT, sort: Sort = Sort.DATE
+    ) -> Page:
+        """A page of the events on sale; events that are over have left the list.
 
-        :raises ContinuationRefused: the token is not one of ours for this list
+        :raises ContinuationRefused: the token is not one of ours for this list, these filters and this order
         """
-        published = [Where("state", "=", EventState.PUBLISHED.value)]
-        return await self._repository.listed(PUBLIC_LIST, published, limit=limit, continuation=continuation)
+        return await self._repository.listed(
+            PUBLIC_LIST, filters.where(), order=sort.order(), limit=limit, continuation=continuation
+        )
+
+    async def facets(self, filters: Filters) -> Facets:
+        """How many events on sale are wanted, and how many of each value there would be without its own filter."""
+        wanted = await self._repository.counted(PUBLIC_LIST, filters.where(), by=("state",))
+        values = {}
+        for facet in Facet:
+            counts = await self._repository.counted(PUBLIC_LIST, filters.where(but=facet), by=GROUPED_BY[facet])
+            values[facet] = facet_values(facet, counts)
+        return Facets(sum(count.number for count in wanted), values)
 
     async def organiser_list(
         self, organiser_id: OrganiserId, *, caller: Caller, limit: int, continuation: str | None
@@ -49,7 +60,9 @@ class Browsing:
         :raises NotFound: the caller does not belong to it
         """
         require(caller, Permission.MANAGE_EVENTS, organiser_id, what=f"organiser {organiser_id}")
-        return await self._repository.listed(organiser_list(organiser_id), (), limit=limit, continuation=continuation)
+        return await self._repository.listed(
+            organiser_list(organiser_id), (), order=Sort.DATE.order(), limit=limit, continuation=continuation
+        )
 
     async def show(self, event_id: EventId, *, caller: Caller) -> EventOnShow:
         """One event with what is left of it.
@@ -63,12 +76,3 @@ class Browsing:
             return EventOnShow(event, {})
         left = {pool.pool_id: await self._holds.availability(event.pool(pool.pool_id)) for pool in event.pools}
         return EventOnShow(event, left)
-
-    async def relist(self, events: Sequence[Event], *, now: datetime) -> None:
-        """Bring the lists up to date with changed events."""
-        for event in events:
-            listing = Listing.of(event)
-            await self._repository.list_in(organiser_list(event.organiser_id), listing)
-            seconds_left = int((event.ends_at - now).total_seconds())
-            if event.state is not EventState.DRAFT and seconds_left > 0:
-                await self._repository.list_in(PUBLIC_LIST, listing, ttl_seconds=min(seconds_left, TTL_SECONDS_MAX))

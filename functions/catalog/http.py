@@ -4,14 +4,12 @@ import hashlib
 
 from functions.catalog.browsing import Browsing, EventOnShow
 from functions.catalog.events import Event, EventOver, EventStateRefused, Venue
+from functions.catalog.list_wire import EventPage, FacetsView, FilterQuery, ListingView, ListQuery
 from functions.catalog.managing import Managing
 from functions.catalog.repository import Organiser
 from functions.catalog.wire import (
     EventDetails,
-    EventPage,
     EventView,
-    ListingView,
-    ListQuery,
     NewEvent,
     NewOrganiser,
     NewVenue,
@@ -42,10 +40,22 @@ def _browse(http: Endpoints, browsing: Browsing) -> None:
     async def list_events(call: Call, query: ListQuery) -> EventPage:
         """List the events on sale.
 
-        By date, page by page: send `continuation` back to go on. Events that are over leave the list.
+        Filtered, in the order of `sort`, page by page: send `continuation` back with the same filters to go on. Events
+        that are over leave the list.
         """
-        page = await browsing.public_list(limit=query.limit, continuation=query.continuation)
+        page = await browsing.public_list(
+            filters=query.filters(), sort=query.sort, limit=query.limit, continuation=query.continuation
+        )
         return EventPage(items=[ListingView.of(d.value) for d in page.documents], continuation=page.continuation)
+
+    @http("GET", "events/facets", needs=Permission.BROWSE, takes=FilterQuery, returns=FacetsView)
+    async def count_events(call: Call, query: FilterQuery) -> FacetsView:
+        """Count the events on sale by city, category, month and currency.
+
+        With the filters of the list. Each count leaves out the filter on its own thing, so that it says what choosing
+        another value would give. At most 50 values of each.
+        """
+        return FacetsView.of(await browsing.facets(query.filters()))
 
     @http("GET", "events/{event_id}", needs=Permission.BROWSE, returns=EventView, refuses=[NotFound])
     async def show_event(call: Call, nothing: Nothing) -> EventView:

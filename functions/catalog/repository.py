@@ -14,7 +14,7 @@ from shared.kernel.errors import KeyReused
 from shared.kernel.errors import NotFound as NothingThere
 from shared.kernel.ids import EventId, OrganiserId, PersonId, VenueId
 from shared.readmodel import keep_newest
-from shared.store.port import AlreadyExists, Create, NotFound, OrderBy, Page, Replace, Store, Where, Write
+from shared.store.port import AlreadyExists, Count, Create, NotFound, OrderBy, Page, Replace, Store, Value, Where, Write
 
 ORGANISERS = "organisers"
 EVENTS = "events"
@@ -37,6 +37,19 @@ class StoredEvent:
 
     event: Event
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredListing:
+    """A listing as it lies there, of whatever schema, and the etag it was read at."""
+
+    value: Value
+    etag: str
+
+    @property
+    def sold_out(self) -> bool | None:
+        """Whether it says so; None in a listing from before it could."""
+        return self.value.get("sold_out")
 
 
 class CatalogRepository:
@@ -116,16 +129,37 @@ class CatalogRepository:
         value = _stored("listing", listing)
         await keep_newest(self._store, LISTINGS, list_id, listing.event_id, value, ttl_seconds=ttl_seconds)
 
-    async def listed(self, list_id: str, where: Sequence[Where], *, limit: int, continuation: str | None) -> Page:
-        """A page of a list, by date."""
+    async def listed(
+        self, list_id: str, where: Sequence[Where], *, order: OrderBy, limit: int, continuation: str | None
+    ) -> Page:
+        """A page of a list."""
         return await self._store.query(
-            LISTINGS,
-            list_id,
-            where=where,
-            order_by=OrderBy("starts_at"),
-            limit=limit,
-            continuation=continuation,
+            LISTINGS, list_id, where=where, order_by=order, limit=limit, continuation=continuation
         )
+
+    async def counted(self, list_id: str, where: Sequence[Where], *, by: Sequence[str]) -> Sequence[Count]:
+        """How many of a list have the same values."""
+        return await self._store.counts_by(LISTINGS, list_id, by=by, where=where)
+
+    async def stored_listing(self, list_id: str, event_id: EventId) -> StoredListing | None:
+        """What a list has of an event; None when it is not in the list."""
+        try:
+            document = await self._store.read(LISTINGS, list_id, event_id)
+        except NotFound:
+            return None
+        return StoredListing(document.value, document.etag)
+
+    async def mark_sold_out(
+        self, list_id: str, read: StoredListing, *, sold_out: bool, ttl_seconds: int | None
+    ) -> None:
+        """Say in a listing whether its event is sold out.
+
+        :param ttl_seconds: of the listing from now on, which a patch could not set
+        :raises StaleWrite: somebody else changed it since it was read
+        :raises NotFound: it has left the list since
+        """
+        value = {**read.value, "sold_out": sold_out}
+        await self._store.commit(LISTINGS, list_id, [Replace(value["event_id"], value, read.etag, ttl_seconds)])
 
     async def _create(
         self, container: str, partition: str, id_: str, kind: str, model: BaseModel, request: str

@@ -166,39 +166,6 @@ class NewEvent(EventDetails):
     organiser_id: Id
 
 
-class ListQuery(PageQuery):
-    """The public list takes only paging so far."""
-
-
-class ListingView(BaseModel):
-    """An event in a list."""
-
-    event_id: EventId
-    organiser_id: OrganiserId
-    name: str
-    category: str
-    image_url: str
-    venue: str
-    city: str
-    timezone: str
-    starts_at: Moment
-    ends_at: Moment
-    price_from: Money
-    state: EventState
-
-    @classmethod
-    def of(cls, value: object) -> Self:
-        """From a stored listing; what clients do not see is left out."""
-        return cls.model_validate(value)
-
-
-class EventPage(BaseModel):
-    """A page of events, by date."""
-
-    items: list[ListingView]
-    continuation: str | None = None
-
-
 class TicketTypeView(BaseModel):
     """What can be bought, and how many are left just now (`available` is not a promise: an order holds places)."""
 

@@ -1,21 +1,20 @@
 """The inventory's audit: do the counters of every shard add up, and do its holds say the same?
 
 Every patch moves places between counters, so their sum alone proves little: what is compared is each counter with the
-sum over the holds. Only shards that changed since this process last found them right are summed again, so that the cost
-follows what is being sold and not what ever was.
+sum over the holds. Whatever changes a counter marks its shard as unaudited, and an audit that finds it right takes the
+mark away: so the cost follows what is being sold and not what ever was, whichever process audits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from functions.inventory.pools import HoldState, Shard
-from functions.inventory.repository import InventoryRepository
-from shared.kernel.ids import PoolId
+from functions.inventory.pools import HoldState
+from functions.inventory.repository import InventoryRepository, StoredShard
 from shared.telemetry import Log, count
 
 _log = Log("inventory")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Finding:
     """What the audit saw.
 
@@ -23,55 +22,61 @@ class Finding:
     :param moving: shards that were being sold from while their holds were summed; they are looked at next time
     """
 
-    shards: int
-    capacity: int
-    available: int
-    held: int
-    sold: int
-    moving: int
-    violations: list[str]
+    shards: int = 0
+    capacity: int = 0
+    available: int = 0
+    held: int = 0
+    sold: int = 0
+    moving: int = 0
+    violations: list[str] = field(default_factory=list)
 
 
 class Audit:
-    """Looks at every shard."""
+    """Looks at shards."""
 
     def __init__(self, repository: InventoryRepository) -> None:
         self._repository = repository
-        self._right: dict[tuple[PoolId, int], str] = {}
 
-    async def run(self) -> Finding:
-        """Look at all shards, and count (`inventory_violations`) and log those that are wrong."""
-        shards: list[Shard] = []
-        violations: list[str] = []
-        moving = 0
-        async for shard, etag in self._repository.shards():
-            shards.append(shard)
-            wrong = shard.violations()
-            if self._right.get((shard.pool_id, shard.shard)) != etag:
-                unlike = await self._unlike_its_holds(shard, etag)
-                moving += unlike is None
-                wrong += unlike or []
-                if not wrong and unlike is not None:
-                    self._right[shard.pool_id, shard.shard] = etag
-            violations += [f"{shard.pool_id}#{shard.shard}: {each}" for each in wrong]
-        if violations:
-            count("inventory_violations", len(violations))
-            _log.error("inventory_violations", violations=violations[:20], number=len(violations))
-        return Finding(
-            shards=len(shards),
-            capacity=sum(shard.capacity for shard in shards),
-            available=sum(shard.available for shard in shards),
-            held=sum(shard.held for shard in shards),
-            sold=sum(shard.sold for shard in shards),
-            moving=moving,
-            violations=violations,
-        )
+    async def of_changes(self) -> Finding:
+        """Look at the shards that changed since they were last found right."""
+        return await self._run(unaudited=True)
 
-    async def _unlike_its_holds(self, shard: Shard, etag: str) -> list[str] | None:
-        """Where counters and holds differ; None if the shard changed under our eyes, so that nothing can be said."""
+    async def of_everything(self) -> Finding:
+        """Look at the counters of every shard there ever was, and at the holds of those that changed."""
+        return await self._run(unaudited=False)
+
+    async def _run(self, *, unaudited: bool) -> Finding:
+        """Count (`inventory_violations`) and log what is wrong."""
+        finding = Finding()
+        async for read in self._repository.shards(unaudited=unaudited):
+            await self._look_at(read, finding)
+        if finding.violations:
+            count("inventory_violations", len(finding.violations))
+            _log.error("inventory_violations", violations=finding.violations[:20], number=len(finding.violations))
+        return finding
+
+    async def _look_at(self, read: StoredShard, finding: Finding) -> None:
+        shard = read.shard
+        finding.shards += 1
+        finding.capacity += shard.capacity
+        finding.available += shard.available
+        finding.held += shard.held
+        finding.sold += shard.sold
+        wrong = shard.violations()
+        if read.document.value.get("unaudited"):
+            unlike = await self._unlike_its_holds(read)
+            # What was found means nothing if the shard changed under our eyes.
+            still = (
+                await self._repository.is_still(read) if wrong or unlike else await self._repository.found_right(read)
+            )
+            finding.moving += not still
+            wrong += unlike if still else []
+        finding.violations += [f"{shard.pool_id}#{shard.shard}: {each}" for each in wrong]
+
+    async def _unlike_its_holds(self, read: StoredShard) -> list[str]:
+        """Where counters and holds differ."""
+        shard = read.shard
         sums = await self._repository.hold_sums(shard.pool_id, shard.shard)
-        if await self._repository.shard_etag(shard.pool_id, shard.shard) != etag:
-            return None
         counters = {HoldState.HELD: shard.held, HoldState.SOLD: shard.sold}
         return [
             f"{state} is {counter}, its holds say {sums[state]}"

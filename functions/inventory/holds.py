@@ -84,6 +84,14 @@ class Holds:
                 for attempt in attempts:
                     await self._abandon_one(pool, shard, order_id=order_id, attempt=attempt, now=now)
 
+    async def all_taken(self, pools: Sequence[Pool]) -> bool:
+        """Whether no place is left in any of the pools; looks only until it finds one."""
+        for pool in pools:
+            for shard in range(pool.shards):
+                if (await self._repository.shard(pool.pool_id, shard)).available > 0:
+                    return False
+        return True
+
     async def availability(self, pool: Pool) -> Availability:
         """What is left of a pool."""
         shards = [await self._repository.shard(pool.pool_id, shard) for shard in range(pool.shards)]

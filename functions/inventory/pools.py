@@ -108,6 +108,7 @@ def split(pool: Pool, capacity: int) -> list[dict[str, Any]]:
     return [
         {
             "kind": "shard",
+            "unaudited": True,
             **Shard(
                 organiser_id=pool.organiser_id,
                 event_id=pool.event_id,

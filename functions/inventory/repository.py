@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from functions.inventory.pools import (
     Allocation,
@@ -43,7 +43,8 @@ from shared.store.port import (
 CONTAINER = "inventory"
 SHARD_ID = "shard"
 GATE_ID = "gate"
-_COUNTER = {HoldState.HELD: "held", HoldState.SOLD: "sold", HoldState.FREED: "available"}
+UNAUDITED: Final = {"unaudited": True}  # set by every change of counters, until the audit has compared them
+_COUNTER: Final = {HoldState.HELD: "held", HoldState.SOLD: "sold", HoldState.FREED: "available"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,14 @@ class Hold:
 
     quantity: int
     state: HoldState
+
+
+@dataclass(frozen=True, slots=True)
+class StoredShard:
+    """A shard and the document it was read from."""
+
+    shard: Shard
+    document: Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,7 @@ class InventoryRepository:
             Patch(
                 SHARD_ID,
                 increments={"available": -quantity, "held": quantity},
+                sets=UNAUDITED,
                 conditions=[Where("available", ">=", quantity)],
             ),
         ]
@@ -137,7 +147,11 @@ class InventoryRepository:
                 sets={"state": after.value, "held_since": None},
                 conditions=[Where("state", "=", before.value)],
             ),
-            Patch(SHARD_ID, increments={_COUNTER[before]: -held.quantity, _COUNTER[after]: held.quantity}),
+            Patch(
+                SHARD_ID,
+                increments={_COUNTER[before]: -held.quantity, _COUNTER[after]: held.quantity},
+                sets=UNAUDITED,
+            ),
         ]
 
         async def commit() -> bool:
@@ -195,14 +209,26 @@ class InventoryRepository:
 
         return await retry(commit, on=TRANSIENT)
 
-    async def shards(self) -> AsyncIterator[tuple[Shard, str]]:
-        """Every shard there is, and its etag: for the audit."""
-        async for document in self._everywhere(Where("capacity", ">", 0)):  # only shards have one, and it is indexed
-            yield Shard.model_validate(document.value), document.etag
+    async def shards(self, *, unaudited: bool) -> AsyncIterator[StoredShard]:
+        """Every shard there is, or those that changed since they were last found right: for the audit."""
+        # Only shards have a capacity, only few of them are unaudited, and both properties are indexed.
+        where = Where("unaudited", "=", True) if unaudited else Where("capacity", ">", 0)
+        async for document in self._everywhere(where):
+            yield StoredShard(Shard.model_validate(document.value), document)
 
-    async def shard_etag(self, pool_id: PoolId, shard: int) -> str:
-        """The shard's etag now: it moves with every hold."""
-        return (await self._store.read(CONTAINER, partition_of(pool_id, shard), SHARD_ID)).etag
+    async def is_still(self, read: StoredShard) -> bool:
+        """Whether the shard is as it was read: it moves with every hold."""
+        now = await self._store.read(CONTAINER, read.document.partition, SHARD_ID)
+        return now.etag == read.document.etag
+
+    async def found_right(self, read: StoredShard) -> bool:
+        """Write down that a shard's holds say what its counters say; False when it changed since it was read."""
+        value = {**read.document.value, "unaudited": None}
+        try:
+            await self._store.commit(CONTAINER, read.document.partition, [Replace(SHARD_ID, value, read.document.etag)])
+        except StaleWrite:
+            return False
+        return True
 
     async def hold_sums(self, pool_id: PoolId, shard: int) -> Counter[HoldState]:
         """How many places a shard's holds speak for, by their state."""

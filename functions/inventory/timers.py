@@ -12,6 +12,6 @@ def timers(audit: Audit) -> func.Blueprint:
     """The audit's timer."""
 
     async def audit_inventory(now: datetime) -> None:
-        await audit.run()
+        await audit.of_changes()
 
     return timer(audit_inventory, schedule="15 */5 * * * *")

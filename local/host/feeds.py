@@ -58,6 +58,9 @@ class FeedPump:
             )
             if not self._begun:
                 await self._skip_history(batch)
+            elif batch is None and self._function.poll_seconds:
+                # The lease outlives the pause, or another process would take it each time.
+                await self._stop.sleep(min(self._function.poll_seconds, LEASE_SECONDS / 2))
             elif batch is None:
                 # Directly, with nothing awaited since `changes`: then no wake-up is lost.
                 await self._feed.wait(_IDLE_SECONDS)

@@ -83,12 +83,16 @@ class QueueFunction(Function):
 
 @dataclass(frozen=True, slots=True)
 class FeedFunction(Function):
-    """Triggered by changes of a container."""
+    """Triggered by changes of a container.
+
+    :param poll_seconds: how long to wait after all changes are seen; 0: until the next commit
+    """
 
     container: str
     lease: str
     documents_max: int
     from_beginning: bool
+    poll_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,7 @@ def _feed(base: Mapping[str, Any], trigger: Mapping[str, Any], topology: Topolog
         lease=f"{prefix}:{container}",
         documents_max=min(int(trigger.get("maxItemsPerInvocation") or BATCH_DOCUMENTS_MAX), PAGE_MAX),
         from_beginning=bool(trigger.get("startFromBeginning")),
+        poll_seconds=int(trigger.get("feedPollDelay") or 0) / 1000,
     )
 
 

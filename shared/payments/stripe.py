@@ -16,6 +16,7 @@ import orjson
 
 from shared.kernel.money import Money
 from shared.payments.port import (
+    FailedPayment,
     PaymentsRefused,
     PaymentsUnavailable,
     Session,
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 NETWORK_RETRIES_MAX: Final = 1  # by the SDK, half a second apart, with the same idempotency key
 WEBHOOK_TOLERANCE_SECONDS: Final = 300  # Stripe's own default: https://docs.stripe.com/webhooks#replay-attacks
-WEBHOOK_EVENTS: Final = frozenset({"checkout.session.completed"})
+SESSION_PAID: Final = "checkout.session.completed"
+PAYMENT_FAILED: Final = "payment_intent.payment_failed"
 _GONE_BACK: Final = "charge_already_refunded"
 
 
@@ -160,10 +162,8 @@ class StripePayments:
                 answer = await ask()
         except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as error:
             raise PaymentsUnavailable("The payment service does not answer; try again shortly.") from error
-        except (
-            aiohttp.ClientError,
-            TimeoutError,
-        ) as error:  # the SDK translates trouble before the body, not within it
+        except (aiohttp.ClientError, TimeoutError) as error:
+            # The SDK translates trouble before the body, not within it; and our own patience has an end.
             raise PaymentsUnavailable("The payment service broke off; try again shortly.") from error
         except stripe.IdempotencyError as error:
             raise PaymentsRefused(str(error), "idempotency_error", nothing_done=False) from error
@@ -179,7 +179,7 @@ class StripePayments:
         except (LookupError, AttributeError, TypeError, ValueError) as error:  # JSON, but of something else's making
             raise PaymentsUnavailable("The payment service answers garbage; try again shortly.") from error
 
-    def read_webhook(self, body: bytes, signature: str) -> Session | None:
+    def read_webhook(self, body: bytes, signature: str) -> Session | FailedPayment | None:
         """See `Payments.read_webhook`."""
         import stripe
 
@@ -190,21 +190,22 @@ class StripePayments:
             event = orjson.loads(body)
         except (stripe.SignatureVerificationError, ValueError) as error:
             raise SignatureRefused(str(error)) from error
-        session = event["data"]["object"]
-        ours = event["type"] in WEBHOOK_EVENTS and "order_id" in (session["metadata"] or {})
-        return _session(session) if ours else None
+        thing = event["data"]["object"]
+        if event["type"] not in {SESSION_PAID, PAYMENT_FAILED} or "order_id" not in (thing["metadata"] or {}):
+            return None
+        return _session(thing) if event["type"] == SESSION_PAID else _failed(thing)
 
 
 def _session(found: Mapping[str, Any]) -> Session:
     """A session from Stripe's JSON (https://docs.stripe.com/api/checkout/sessions/object)."""
-    metadata, currency = found["metadata"] or {}, str(found["currency"]).upper()
+    metadata = found["metadata"] or {}
     return Session(
         session_id=found["id"],
         url=found["url"] or "",
         status=SessionStatus(found["status"]),
         payment_id=found["payment_intent"] or "",
         paid=found["payment_status"] == "paid",
-        amount=Money.model_validate({"amount_minor": found["amount_total"], "currency": currency}),
+        amount=_money(found["amount_total"], found["currency"]),
         order_id=metadata.get("order_id", ""),
         organiser_id=metadata.get("organiser_id", ""),
     )
@@ -212,3 +213,18 @@ def _session(found: Mapping[str, Any]) -> Session:
 
 def _refund_id(found: Mapping[str, Any]) -> str:
     return str(found["id"])
+
+
+def _failed(intent: Mapping[str, Any]) -> FailedPayment:
+    """From Stripe's JSON (https://docs.stripe.com/api/payment_intents/object); its metadata are the session's."""
+    return FailedPayment(
+        payment_id=intent["id"],
+        code=str((intent["last_payment_error"] or {}).get("code") or ""),
+        amount=_money(intent["amount"], intent["currency"]),
+        order_id=intent["metadata"]["order_id"],
+        organiser_id=intent["metadata"].get("organiser_id", ""),
+    )
+
+
+def _money(amount_minor: int, currency: str) -> Money:
+    return Money.model_validate({"amount_minor": amount_minor, "currency": currency.upper()})

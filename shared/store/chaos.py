@@ -13,6 +13,7 @@ from typing import Protocol
 from shared.store.port import (
     Busy,
     ChangeFeed,
+    Count,
     Document,
     Everywhere,
     FeedBatch,
@@ -123,6 +124,16 @@ class ChaosStore:
         return await self._inner.query(
             container, partition, where=where, order_by=order_by, limit=limit, continuation=continuation
         )
+
+    async def counts_by(
+        self, container: str, partition: str, *, by: Sequence[str], where: Sequence[Where] = ()
+    ) -> Sequence[Count]:
+        """As the inner store, or `Busy`.
+
+        :raises StoreError: as the inner store, or by chaos
+        """
+        self._throttle()
+        return await self._inner.counts_by(container, partition, by=by, where=where)
 
     async def acquire(self, container: str, lease: str, *, owner: str, seconds: float) -> bool:
         """As the inner feed."""

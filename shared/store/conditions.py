@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shared.store.port import OrderBy, Value, Where
+from shared.store.port import GROUPED_BY_MAX, OrderBy, Value, Where
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -18,6 +18,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
     ">": operator.gt,
     ">=": operator.ge,
+    "contains": operator.contains,
 }
 _PROPERTY = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _MISSING = object()
@@ -36,12 +37,26 @@ def check_path(path: str) -> str:
 def check_where(where: Sequence[Where]) -> None:
     """Accept conditions that can be evaluated.
 
-    :raises ValueError: an unknown operator, or a path that is not a property name
+    :raises ValueError: an unknown operator, a path that is not a property name, or something else than a string to be
+        contained
     """
     for condition in where:
         check_path(condition.path)
         if condition.operator not in _COMPARE:
             raise ValueError(f"Unknown operator {condition.operator!r}.")
+        if condition.operator == "contains" and not isinstance(condition.value, str):
+            raise ValueError(f"Only a string can be contained, not {condition.value!r}.")
+
+
+def check_grouping(by: Sequence[str]) -> None:
+    """Accept properties to group by.
+
+    :raises ValueError: none, too many, the same one twice, or one that is not a property name
+    """
+    for path in by:
+        check_path(path)
+    if not 1 <= len(by) <= GROUPED_BY_MAX or len(set(by)) < len(by):
+        raise ValueError(f"One groups by 1 to {GROUPED_BY_MAX} different properties, not by {list(by)}.")
 
 
 def holds(value: Value, condition: Where) -> bool:
@@ -61,8 +76,15 @@ def where_sql(condition: Where) -> str:
         kinds = "'integer', 'real'"
     else:
         kinds = "'text'"
-    comparison = f"{value_sql(condition.path)} {condition.operator} ?"
+    # Not LIKE, which has wildcards and takes "A" for "a".
+    found = value_sql(condition.path)
+    comparison = f"instr({found}, ?) > 0" if condition.operator == "contains" else f"{found} {condition.operator} ?"
     return f"(json_type(body, {path}) IN ({kinds}) AND {comparison})"
+
+
+def string_sql(path: str) -> str:
+    """SQL that holds where a top-level property is a string."""
+    return f"json_type(body, '$.{check_path(path)}') = 'text'"
 
 
 def value_sql(path: str) -> str:

@@ -14,14 +14,16 @@ import orjson
 
 from shared.kernel.clock import utc_now
 from shared.sqlite.turnstile import Turn
-from shared.store.conditions import check_where, order_sql, where_sql
+from shared.store.conditions import check_grouping, check_where, order_sql, string_sql, value_sql, where_sql
 from shared.store.continuation import Continuations, query_text
 from shared.store.documents import body_of, check_size, check_writes
 from shared.store.embedded_feed import EmbeddedFeed
 from shared.store.embedded_indexes import container_sql, lookup_hint
 from shared.store.embedded_writes import apply
 from shared.store.port import (
+    GROUPS_MAX,
     PAGE_MAX,
+    Count,
     Create,
     Document,
     Everywhere,
@@ -147,6 +149,22 @@ class EmbeddedStore(EmbeddedFeed):
         more = len(rows) > limit
         return Page(documents, self._continuations.sign(asked, _keyset(rows[limit - 1], place)) if more else None)
 
+    async def counts_by(
+        self, container: str, partition: str, *, by: Sequence[str], where: Sequence[Where] = ()
+    ) -> Sequence[Count]:
+        """How many documents of one partition have each combination of values, the largest number first.
+
+        :raises ValueError: an unknown container, no properties or too many, or an unknown operator
+        """
+        self._partition_key(container)
+        check_where(where)
+        check_grouping(by)
+        await asyncio.sleep(0)
+        sql = _counts_sql(container, tuple(by), tuple(map(where_sql, where)))
+        values = (condition.value for condition in where)
+        rows = self._select(sql, (partition, self._timestamp(), *values, GROUPS_MAX))
+        return [Count(tuple(row[:-1]), row[-1]) for row in rows]
+
     async def purge_expired(self, limit: int) -> int:
         """Remove up to `limit` documents whose time to live is over; returns how many there were."""
         now = self._timestamp()
@@ -181,6 +199,24 @@ def _query_sql(
     ordering = ", ".join(f"{column}{direction}" for column in order.split(", "))
     # Every piece is our own text or a checked property name; values are parameters.
     return f"SELECT {columns} FROM documents {hint} WHERE {' AND '.join(terms)} ORDER BY {ordering} LIMIT ?"  # noqa: S608
+
+
+@lru_cache(maxsize=256)
+def _counts_sql(container: str, by: tuple[str, ...], conditions: tuple[str, ...]) -> str:
+    columns = ", ".join(map(value_sql, by))
+    places = ", ".join(str(number + 1) for number in range(len(by)))
+    terms = [
+        container_sql(container),
+        "partition = ?",
+        "(expires_at IS NULL OR expires_at > ?)",
+        *map(string_sql, by),
+        *conditions,
+    ]
+    # Every piece is our own text or a checked property name; values are parameters.
+    return (
+        f"SELECT {columns}, count(*) AS number FROM documents WHERE {' AND '.join(terms)} "  # noqa: S608
+        f"GROUP BY {places} ORDER BY number DESC, {places} LIMIT ?"
+    )
 
 
 def _keyset(row: tuple[Json, ...], place: tuple[str, ...]) -> list[Json]:

@@ -22,11 +22,13 @@ import orjson
 
 type Json = Any  # a JSON value; mypy cannot follow the recursive type through pydantic's dumps
 type Value = Mapping[str, Json]
-type Operator = Literal["=", "!=", "<", "<=", ">", ">="]
+type Operator = Literal["=", "!=", "<", "<=", ">", ">=", "contains"]
 
 WRITES_MAX = 100  # operations in a transactional batch: https://learn.microsoft.com/azure/cosmos-db/concepts-limits
 COMMIT_BYTES_MAX = 2 * 1024 * 1024
 PAGE_MAX = 200
+GROUPS_MAX = 1_000  # groups `counts_by` gives; the smaller ones are left out
+GROUPED_BY_MAX = 3
 
 
 class StoreError(Exception):
@@ -93,7 +95,9 @@ class Document:
 class Where:
     """`path operator value`, e.g. `Where("available", ">=", 2)`; `path` is a top-level property.
 
-    A missing property satisfies nothing, not even `!=`, as in Cosmos.
+    `contains` (Cosmos: `CONTAINS`) holds where the property is a string in which the value, a string, occurs as it is
+    written: case and accents count, nothing is a wildcard, and the empty string occurs everywhere. A missing property
+    satisfies nothing, not even `!=`, as in Cosmos.
     """
 
     path: str
@@ -160,6 +164,17 @@ class Page:
     continuation: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many documents have these values.
+
+    :param values: one for each property that was grouped by, in that order
+    """
+
+    values: tuple[str, ...]
+    number: int
+
+
 class Everywhere:
     """The marker for a cross-partition query, written out because it costs every partition."""
 
@@ -207,6 +222,20 @@ class Store(Protocol):
 
         :raises ValueError: `EVERYWHERE` with `order_by`: Cosmos has no continuation for it from Python
         :raises ContinuationRefused: the token is not one we signed for this very query
+        """
+        ...
+
+    async def counts_by(
+        self, container: str, partition: str, *, by: Sequence[str], where: Sequence[Where] = ()
+    ) -> Sequence[Count]:
+        """How many documents of one partition, for which every condition holds, have each combination of values.
+
+        Cosmos: `SELECT …, COUNT(1) … GROUP BY …`; each page may have a part of a group, and the adapter adds them up.
+
+        :param by: one to `GROUPED_BY_MAX` top-level properties; documents that lack one, or in which one is not a
+            string, are not counted
+        :returns: the largest first, equal ones by their values; at most `GROUPS_MAX`
+        :raises ValueError: no properties or too many, or conditions that cannot be evaluated
         """
         ...
 

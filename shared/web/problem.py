@@ -34,6 +34,14 @@ _RULES: Final = {
     "pattern": "must match {}",
     "expected": "{}",
 }
+_MOMENT: Final = "a moment with its offset, e.g. 2026-05-01T18:00:00Z; in a query a plus is written %2B"
+_ALLOWED: Final = {
+    "bool_parsing": "true or false",
+    "int_parsing": "a whole number",
+    "datetime_parsing": _MOMENT,
+    "datetime_from_date_parsing": _MOMENT,
+    "timezone_aware": _MOMENT,
+}
 ERRORS_MAX: Final = 20  # a hostile body can break a thousand rules; the first ones tell enough
 FIELD_CHARACTERS_MAX: Final = 200  # unknown fields are named by the client, at any length
 
@@ -92,7 +100,11 @@ def _field_problem(item: Mapping[str, Any]) -> dict[str, str]:
     reason = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         return {"field": _dotted(item["loc"]), "reason": "unknown field", "allowed": "only documented fields"}
-    return {"field": _dotted(item["loc"]), "reason": reason, "allowed": "; ".join(allowed)}
+    return {
+        "field": _dotted(item["loc"]),
+        "reason": reason,
+        "allowed": "; ".join(allowed) or _ALLOWED.get(item["type"], ""),
+    }
 
 
 def _dotted(location: Sequence[str | int]) -> str:

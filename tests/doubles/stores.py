@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from functions.inventory.repository import GATE_ID
 from shared.store.port import (
+    Count,
     Document,
     Everywhere,
     NotFound,
@@ -46,6 +47,12 @@ class Passing:
         return await self.inner.query(
             container, partition, where=where, order_by=order_by, limit=limit, continuation=continuation
         )
+
+    async def counts_by(
+        self, container: str, partition: str, *, by: Sequence[str], where: Sequence[Where] = ()
+    ) -> Sequence[Count]:
+        """See `Store.counts_by`."""
+        return await self.inner.counts_by(container, partition, by=by, where=where)
 
 
 class Unguarded(Passing):

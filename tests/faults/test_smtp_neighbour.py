@@ -26,13 +26,12 @@ def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 async def mailer_through(mailbox: Emulator, patch: pytest.MonkeyPatch) -> AsyncIterator[tuple[SmtpMailer, FaultProxy]]:
     patch.setattr("shared.mail.smtp.SEND_SECONDS_MAX", 0.5)
     async with proxied(int(mailbox.last_word.rpartition(":")[2])) as proxy:
-        yield (
-            SmtpMailer(
-                host="127.0.0.1", port=proxy.port, username="", password="", starttls=False,
-                sender="Tessera <tickets@tessera.example>",
-            ),
-            proxy,
+        mailer = SmtpMailer(
+            host="127.0.0.1", port=proxy.port, username="", password="", starttls=False,
+            sender="Tessera <tickets@tessera.example>",
         )  # fmt: skip
+        yield mailer, proxy
+        await mailer.close()
 
 
 def mail() -> Mail:

@@ -109,6 +109,7 @@ def test_an_event_goes_from_draft_to_published_to_cancelled(api: Api, house: Org
         "ends_at": "2100-05-01T21:00:00.000000Z",
         "price_from": {"amount_minor": 2500, "currency": "EUR"},
         "state": "published",
+        "sold_out": False,
     }
 
     cancelled = house.creator.post(f"{path}/cancel")

@@ -22,6 +22,7 @@ EVERYBODY: Final = (200,) * 11 + (401, 401)
 PUBLIC: Final = (200,) * 13
 TABLE: Final[Mapping[tuple[str, str], tuple[int, ...]]] = {
     ("GET", "/api/events"): EVERYBODY,
+    ("GET", "/api/events/facets"): EVERYBODY,
     ("GET", "/api/events/{event_id}"): (200, 200, 404, 404, 404, 404, 404, 404, 404, 404, 200, 401, 401),  # a draft
     # A body without a name, so that nothing is created: who may create is told so.
     ("POST", "/api/organisers"): (400, 403, 403, 400, 403, 403, 403, 403, 400, 403, 400, 401, 401),

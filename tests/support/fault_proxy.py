@@ -138,8 +138,8 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def proxied(target_port: int) -> AsyncIterator[FaultProxy]:
-    """A proxy in front of a port of this machine, until the block ends."""
+async def proxied(target_port: int = 0) -> AsyncIterator[FaultProxy]:
+    """A proxy in front of a port of this machine (which may be named later), until the block ends."""
     proxy = FaultProxy(target_port)
     await proxy.set(Fault.NONE)
     try:

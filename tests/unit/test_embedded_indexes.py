@@ -37,6 +37,7 @@ def plan(tmp_path: Path) -> Iterator[Explain]:
         ("events", Where("outbox_since", "<", "2026")),
         ("inventory", Where("held_since", "<", "2026")),
         ("inventory", Where("capacity", ">", 0)),
+        ("inventory", Where("unaudited", "=", True)),
     ],
 )
 def test_looking_for_the_few_uses_their_index(plan: Explain, container: str, condition: Where) -> None:
@@ -48,13 +49,25 @@ def test_looking_for_the_few_uses_their_index(plan: Explain, container: str, con
 
 @pytest.mark.parametrize(
     ("container", "path", "descending"),
-    [("listings", "starts_at", False), ("wallets", "starts_at", True), ("insights", "created_at", True)],
+    [
+        ("listings", "starts_at", False),
+        ("listings", "starts_at", True),
+        ("listings", "name_key", False),
+        ("listings", "name_key", True),
+        ("listings", "price_minor", False),
+        ("listings", "price_minor", True),
+        ("wallets", "starts_at", True),
+        ("insights", "created_at", True),
+    ],
 )
 @pytest.mark.parametrize("continued", [False, True])
+@pytest.mark.parametrize("filtered", [False, True])
 def test_pages_in_order_are_not_sorted_anew(
-    plan: Explain, container: str, path: str, descending: bool, continued: bool
+    plan: Explain, container: str, path: str, descending: bool, continued: bool, filtered: bool
 ) -> None:
-    sql = _query_sql(container, "", True, (), OrderBy(path, descending), continued)
+    filters = [Where("city_key", "=", "bern"), Where("price_minor", ">", 5), Where("search", "contains", "jazz")]
+    conditions = tuple(map(where_sql, filters)) if filtered else ()
+    sql = _query_sql(container, "", True, conditions, OrderBy(path, descending), continued)
     told = plan(sql, sql.count("?"))
     assert f"USING INDEX {container}_by_{path}" in told
     assert "USE TEMP B-TREE" not in told
