@@ -8,7 +8,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help setup run demo test check format bench torture lock clean-data clean
+.PHONY: help setup run demo import test check format bench torture lock clean-data clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ run: $(READY) ## Start Tessera here, with demo data (PORT=7071 WORKERS=1 DATA=.t
 
 demo: $(READY) ## Sell a ticket from sign-in to the door, step by step, on a Tessera of its own
 	@$(PYTHON) -m local.demo
+
+import: $(READY) ## Import event documents into a running Tessera (FILE=events.json ARGS="--dry-run"), see docs/importing.md
+	@$(PYTHON) -m local.importer "$(FILE)" --url http://127.0.0.1:$(PORT) \
+	  --sign-in http://127.0.0.1:$$(( $(PORT) + 2 )) $(ARGS)
 
 test: $(READY) ## All tests (under 5 minutes)
 	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup
