@@ -32,6 +32,7 @@ NETWORK_RETRIES_MAX: Final = 1  # by the SDK, half a second apart, with the same
 WEBHOOK_TOLERANCE_SECONDS: Final = 300  # Stripe's own default: https://docs.stripe.com/webhooks#replay-attacks
 SESSION_PAID: Final = "checkout.session.completed"
 PAYMENT_FAILED: Final = "payment_intent.payment_failed"
+WEBHOOK_EVENTS: Final = (SESSION_PAID, PAYMENT_FAILED)  # what the webhook's endpoint is subscribed to, at Stripe's
 _GONE_BACK: Final = "charge_already_refunded"
 
 
@@ -191,7 +192,7 @@ class StripePayments:
         except (stripe.SignatureVerificationError, ValueError) as error:
             raise SignatureRefused(str(error)) from error
         thing = event["data"]["object"]
-        if event["type"] not in {SESSION_PAID, PAYMENT_FAILED} or "order_id" not in (thing["metadata"] or {}):
+        if event["type"] not in WEBHOOK_EVENTS or "order_id" not in (thing["metadata"] or {}):
             return None
         return _session(thing) if event["type"] == SESSION_PAID else _failed(thing)
 

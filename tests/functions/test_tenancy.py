@@ -42,6 +42,9 @@ TABLE: Final[Mapping[tuple[str, str], tuple[int, ...]]] = {
     ("GET", "/api/orders/{order_id}/tickets/{number}/qr.svg"): (
         200, 200, 200, 404, 404, 404, 200, 404, 404, 404, 200, 401, 401,
     ),
+    ("GET", "/api/orders/{order_id}/tickets/{number}/ticket.png"): (
+        200, 200, 200, 404, 404, 404, 200, 404, 404, 404, 200, 401, 401,
+    ),
     ("GET", "/api/orders/{order_id}/tickets"): (200, 200, 200, 404, 404, 404, 200, 404, 404, 404, 200, 401, 401),
     ("POST", "/api/check-ins"): (409, 403, 409, 404, 403, 404, 403, 403, 403, 403, 409, 401, 401),  # a void ticket
     ("GET", "/api/tickets/mine"): EVERYBODY,
@@ -86,7 +89,7 @@ class World:
 
     def path(self, method: str, path: str) -> str:
         event = self.event if path.endswith("publish") else self.draft
-        order = self.paid if path.endswith(("cancel", "qr.svg", "tickets")) else self.placed
+        order = self.paid if path.endswith(("cancel", "qr.svg", "ticket.png", "tickets")) else self.placed
         return path.removeprefix("/api/").format(
             organiser_id=self.house.id,
             person_id="per_" + "b" * 26,
