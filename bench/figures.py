@@ -16,7 +16,7 @@ type Figures = dict[str, float]
 
 
 async def listing(shop: Shop, seconds: float = SECONDS) -> Figures:
-    """The public list, a page of twenty of forty events."""
+    """The public list, a page of twenty of forty events; then searches of which no two are alike."""
     for _ in range(40):
         await shop.event(100)
     for _ in range(100):
@@ -27,8 +27,18 @@ async def listing(shop: Shop, seconds: float = SECONDS) -> Figures:
     async def action(client: int, _round: int) -> bool:
         return (await shop.buyers.get("/api/events?limit=20", client))[0] == 200
 
+    async def searching(client: int, round_: int) -> bool:
+        path = f"/api/events?limit=20&city=zurich&until=2031-01-01T00:{client:02d}:{round_ % 60:02d}.{round_:06d}Z"
+        return (await shop.buyers.get(path, client))[0] == 200
+
     run = await drive(action, seconds=seconds)
-    return {"list_rps": run.rate, "list_p95_ms": run.percentile_ms(0.95)}
+    searched = await drive(searching, seconds=seconds / 2)
+    return {
+        "list_rps": run.rate,
+        "list_p95_ms": run.percentile_ms(0.95),
+        "search_rps": searched.rate,
+        "search_p95_ms": searched.percentile_ms(0.95),
+    }
 
 
 async def holding(shop: Shop, seconds: float = SECONDS) -> Figures:

@@ -7,9 +7,11 @@ over all before it, base64url without padding. At 151 characters it fits a QR co
 
 import hashlib
 import re
+import struct
+import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -19,7 +21,11 @@ from functions.admission.tickets import TICKETS_PER_ORDER_MAX, Ticket, index_of,
 from shared.kernel.errors import DomainError, Kind
 from shared.kernel.ids import EventId, OrderId, TicketNumber
 
+if TYPE_CHECKING:
+    import zxingcpp
+
 VERSION: Final = "T1"
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
 CODE_CHARACTERS_MAX: Final = 400
 _CODE = re.compile(r"^T1\.([0-9a-f]{4})\.([a-z2-7]{26})\.([1-9][0-9]?)\.([a-z2-7]{26})\.([A-Za-z0-9_-]{86})$")
 
@@ -89,10 +95,36 @@ class Codes:
 
 def qr_svg(code: str) -> bytes:
     """The code as a QR code, an SVG picture of its own, error correction M."""
+    picture: str = _qr(code).to_svg(scale=6)
+    return picture[picture.index("<svg") :].encode()  # without the prolog: the picture may stand inside a page
+
+
+def qr_png(code: str) -> bytes:
+    """The code as a QR code, a black and white PNG of 8 pixels a module, error correction M.
+
+    Eight pixels of one bit are one byte, so a row of modules, black 0 and white 255 each, is a row of the picture as it
+    is; the seven rows below it are the same (PNG third edition, section 9.2: filter type 2 says "as above").
+    """
+    picture = _qr(code).to_image(scale=1)
+    height, width = picture.shape
+    modules = bytes(memoryview(picture))
+    again = (b"\2" + bytes(width)) * 7
+    rows = b"".join(b"\0" + modules[at : at + width] + again for at in range(0, width * height, width))
+    header = struct.pack(">IIBBBBB", width * 8, height * 8, 1, 0, 0, 0, 0)
+    return _PNG + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows, 1)) + _chunk(b"IEND", b"")
+
+
+def _qr(code: str) -> "zxingcpp.Barcode":
+    """The symbol, always with mask 3: choosing the best of eight takes 0.4 of 0.45 ms, and under text as random as a
+    signature none is better than another.
+    """
     import zxingcpp
 
-    picture: str = zxingcpp.create_barcode(code, zxingcpp.BarcodeFormat.QRCode, ec_level="M").to_svg(scale=6)
-    return picture[picture.index("<svg") :].encode()  # without the prolog: the picture may stand inside a page
+    return zxingcpp.create_barcode(code, zxingcpp.BarcodeFormat.QRCode, ec_level="M", data_mask=3)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def _raw(public: Ed25519PublicKey) -> bytes:

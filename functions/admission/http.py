@@ -1,11 +1,13 @@
 """Admission over HTTP: own tickets, their QR codes, the door."""
 
+import asyncio
 from typing import Self
 
 from pydantic import BaseModel, Field
 
 from functions.admission.codes import CODE_CHARACTERS_MAX, CodeRefused, qr_svg
 from functions.admission.door import Door, WrongEvent
+from functions.admission.picture import ticket_png
 from functions.admission.tickets import (
     CheckIn,
     EventFacts,
@@ -36,6 +38,7 @@ class TicketView(BaseModel):
     checked_in_at: Moment | None = None
     code: str
     qr_svg: str = Field(description="path of the QR code as SVG")
+    png: str = Field(description="path of the ticket as a picture; a void ticket has none")
 
     @classmethod
     def of(cls, ticket: Ticket, code: str) -> Self:
@@ -51,6 +54,7 @@ class TicketView(BaseModel):
             checked_in_at=ticket.check_in.at if ticket.check_in else None,
             code=code,
             qr_svg=f"/api/orders/{ticket.order_id}/tickets/{ticket.number}/qr.svg",
+            png=f"/api/orders/{ticket.order_id}/tickets/{ticket.number}/ticket.png",
         )
 
 
@@ -128,11 +132,30 @@ def _tickets(http: Endpoints, door: Door) -> None:
     )  # fmt: skip
     async def ticket_qr(call: Call, nothing: Nothing) -> Raw:
         """Show a ticket's QR code as SVG."""
-        number = str(call.raw.route_params.get("number", ""))
-        if not is_number(number):
-            raise NotFound(f"There is no ticket “{number[:40]}”.")
-        ticket = await door.ticket(OrderId(call.id("order_id")), TicketNumber(number), caller=call.caller)
+        ticket = await door.ticket(OrderId(call.id("order_id")), _number(call), caller=call.caller)
         return Raw(qr_svg(door.code(ticket)), "image/svg+xml", {"cache-control": "private, max-age=3600"})
+
+    @http(
+        "GET", "orders/{order_id}/tickets/{number}/ticket.png", needs=Permission.BUY, refuses=[NotFound, TicketVoid],
+        media_type="image/png",
+    )  # fmt: skip
+    async def ticket_picture(call: Call, nothing: Nothing) -> Raw:
+        """Show a ticket as a picture to keep or to print.
+
+        It has the event, the place, the time there, the ticket type, the holder, the number and the QR code.
+        """
+        ticket = await door.ticket(OrderId(call.id("order_id")), _number(call), caller=call.caller)
+        ticket.refuse_if_void()
+        # Drawing takes some 20 ms, which other requests need not wait for.
+        picture = await asyncio.to_thread(ticket_png, ticket, door.code(ticket))
+        return Raw(picture, "image/png", {"cache-control": "private, no-cache"})
+
+
+def _number(call: Call) -> TicketNumber:
+    number = str(call.raw.route_params.get("number", ""))
+    if not is_number(number):
+        raise NotFound(f"There is no ticket “{number[:40]}”.")
+    return TicketNumber(number)
 
 
 def _door(http: Endpoints, door: Door) -> None:

@@ -97,8 +97,7 @@ class Ticket(BaseModel):
         :raises TicketVoid: it is void
         :raises TicketAlreadyUsed: another scan was first
         """
-        if self.state is TicketState.VOID:
-            raise TicketVoid(f"Ticket {self.number} is void: its order was refunded.", number=self.number)
+        self.refuse_if_void()
         if self.check_in is None:
             return self._changed(state=TicketState.USED, check_in=check_in)
         if (self.check_in.nonce, self.check_in.by) == (check_in.nonce, check_in.by):
@@ -109,6 +108,14 @@ class Ticket(BaseModel):
             checked_in_at=stamp(self.check_in.at),
             checked_in_by=self.check_in.by_name,
         )
+
+    def refuse_if_void(self) -> None:
+        """Nothing, for a ticket that is good for something.
+
+        :raises TicketVoid: it is void
+        """
+        if self.state is TicketState.VOID:
+            raise TicketVoid(f"Ticket {self.number} is void: its order was refunded.", number=self.number)
 
     def voided(self) -> Self:
         """The ticket, no longer good for anything."""

@@ -1,6 +1,10 @@
 """Catalog over HTTP: parse, one use case, shape the reply."""
 
 import hashlib
+from typing import Final
+
+from async_lru import alru_cache
+from pydantic import BaseModel
 
 from functions.catalog.browsing import Browsing, EventOnShow
 from functions.catalog.events import Event, EventOver, EventStateRefused, Venue
@@ -22,7 +26,12 @@ from functions.catalog.wire import (
 from shared.auth.permissions import Permission
 from shared.kernel.errors import Contended, KeyReused, Malformed, NotFound
 from shared.kernel.ids import EventId, OrganiserId, VenueId, derived_id, random_id
-from shared.web.endpoint import Admits, Call, Endpoints, Nothing, Wire
+from shared.store.port import Page
+from shared.web.endpoint import Admits, Call, Endpoints, Nothing, Raw, Wire
+
+# Everybody sees the same list, and at an on-sale all at once: it is read once a second for all who ask in that second.
+KEPT_SECONDS: Final = 1.0
+KEPT_ANSWERS_MAX: Final = 512
 
 
 def endpoints(browsing: Browsing, managing: Managing, gate: Admits) -> Endpoints:
@@ -36,26 +45,34 @@ def endpoints(browsing: Browsing, managing: Managing, gate: Admits) -> Endpoints
 
 
 def _browse(http: Endpoints, browsing: Browsing) -> None:
-    @http("GET", "events", needs=Permission.BROWSE, takes=ListQuery, returns=EventPage, refuses=[Malformed])
-    async def list_events(call: Call, query: ListQuery) -> EventPage:
-        """List the events on sale.
-
-        Filtered, in the order of `sort`, page by page: send `continuation` back with the same filters to go on. Events
-        that are over leave the list.
-        """
+    @alru_cache(maxsize=KEPT_ANSWERS_MAX, ttl=KEPT_SECONDS)
+    async def page_of(query: ListQuery) -> Raw:
         page = await browsing.public_list(
             filters=query.filters(), sort=query.sort, limit=query.limit, continuation=query.continuation
         )
-        return EventPage(items=[ListingView.of(d.value) for d in page.documents], continuation=page.continuation)
+        return _kept(EventPage(items=_views(page), continuation=page.continuation))
+
+    @alru_cache(maxsize=KEPT_ANSWERS_MAX, ttl=KEPT_SECONDS)
+    async def facets_of(query: FilterQuery) -> Raw:
+        return _kept(FacetsView.of(await browsing.facets(query.filters())))
+
+    @http("GET", "events", needs=Permission.BROWSE, takes=ListQuery, returns=EventPage, refuses=[Malformed])
+    async def list_events(call: Call, query: ListQuery) -> Raw:
+        """List the events on sale.
+
+        Filtered, in the order of `sort`, page by page: send `continuation` back with the same filters to go on. Events
+        that are over leave the list. An answer may be a second old.
+        """
+        return await page_of(query)
 
     @http("GET", "events/facets", needs=Permission.BROWSE, takes=FilterQuery, returns=FacetsView)
-    async def count_events(call: Call, query: FilterQuery) -> FacetsView:
+    async def count_events(call: Call, query: FilterQuery) -> Raw:
         """Count the events on sale by city, category, month and currency.
 
         With the filters of the list. Each count leaves out the filter on its own thing, so that it says what choosing
         another value would give. At most 50 values of each.
         """
-        return FacetsView.of(await browsing.facets(query.filters()))
+        return await facets_of(query)
 
     @http("GET", "events/{event_id}", needs=Permission.BROWSE, returns=EventView, refuses=[NotFound])
     async def show_event(call: Call, nothing: Nothing) -> EventView:
@@ -117,7 +134,7 @@ def _draft_events(http: Endpoints, browsing: Browsing, managing: Managing) -> No
             limit=query.limit,
             continuation=query.continuation,
         )
-        return EventPage(items=[ListingView.of(d.value) for d in page.documents], continuation=page.continuation)
+        return EventPage(items=_views(page), continuation=page.continuation)
 
     @http(
         "POST", "events", needs=Permission.MANAGE_EVENTS, takes=NewEvent, returns=EventView, status=201,
@@ -182,3 +199,12 @@ def _new_id(call: Call, prefix: str) -> str:
 
 def _hash(body: Wire) -> str:
     return hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+
+
+def _views(page: Page) -> list[ListingView]:
+    return [ListingView.of(document.value) for document in page.documents]
+
+
+def _kept(answer: BaseModel) -> Raw:
+    body = answer.model_dump_json(exclude_none=True).encode()
+    return Raw(body, "application/json", {"cache-control": f"private, max-age={KEPT_SECONDS:.0f}"})

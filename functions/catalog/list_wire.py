@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from functions.catalog.events import EventState
 from functions.catalog.filtering import Facet, Facets, FacetValue, Filters, Sort
 from functions.catalog.wire import PageQuery
-from shared.kernel.clock import Moment
+from shared.kernel.clock import Moment, StampedMoment
 from shared.kernel.ids import EventId, OrganiserId
 from shared.kernel.money import AMOUNT_MINOR_MAX, Currency, Money
 from shared.kernel.text import words
@@ -127,8 +127,8 @@ class ListingView(BaseModel):
     venue: str
     city: str
     timezone: str
-    starts_at: Moment
-    ends_at: Moment
+    starts_at: StampedMoment
+    ends_at: StampedMoment
     price_from: Money
     state: EventState
     sold_out: bool = Field(default=False, description="no place is left just now; a few seconds late")

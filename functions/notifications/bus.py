@@ -2,18 +2,30 @@
 
 import azure.functions as func
 
-from functions.notifications.telling import Telling
+from functions.notifications.telling import Telling, Told
 from shared.bus.port import Bus
-from shared.events.sales import OrderPaid
+from shared.events.sales import OrderEvent
+from shared.telemetry import correlation
 from shared.web.triggers import Delivery, queue_consumer
 
 QUEUE = "notifications"
 
 
+class NoticeMessage(OrderEvent):
+    """Any event of an order that its buyer hears of; `type` says which.
+
+    :param by: who cancelled the order, where somebody did
+    """
+
+    type: str
+    by: str = ""
+
+
 def consumer(telling: Telling, bus: Bus) -> func.Blueprint:
     """The queue trigger of notifications."""
 
-    async def mail_confirmation(paid: OrderPaid, delivery: Delivery) -> None:
-        await telling.confirm(paid.order_id, paid.organiser_id, now=delivery.now)
+    async def mail_notice(event: NoticeMessage, delivery: Delivery) -> None:
+        told = Told(event.type, event.order_id, event.organiser_id, event.by, correlation.get())
+        await telling.tell(told, now=delivery.now)
 
-    return queue_consumer(mail_confirmation, queue=QUEUE, message=OrderPaid, bus=bus)
+    return queue_consumer(mail_notice, queue=QUEUE, message=NoticeMessage, bus=bus)

@@ -1,17 +1,19 @@
 """Telling buyers: send each mail once, as far as SMTP lets anybody promise that."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from functions.admission.codes import Codes
 from functions.admission.repository import TicketRepository
-from functions.notifications.confirmation import confirmation, message_id
+from functions.notifications.notices import NOTICES, Notice
 from functions.notifications.outbound import Claim, MailState, OutboundMail
+from functions.notifications.writing import write
+from functions.sales.orders import Order
 from functions.sales.reading import Orders
-from functions.sales.states import OrderState
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import DependencyUnavailable
 from shared.kernel.ids import OrderId, OrganiserId
-from shared.mail.port import Mailer, MailRefused, MailUnavailable
+from shared.mail.port import Mail, Mailer, MailRefused, MailUnavailable
 from shared.telemetry import Log, count
 
 _log = Log("notifications")
@@ -19,6 +21,22 @@ _log = Log("notifications")
 
 class MailInHand(DependencyUnavailable):
     """Another delivery of the same event is sending the mail at this moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an event said of an order.
+
+    :param type: of the event
+    :param by: who cancelled the order, where somebody did
+    :param correlation_id: of the request that began it
+    """
+
+    type: str
+    order_id: OrderId
+    organiser_id: OrganiserId
+    by: str = ""
+    correlation_id: str = ""
 
 
 class Telling:
@@ -33,30 +51,38 @@ class Telling:
         self._outbound = outbound
         self._mailer = mailer
 
-    async def confirm(self, order_id: OrderId, organiser_id: OrganiserId, *, now: datetime) -> None:
-        """Mail the tickets of a paid order to its buyer, if there is an address; again sends nothing.
+    async def tell(self, told: Told, *, now: datetime) -> None:
+        """Mail an order's buyer what happened, if there is an address and it is still true; again sends nothing.
 
         :raises MailUnavailable: the mail server is away; later
         :raises MailInHand: another delivery is at it; later, in case it dies
         """
-        order = await self._orders.for_mail(order_id)
-        if not order.buyer.email or order.state is not OrderState.PAID:
-            return  # nobody to tell, or refunded since: its tickets are void
-        claim = await self._outbound.claim(message_id(order_id), organiser_id, now)
+        notice = NOTICES[told.type]
+        order = await self._orders.for_mail(told.order_id)
+        if not order.buyer.email or not notice.applies(order, now):
+            return
+        claim = await self._outbound.claim(notice.message_id(told.order_id), told.organiser_id, now)
         if claim is MailState.SENDING:
             raise MailInHand("The mail is being sent.")
         if not isinstance(claim, Claim):
             return
         if claim.maybe_sent:
             count("mails_possibly_doubled")
-            _log.warning("mail_possibly_doubled", order_id=order_id, copies=claim.copies)
-        tickets = [(read.ticket, self._codes.sign(read.ticket)) for read in await self._tickets.of_order(order_id)]
+            _log.warning("mail_possibly_doubled", message_id=claim.message_id, copies=claim.copies)
+        await self._send(await self._written(notice, order, told), claim)
+
+    async def _written(self, notice: Notice, order: Order, told: Told) -> Mail:
+        found = await self._tickets.of_order(order.order_id) if notice.reads_tickets else []
+        tickets = [(read.ticket, self._codes.sign(read.ticket)) for read in found]
+        return write(notice, order, tickets=tickets, by=told.by, correlation_id=told.correlation_id)
+
+    async def _send(self, mail: Mail, claim: Claim) -> None:
         try:
-            await self._mailer.send(confirmation(order, tickets))
+            await self._mailer.send(mail)
         except MailRefused as refusal:
-            # A refusal is an outcome, never a reason to retry; the tickets are in the wallet all the same.
+            # A refusal is an outcome, never a reason to retry; order and tickets can be looked at all the same.
             count("mails_refused")
-            _log.error("mail_refused", error=refusal, order_id=order_id)
+            _log.error("mail_refused", error=refusal, message_id=claim.message_id)
             await self._outbound.finish(claim, MailState.REFUSED, utc_now())
             return
         except MailUnavailable as trouble:

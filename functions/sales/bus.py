@@ -6,6 +6,7 @@ from typing import Final
 
 import azure.functions as func
 
+from functions.sales.failing import FailedPayments
 from functions.sales.placing import EXPIRIES
 from functions.sales.refunding import Refunding
 from functions.sales.settling import Settlement
@@ -20,10 +21,15 @@ REFUNDS: Final = "refunds"
 CLOCKS_APART: Final = timedelta(seconds=30)
 
 
-def consumers(settlement: Settlement, refunding: Refunding, bus: Bus) -> Sequence[func.Blueprint]:
+def consumers(
+    settlement: Settlement, failed: FailedPayments, refunding: Refunding, bus: Bus
+) -> Sequence[func.Blueprint]:
     """The queue triggers of sales."""
 
     async def settle_order(report: PaymentReported, delivery: Delivery) -> None:
+        if not report.paid:
+            await failed.note(report, now=delivery.now)
+            return
         try:
             await settlement.settle(report, now=delivery.now)
         except NotFound as error:

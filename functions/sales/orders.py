@@ -96,6 +96,7 @@ class Order(BaseModel):
     :param attempt: the newest placing attempt; only it can place the order
     :param abandoned: attempts that may have left holds nobody recorded; freed when the order ends
     :param held: what the order holds
+    :param payment_failed_at: when its buyer was first told that a payment failed
     :param due_at: when the repair timer should look at it; None once nothing is owed
     """
 
@@ -120,6 +121,7 @@ class Order(BaseModel):
     held: tuple[Allocation, ...] = ()
     checkout: Checkout | None = None
     payment: Payment | None = None
+    payment_failed_at: Moment | None = None
     due_at: Moment | None
     version: int = 1
 
@@ -168,6 +170,10 @@ class Order(BaseModel):
     def paid(self, payment: Payment) -> Self:
         """The money is ours."""
         return self._to(OrderState.PAID, payment=payment, due_at=None)
+
+    def payment_failed(self, now: datetime) -> Self:
+        """A payment failed, and its buyer is told: once, however many cards they try."""
+        return self if self.payment_failed_at else self._changed(payment_failed_at=now)
 
     def expired(self) -> Self:
         """Nobody paid before the deadline."""

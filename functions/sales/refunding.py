@@ -3,14 +3,17 @@
 from datetime import datetime
 
 from functions.sales.orders import Method, Order
-from functions.sales.repository import OrderRepository
+from functions.sales.repository import OrderRepository, StoredOrder
 from functions.sales.states import OrderState
-from functions.sales.telling import order_refunded
+from functions.sales.telling import order_refunded, refund_delayed
 from shared.events.envelope import outbox
 from shared.kernel.ids import OrderId
 from shared.payments.port import Payments, PaymentsRefused
 from shared.retry import retry
 from shared.store.port import Busy, StaleWrite, Unavailable
+from shared.telemetry import Log
+
+_log = Log("sales")
 
 
 class Refunding:
@@ -34,13 +37,22 @@ class Refunding:
             try:
                 refund_id = await self._give_back(read.order)
             except PaymentsRefused as refusal:
+                _log.error("refund_refused", order_id=order_id, code=refusal.code)
                 if refusal.nothing_done:
-                    await self._orders.save(read, read.order.refund_refused())
+                    await self._note_refusal(read, now)
                 raise
             refunded = read.order.refunded(refund_id=refund_id, now=now)
+            _log.info("order_refunded", order_id=order_id, refund_id=refund_id)
             return (await self._orders.save(read, refunded, beside=[outbox(order_refunded(refunded, now))])).order
 
         return await retry(attempt, on=(StaleWrite, Busy, Unavailable))
+
+    async def _note_refusal(self, read: StoredOrder, now: datetime) -> None:
+        """The next asking is another; the first refusal is told to the buyer, who waits for the money."""
+        assert read.order.payment is not None, "an order that is refunding has a payment"
+        first = read.order.payment.refund_number == 1
+        refused = read.order.refund_refused()
+        await self._orders.save(read, refused, beside=[outbox(refund_delayed(refused, now))] if first else [])
 
     async def _give_back(self, order: Order) -> str:
         """The refund's id; what needs no provider is given back by hand at the desk."""

@@ -14,10 +14,10 @@ from functions.sales.repository import OrderRepository
 from functions.sales.settling import Settlement
 from functions.sales.states import OrderState
 from shared.kernel.errors import DependencyUnavailable, DomainError
-from shared.kernel.ids import OrderId
+from shared.kernel.ids import OrderId, random_id
 from shared.payments.port import PaymentsRefused
 from shared.store.port import StoreError
-from shared.telemetry import Log, count
+from shared.telemetry import Log, correlation, count
 
 GRACE: Final = timedelta(minutes=2)  # the ordinary way comes first
 _log = Log("repair")
@@ -70,6 +70,13 @@ class Repair:
     async def _help(self, order: Order, now: datetime) -> None:
         if self._provider_away and (order.state is OrderState.REFUNDING or order.checkout is not None):
             return  # asked for one order it did not answer: the others need not wait for that, one by one
+        token = correlation.set(random_id("cor"))  # the buyer may be told under it
+        try:
+            await self._catch_up(order, now)
+        finally:
+            correlation.reset(token)
+
+    async def _catch_up(self, order: Order, now: datetime) -> None:
         count("orders_repaired")
         _log.warning("order_overdue", order_id=order.order_id, state=order.state.value)
         try:

@@ -6,6 +6,7 @@ the order is settled instead. A payment that still arrives for an order that can
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from functions.admission.repository import TicketRepository, creating, replacing
@@ -16,7 +17,7 @@ from functions.sales.states import OPEN, OrderState, OrderStateRefused
 from functions.sales.telling import order_cancelled, order_expired, order_paid, order_refunding
 from shared.auth.permissions import Caller, Permission, may, require
 from shared.events.envelope import Event, outbox
-from shared.events.sales import PaymentReported
+from shared.events.sales import CancelledBy, PaymentReported
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import OrderId
 from shared.payments.port import Session, SessionStatus
@@ -99,7 +100,8 @@ class Settlement:
                 return read.order
             if read.order.state not in OPEN:
                 raise _cannot_cancel(read.order)
-            closed = await self._close(read, Order.cancelled, order_cancelled, now)
+            by = CancelledBy.BUYER if read.order.placed_by == caller.person_id else CancelledBy.ORGANISER
+            closed = await self._close(read, Order.cancelled, partial(order_cancelled, by=by), now)
             if closed.state is not OrderState.CANCELLED:
                 raise _cannot_cancel(closed)
             return closed
@@ -133,7 +135,9 @@ class Settlement:
             if session is not None and session.status is SessionStatus.COMPLETE:
                 return await self.settle(report_of(session, read.order, now), now=now)
         closed = close(read.order)
-        return (await self._orders.save(read, closed, beside=[outbox(tell(closed, now))])).order
+        saved = await self._orders.save(read, closed, beside=[outbox(tell(closed, now))])
+        _log.info("order_closed", order_id=closed.order_id, state=closed.state.value)
+        return saved.order
 
     async def _pay(self, read: StoredOrder, payment: Payment, now: datetime) -> Order:
         paid = read.order.paid(payment)

@@ -6,6 +6,7 @@ from typing import Any
 from functions.sales.orders import Order
 from shared.events.sales import (
     AttemptAbandoned,
+    CancelledBy,
     ExpireOrder,
     HeldPart,
     OrderCancelled,
@@ -14,7 +15,9 @@ from shared.events.sales import (
     OrderRefunded,
     OrderRefunding,
     OrderRefused,
+    PaymentFailed,
     PoolLayout,
+    RefundDelayed,
 )
 
 
@@ -46,13 +49,18 @@ def order_refused(order: Order, now: datetime) -> OrderRefused:
 
 
 def order_expired(order: Order, now: datetime) -> OrderExpired:
-    """Expired: free what it holds."""
+    """Expired: free what it holds, tell its buyer."""
     return OrderExpired(**_facts(order, "expired", now))
 
 
-def order_cancelled(order: Order, now: datetime) -> OrderCancelled:
-    """Cancelled: free what it holds."""
-    return OrderCancelled(**_facts(order, "cancelled", now))
+def order_cancelled(order: Order, now: datetime, *, by: CancelledBy = CancelledBy.NOBODY) -> OrderCancelled:
+    """Cancelled: free what it holds, tell its buyer."""
+    return OrderCancelled(**_facts(order, "cancelled", now), by=by)
+
+
+def payment_failed(order: Order, now: datetime) -> PaymentFailed:
+    """A payment failed: tell the buyer, who can try again."""
+    return PaymentFailed(**_facts(order, "payment_failed", now))
 
 
 def order_refunding(order: Order, now: datetime) -> OrderRefunding:
@@ -60,8 +68,13 @@ def order_refunding(order: Order, now: datetime) -> OrderRefunding:
     return OrderRefunding(**_facts(order, "refunding", now))
 
 
+def refund_delayed(order: Order, now: datetime) -> RefundDelayed:
+    """The refund was refused: tell the buyer that it takes longer."""
+    return RefundDelayed(**_facts(order, "refund_delayed", now))
+
+
 def order_refunded(order: Order, now: datetime) -> OrderRefunded:
-    """Refunded: restock."""
+    """Refunded: restock, tell its buyer."""
     assert order.payment is not None, "a refunded order had a payment"
     return OrderRefunded(**_facts(order, "refunded", now), total=order.payment.amount)
 

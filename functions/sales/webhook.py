@@ -7,7 +7,7 @@ from shared.bus.port import Bus, BusUnavailable, Message
 from shared.events.sales import PaymentReported
 from shared.kernel.errors import DependencyUnavailable, DomainError, Kind
 from shared.kernel.ids import OrderId, OrganiserId
-from shared.payments.port import Payments, SignatureRefused
+from shared.payments.port import FailedPayment, Payments, Session, SignatureRefused
 from shared.telemetry import Log, correlation, count
 
 PAYMENTS_QUEUE: Final = "payments"
@@ -28,31 +28,24 @@ class Webhook:
         self._bus = bus
 
     async def take(self, body: bytes, signature: str, *, now: datetime) -> None:
-        """Queue the payment that `body` reports; what it says of anything else is left alone.
+        """Queue the payment, or the failed one, that `body` reports; what it says of anything else is left alone.
 
         :raises WebhookRefused: the signature is wrong or stale
         :raises DependencyUnavailable: the bus does not answer; the provider will send it again
         """
         try:
-            session = self._payments.read_webhook(body, signature)
+            told = self._payments.read_webhook(body, signature)
         except SignatureRefused as error:
             count("webhooks_refused")
             raise WebhookRefused(
                 "The signature does not fit the body, or is too old.", field="Stripe-Signature"
             ) from error
-        if session is None or not session.order_id or not session.paid:
-            _log.info("webhook_without_use", session=session.session_id if session else "")
+        if told is None or not told.order_id or (isinstance(told, Session) and not told.paid):
+            _log.info("webhook_without_use", payment=told.payment_id if told else "")
             return
-        report = PaymentReported(
-            id=f"{session.order_id}.payment.{session.payment_id}",
-            occurred_at=now,
-            organiser_id=OrganiserId(session.organiser_id),
-            order_id=OrderId(session.order_id),
-            session_id=session.session_id,
-            payment_id=session.payment_id,
-            paid=session.paid,
-            amount=session.amount,
-        )
+        if isinstance(told, FailedPayment):
+            _log.warning("payment_failed", order_id=told.order_id, payment_id=told.payment_id, code=told.code)
+        report = _report(told, now)
         message = Message(
             id=report.id,
             type=report.type_name(),
@@ -63,3 +56,18 @@ class Webhook:
             await self._bus.publish(PAYMENTS_QUEUE, [message])
         except BusUnavailable as error:
             raise DependencyUnavailable("We cannot take this in just now; send it again.") from error
+
+
+def _report(told: Session | FailedPayment, now: datetime) -> PaymentReported:
+    """A failure has an id of its own, so that duplicate detection never takes the payment after it for a copy."""
+    failed = isinstance(told, FailedPayment)
+    return PaymentReported(
+        id=f"{told.order_id}.{'payment_failed' if failed else 'payment'}.{told.payment_id}",
+        occurred_at=now,
+        organiser_id=OrganiserId(told.organiser_id),
+        order_id=OrderId(told.order_id),
+        session_id="" if isinstance(told, FailedPayment) else told.session_id,
+        payment_id=told.payment_id,
+        paid=not failed,
+        amount=told.amount,
+    )

@@ -1,5 +1,7 @@
 """What sales tells: the life of an order, and the command that ends one that nobody paid."""
 
+from enum import StrEnum, unique
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.events.envelope import Event
@@ -66,8 +68,22 @@ class OrderExpired(OrderEvent):
     """Nobody paid before the deadline."""
 
 
+@unique
+class CancelledBy(StrEnum):
+    """Who called an order off; nobody did where it was never placed completely."""
+
+    BUYER = "buyer"
+    ORGANISER = "organiser"
+    NOBODY = "nobody"
+
+
 class OrderCancelled(OrderEvent):
-    """The buyer cancelled, or the order was never placed completely."""
+    """The buyer or the organiser cancelled, or the order was never placed completely.
+
+    :param by: `nobody` also in events from before it was told
+    """
+
+    by: CancelledBy = CancelledBy.NOBODY
 
 
 class OrderRefunding(OrderEvent):
@@ -83,6 +99,14 @@ class OrderRefunded(OrderEvent):
     total: Money
 
 
+class PaymentFailed(OrderEvent):
+    """The buyer's bank refused the payment; the order still waits for another until its deadline."""
+
+
+class RefundDelayed(OrderEvent):
+    """The provider refused to give the money back; we go on asking, and a person has to look."""
+
+
 class ExpireOrder(Event):
     """Command to the `expiries` queue, due at the order's deadline."""
 
@@ -94,7 +118,7 @@ class PaymentReported(Event):
 
     :param session_id: the provider's checkout session
     :param payment_id: the provider's payment, once there is one
-    :param paid: whether the money is ours
+    :param paid: whether the money is ours; otherwise the payment failed
     """
 
     order_id: OrderId

@@ -24,11 +24,16 @@ class MailRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file in a mail."""
+    """A file in a mail.
+
+    :param name: printable ASCII without quotes
+    :param content_id: what the HTML calls it by (`cid:…`), for a picture it shows; printable ASCII, empty for none
+    """
 
     name: str
     media_type: str
     data: bytes
+    content_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,31 @@
-"""Mail over SMTP, by aiosmtplib; the message itself is the standard library's work."""
+"""Mail over SMTP, by aiosmtplib, on connections that are kept for the next mail.
+
+Whatever goes wrong before the content is handed over, the server has certainly not taken the mail; from then on it may
+have. A kept connection may be dead without our knowing: it is tried with sender and recipient, and replaced by a fresh
+one if it does not answer, which cannot send anything twice.
+"""
 
 import asyncio
-from email.message import EmailMessage
-from email.utils import formataddr, parseaddr
-from typing import Final
+from dataclasses import dataclass
+from email.utils import parseaddr
+from typing import TYPE_CHECKING, Final
 
 from shared.kernel.clock import utc_now
+from shared.mail.connections import Connections, Kept
+from shared.mail.message import AddressImpossible, written
 from shared.mail.port import Mail, MailRefused, MailUnavailable
 
+if TYPE_CHECKING:
+    import aiosmtplib
+
 COMMAND_SECONDS_MAX: Final = 15.0
+KEPT_SECONDS_MAX: Final = 5.0  # what a kept connection may take for its first answer
 SEND_SECONDS_MAX: Final = 30.0  # well below the claim on the mail (functions/notifications/outbound.py)
+
+
+@dataclass(slots=True)
+class _Progress:
+    handed_over: bool = False
 
 
 class SmtpMailer:
@@ -25,56 +41,76 @@ class SmtpMailer:
         self._password = password or None
         self._starttls = starttls
         self._sender = sender
+        self._address = parseaddr(sender)[1]
+        self._connections = Connections()
 
     async def send(self, mail: Mail) -> None:
         """See `Mailer.send`."""
         import aiosmtplib
 
         try:
-            message = self._message(mail)
-        except ValueError as error:  # an address no header can carry
+            message = written(
+                mail, sender=self._sender, domain=self._address.partition("@")[2], now=utc_now().replace(microsecond=0)
+            )
+        except AddressImpossible as error:
             raise MailRefused(f"The mail cannot be written: {error}") from error
+        progress = _Progress()
         try:
             async with asyncio.timeout(SEND_SECONDS_MAX):
-                await aiosmtplib.send(
-                    message,
-                    hostname=self._host,
-                    port=self._port,
-                    username=self._username,
-                    password=self._password,
-                    start_tls=self._starttls,
-                    timeout=COMMAND_SECONDS_MAX,
-                )
-        except aiosmtplib.SMTPRecipientsRefused as error:
-            raise _refusal(error.recipients[0].code, str(error)) from error
+                await self._hand_over(message, mail.to_address, progress)
+        except aiosmtplib.SMTPRecipientRefused as error:
+            raise _refusal(error.code, str(error)) from error
         except aiosmtplib.SMTPDataError as error:
             raise _refusal(error.code, str(error)) from error
-        except (aiosmtplib.SMTPResponseException, aiosmtplib.SMTPConnectError) as error:
+        except aiosmtplib.SMTPResponseException as error:
             # Whatever a server says to our greeting, credentials or sender, it says to all mails: a matter of settings.
             raise MailUnavailable(f"The mail server does not let us in: {error}", not_taken=True) from error
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise MailUnavailable("The mail server does not answer.", not_taken=False) from error
+            raise MailUnavailable("The mail server does not answer.", not_taken=not progress.handed_over) from error
 
-    def _message(self, mail: Mail) -> EmailMessage:
-        domain = parseaddr(self._sender)[1].partition("@")[2]
-        message = EmailMessage()
-        message["From"] = self._sender
-        message["To"] = formataddr((_one_line(mail.to_name), mail.to_address))
-        message["Subject"] = _one_line(mail.subject)
-        message["Date"] = utc_now()
-        message["Message-ID"] = f"<{mail.message_id}@{domain}>"
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
-        message.set_content(mail.text)
-        message.add_alternative(mail.html, subtype="html")
-        for attachment in mail.attachments:
-            kind, _, subtype = attachment.media_type.partition("/")
-            message.add_attachment(attachment.data, maintype=kind, subtype=subtype, filename=attachment.name)
-        return message
+    async def close(self) -> None:
+        """Close the connections that are not in use."""
+        await self._connections.close()
 
+    async def _hand_over(self, message: bytes, address: str, progress: _Progress) -> None:
+        async with self._connections.turn():
+            kept = await self._ready(address)
+            try:
+                progress.handed_over = True
+                await kept.client.data(message)
+            except BaseException:
+                kept.client.close()
+                raise
+            self._connections.keep(kept)
 
-def _one_line(text: str) -> str:
-    """Names come from sign-in services too, so nothing keeps line breaks out of them; a header cannot have any."""
-    return " ".join(text.replace("\0", " ").split())
+    async def _ready(self, address: str) -> Kept:
+        """A connection on which the server took our sender and this recipient."""
+        import aiosmtplib
+
+        kept = await self._connections.take()
+        if kept is not None:
+            try:
+                return await self._begin(kept, address, KEPT_SECONDS_MAX)
+            except aiosmtplib.SMTPRecipientRefused:
+                raise
+            except (aiosmtplib.SMTPException, OSError) as error:
+                self._connections.lost(error)
+        client = aiosmtplib.SMTP(
+            hostname=self._host, port=self._port, username=self._username, password=self._password,
+            start_tls=self._starttls, timeout=COMMAND_SECONDS_MAX,
+        )  # fmt: skip
+        await client.connect()
+        return await self._begin(Kept(client), address, COMMAND_SECONDS_MAX)
+
+    async def _begin(self, kept: Kept, address: str, seconds: float) -> Kept:
+        client: aiosmtplib.SMTP = kept.client
+        try:
+            await client.mail(self._address, timeout=seconds)
+            await client.rcpt(address)
+        except BaseException:
+            client.close()
+            raise
+        return kept
 
 
 def _refusal(code: int, detail: str) -> Exception:

@@ -62,6 +62,21 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedPayment:
+    """An attempt to pay that came to nothing; its session stays open for another.
+
+    :param code: the provider's word for why, e.g. `card_declined`
+    :param order_id: from our metadata
+    """
+
+    payment_id: str
+    code: str
+    amount: Money
+    order_id: str
+    organiser_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionLine:
     """What the hosted page lists."""
 
@@ -122,8 +137,8 @@ class Payments(Protocol):
         """
         ...
 
-    def read_webhook(self, body: bytes, signature: str) -> Session | None:
-        """The session a webhook speaks of; None for a kind of event we have no use for.
+    def read_webhook(self, body: bytes, signature: str) -> Session | FailedPayment | None:
+        """What a webhook speaks of; None for a kind of event we have no use for.
 
         :raises SignatureRefused: not signed by the provider, or too long ago
         """

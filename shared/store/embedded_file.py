@@ -14,13 +14,14 @@ from shared.store.port import Busy, Json, Unavailable
 from shared.topology import Topology
 
 RETRY_AFTER_SECONDS = 0.1
+# A table with row ids: bodies are long, and in a table clustered by its key each would go to a page of its own.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (
   container TEXT NOT NULL, partition TEXT NOT NULL, id TEXT NOT NULL,
   body TEXT NOT NULL, seq INTEGER NOT NULL, created_at REAL NOT NULL, changed_at REAL NOT NULL,
   ttl_seconds INTEGER, expires_at REAL,
   PRIMARY KEY (container, partition, id)
-) WITHOUT ROWID;
+);
 CREATE UNIQUE INDEX IF NOT EXISTS documents_feed ON documents (container, seq);
 CREATE INDEX IF NOT EXISTS documents_expiring ON documents (expires_at) WHERE expires_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS leases (

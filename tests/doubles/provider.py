@@ -42,7 +42,7 @@ class Provider:
 
     :param clock: the provider's own
     :param trouble: consumed one per call: `lost request` and `lost answer` raise `PaymentsUnavailable`, before or after
-        the call happened; `fine` lets it pass
+        the call happened; `refused` raises `PaymentsRefused`; `fine` lets it pass
     :param webhooks: sessions it has told us of and nobody delivered yet
     """
 
@@ -107,6 +107,8 @@ class Provider:
         trouble = self.trouble.pop(0) if self.trouble else "fine"
         if trouble == "lost request":
             raise PaymentsUnavailable("the request was lost")
+        if trouble == "refused":
+            raise PaymentsRefused("the balance does not cover it", "balance_insufficient", nothing_done=True)
         answer = call()
         if trouble == "lost answer":
             raise PaymentsUnavailable("the answer was lost")

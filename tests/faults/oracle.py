@@ -204,23 +204,39 @@ def the_host_had_no_errors(books: Books) -> Iterator[str]:
     yield from books.errors
 
 
-def paid_orders_were_mailed(books: Books) -> Iterator[str]:
-    """One mail a paid order with an address, a second copy only where we counted that it could be; none for others."""
+def buyers_were_told_what_happened(books: Books) -> Iterator[str]:
+    """Each mail an order owes its buyer, a second copy only where we counted that it could be; and no others."""
     documents = {mail["_partition"]: mail for mail in books.of_kind("mail", "mail")}
     had_tickets = {ticket["_partition"] for ticket in books.of_kind("orders", "ticket")}
     known = set()
     for order in books.orders.values():
-        if order["order_id"] not in had_tickets or not order["buyer"]["email"]:
-            continue
-        name = f"confirmation.{order['order_id']}"
-        known.add(f"<{name}@{_MAIL_DOMAIN}>")
-        copies = books.mails[f"<{name}@{_MAIL_DOMAIN}>"]
-        mail = documents.get(name, {"state": "nowhere", "copies": 0})
-        if mail["state"] == "nowhere" and not copies and order["state"] != "paid":
-            continue  # refunded before its mail went out: void tickets are not mailed
-        if mail["state"] != "sent" or not 1 <= copies <= mail["copies"]:
-            yield f"{name}: {copies} in the mailbox, we say {mail['state']} with {mail['copies']} copies"
+        for kind, owed in _mails(order, had_tickets=order["order_id"] in had_tickets).items():
+            name = f"{kind}.{order['order_id']}"
+            known.add(f"<{name}@{_MAIL_DOMAIN}>")
+            copies = books.mails[f"<{name}@{_MAIL_DOMAIN}>"]
+            mail = documents.get(name, {"state": "nowhere", "copies": 0})
+            possible = mail["copies"] if mail["state"] == "sending" else 0  # its answer was lost, or it never arrived
+            if mail["state"] in {"nowhere", "waiting", "sending"} and copies <= possible and not owed:
+                continue  # overtaken by what happened next, which has a mail of its own
+            if mail["state"] != "sent" or not 1 <= copies <= mail["copies"]:
+                yield f"{name}: {copies} in the mailbox, we say {mail['state']} with {mail['copies']} copies"
     yield from (f"{message_id} is nobody's" for message_id in books.mails.keys() - known)
+
+
+def _mails(order: Record, *, had_tickets: bool) -> dict[str, bool]:
+    """The mails there can be of an order that ended, and whether each must be."""
+    state = order["state"]
+    if not order["buyer"]["email"]:
+        return {}
+    possible = {"confirmation": state == "paid"} if had_tickets else {}
+    if order.get("payment_failed_at"):
+        possible["payment-failed"] = False
+    if state == "refunded":
+        possible |= {"refunded": True, "refund-delayed": False}
+        return possible if had_tickets else possible | {"expired": False, "cancelled": False}
+    if state in {"expired", "cancelled"} and order["held"]:
+        possible[state] = True
+    return possible
 
 
 def insights_count_each_purchase_once(books: Books) -> Iterator[str]:
@@ -269,7 +285,7 @@ RULES: Final[tuple[Rule, ...]] = (
     one_key_is_one_order,
     clients_were_answered_properly,
     the_host_had_no_errors,
-    paid_orders_were_mailed,
+    buyers_were_told_what_happened,
     insights_count_each_purchase_once,
     nothing_is_left_to_tell,
     no_message_is_left,

@@ -15,7 +15,7 @@ import pytest
 from functions.admission.codes import Codes
 from functions.admission.repository import TicketRepository
 from functions.notifications.outbound import CLAIM, OutboundMail
-from functions.notifications.telling import MailInHand, Telling
+from functions.notifications.telling import MailInHand, Telling, Told
 from functions.sales.reading import Orders
 from functions.sales.repository import OrderRepository
 from local.stack import Stack, stack_secrets
@@ -161,6 +161,7 @@ async def telling_on(stack: Stack) -> AsyncIterator[Telling]:
     try:
         yield Telling(orders, TicketRepository(store), Codes(own["ticket_key"]), OutboundMail(store), mailer)
     finally:
+        await mailer.close()
         store.close()
 
 
@@ -201,4 +202,5 @@ async def paid_and_untold(shop: Shop) -> str:
 
 
 async def confirm(telling: Telling, shop: Shop, order_id: str, now: datetime) -> None:
-    await telling.confirm(OrderId(order_id), OrganiserId(shop.event["organiser_id"]), now=now)
+    told = Told("OrderPaid", OrderId(order_id), OrganiserId(shop.event["organiser_id"]))
+    await telling.tell(told, now=now)

@@ -77,6 +77,12 @@ def order(books: Books, state: str, method: str = "card") -> Record:
     return document(books, "orders", "order", state=state, method=method)
 
 
+def mail_of(books: Books, state: str, kind: str) -> str:
+    """The Message-ID of the mail of a kind to the first buyer with an address whose order is in `state`."""
+    told = [o for o in books.orders.values() if o["state"] == state and o["buyer"]["email"]]
+    return f"<{kind}.{told[0]['order_id']}@tessera.example>"
+
+
 def bump(record: Record, **by: int) -> None:
     for name, number in by.items():
         record[name] += number
@@ -185,8 +191,11 @@ CORRUPTIONS: dict[str, list[tuple[str, Corruption]]] = {
     "the_host_had_no_errors": [
         ("a function failed", lambda b: b.errors.append("Function resend_outbox failed")),
     ],
-    "paid_orders_were_mailed": [
-        ("no mail", lambda b: b.mails.pop(next(iter(b.mails)))),
+    "buyers_were_told_what_happened": [
+        ("no confirmation", lambda b: b.mails.pop(mail_of(b, "paid", "confirmation"))),
+        ("not told of the end", lambda b: b.mails.pop(mail_of(b, "expired", "expired"))),
+        ("not told of the refund", lambda b: b.mails.pop(mail_of(b, "refunded", "refunded"))),
+        ("told of an end that never was", lambda b: b.mails.update([mail_of(b, "paid", "expired")])),
         ("an uncounted copy", lambda b: b.mails.update([next(iter(b.mails))])),
         ("a mail for nobody", lambda b: b.mails.update(["<confirmation.ord_x@tessera.example>"])),
         ("sent, not written down", lambda b: document(b, "mail", "mail").update(state="sending")),

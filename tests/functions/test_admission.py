@@ -10,7 +10,7 @@ import pytest
 
 from local.offline import code_is_genuine
 from tests.support.api import Api, Json, Organiser, Person, fields, new_key, problem, refusal, soon, type_body
-from tests.support.qr import read_svg
+from tests.support.qr import read_png, read_svg
 
 SCANNERS = 20
 FREE = [type_body(price={"amount_minor": 0, "currency": "EUR"})]
@@ -54,6 +54,7 @@ def test_a_ticket_in_the_wallet_says_everything_its_holder_needs(api: Api, house
         "issued_at": order["created_at"],
         "code": ticket["code"],
         "qr_svg": f"/api/orders/{order['order_id']}/tickets/{number}/qr.svg",
+        "png": f"/api/orders/{order['order_id']}/tickets/{number}/ticket.png",
     }
 
 
@@ -107,6 +108,34 @@ def test_a_qr_code_is_shown_to_its_owner_and_the_organiser_alone(api: Api, house
     assert refusal(api.nobody.get(path)) == (401, "token-refused")
     for number in ("nonsense", "0000-0000-0000-00-0", "%2e%2e"):
         assert refusal(buyer.get(f"orders/{ticket['order_id']}/tickets/{number}/qr.svg")) == (404, "not-found")
+
+
+def test_a_ticket_is_a_picture_whose_code_is_genuine_for_its_owner_and_the_organiser_alone(
+    api: Api, house: Organiser
+) -> None:
+    buyer, ticket = ticket_for(api, house)
+    path = ticket["png"].removeprefix("/api/")
+
+    for allowed in (buyer, house.owner, house.operator):
+        picture = allowed.get(path)
+        assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png")
+        assert read_png(picture.content) == ticket["code"]
+    assert code_is_genuine(ticket["code"], api.nobody.get("ticket-keys").json()["keys"])
+    for stranger in (api.person(), api.person("operator"), api.organiser("Other").owner):
+        assert refusal(stranger.get(path)) == (404, "not-found")
+    assert refusal(api.nobody.get(path)) == (401, "token-refused")
+    assert refusal(buyer.get(f"orders/{ticket['order_id']}/tickets/nonsense/ticket.png")) == (404, "not-found")
+
+
+def test_a_void_ticket_has_no_picture(api: Api, house: Organiser) -> None:
+    buyer, ticket = ticket_for(api, house)
+    house.owner.post(f"orders/{ticket['order_id']}/refund")
+
+    refused = buyer.get(ticket["png"].removeprefix("/api/"))
+
+    assert refusal(refused) == (409, "ticket-void")
+    assert refused.json()["number"] == ticket["number"]
+    assert refusal(api.person().get(ticket["png"].removeprefix("/api/"))) == (404, "not-found")
 
 
 def test_a_valid_ticket_lets_its_holder_in(api: Api, house: Organiser) -> None:

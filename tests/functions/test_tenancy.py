@@ -22,6 +22,7 @@ EVERYBODY: Final = (200,) * 11 + (401, 401)
 PUBLIC: Final = (200,) * 13
 TABLE: Final[Mapping[tuple[str, str], tuple[int, ...]]] = {
     ("GET", "/api/events"): EVERYBODY,
+    ("GET", "/api/events/facets"): EVERYBODY,
     ("GET", "/api/events/{event_id}"): (200, 200, 404, 404, 404, 404, 404, 404, 404, 404, 200, 401, 401),  # a draft
     # A body without a name, so that nothing is created: who may create is told so.
     ("POST", "/api/organisers"): (400, 403, 403, 400, 403, 403, 403, 403, 400, 403, 400, 401, 401),
@@ -39,6 +40,9 @@ TABLE: Final[Mapping[tuple[str, str], tuple[int, ...]]] = {
     ("POST", "/api/orders/{order_id}/cancel"): (409, 409, 409, 404, 404, 404, 409, 404, 404, 404, 409, 401, 401),
     ("POST", "/api/orders/{order_id}/refund"): (409, 403, 409, 404, 403, 404, 403, 403, 403, 403, 409, 401, 401),
     ("GET", "/api/orders/{order_id}/tickets/{number}/qr.svg"): (
+        200, 200, 200, 404, 404, 404, 200, 404, 404, 404, 200, 401, 401,
+    ),
+    ("GET", "/api/orders/{order_id}/tickets/{number}/ticket.png"): (
         200, 200, 200, 404, 404, 404, 200, 404, 404, 404, 200, 401, 401,
     ),
     ("GET", "/api/orders/{order_id}/tickets"): (200, 200, 200, 404, 404, 404, 200, 404, 404, 404, 200, 401, 401),
@@ -85,7 +89,7 @@ class World:
 
     def path(self, method: str, path: str) -> str:
         event = self.event if path.endswith("publish") else self.draft
-        order = self.paid if path.endswith(("cancel", "qr.svg", "tickets")) else self.placed
+        order = self.paid if path.endswith(("cancel", "qr.svg", "ticket.png", "tickets")) else self.placed
         return path.removeprefix("/api/").format(
             organiser_id=self.house.id,
             person_id="per_" + "b" * 26,

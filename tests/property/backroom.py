@@ -7,7 +7,7 @@ from functions.composition import Adapters, UseCases
 from functions.inventory import bus as inventory_bus
 from functions.sales.bus import REFUNDS
 from functions.sales.placing import EXPIRIES
-from functions.sales.repository import ORDERS
+from functions.sales.repository import ORDERS, OrderRepository
 from functions.sales.webhook import PAYMENTS_QUEUE
 from shared.bus.port import Message
 from shared.events.sales import ExpireOrder, OrderRefunding, PaymentReported
@@ -29,6 +29,7 @@ class Backroom:
         self._cases = cases
         self._store = adapters.store
         self.bag = adapters.bus
+        self.orders = OrderRepository(adapters.store)
         self._stock = queue_function(inventory_bus.consumer(cases.holds, adapters.bus))
 
     async def relay(self, order_id: OrderId) -> None:

@@ -183,14 +183,20 @@ class Api:
         card = {"card_number": number, "card_expiry": "12/34", "card_cvc": "123", "card_name": "Uma User"}
         return httpx.post(checkout_url, data=card)
 
-    def mails(self, order_id: str) -> list[Json]:
-        """The confirmation mails of an order."""
+    def mails(self, order_id: str, kind: str = "confirmation") -> list[Json]:
+        """The mails of a kind about an order."""
         found = httpx.get(
             f"{self.stack.mailbox_url}/api/messages",
-            params={"message_id": f"<confirmation.{order_id}@tessera.example>"},
+            params={"message_id": f"<{kind}.{order_id}@tessera.example>"},
         )
         messages: list[Json] = found.raise_for_status().json()["messages"]
         return messages
+
+    def mail(self, order: Json, kind: str = "confirmation") -> Json:
+        """The one mail of a kind about an order, whole, as soon as it is there."""
+        [summary] = soon(lambda: self.mails(order["order_id"], kind) or None, f"the mail {kind}")
+        found: Json = httpx.get(f"{self.stack.mailbox_url}/api/messages/{summary['id']}").json()
+        return found
 
     def logged(self, correlation_id: str) -> list[Json]:
         """The host's log lines that carry this correlation id."""

@@ -76,13 +76,28 @@ _DECLINES = {
     "4000000000000127": Decline("incorrect_cvc", None, "Your card's security code is incorrect."),
     "4000000000000119": Decline("processing_error", None, "An error occurred while processing your card. Try again."),
 }
+# Their banks want 3-D Secure for every payment (https://docs.stripe.com/testing#regulatory-cards), and then say this.
+_AUTHENTICATED: dict[str, Decline | None] = {
+    "4000002500003155": None,
+    "4000002760003184": None,
+    "4000000000003220": None,
+    "4000008260003178": Decline("card_declined", "insufficient_funds", "Your card has insufficient funds."),
+    "4000008400001629": Decline("card_declined", "generic_decline", "Your card was declined."),
+}
 _NOT_A_TEST_CARD = Decline(
     "card_declined", "test_mode_live_card", "Your card was declined. This is test mode: use a test card."
 )
 
 
+def wants_authentication(card: Card) -> bool:
+    """Whether the bank asks its customer first, on a page of its own (3-D Secure)."""
+    return card.digits in _AUTHENTICATED
+
+
 def decide(card: Card) -> Decline | None:
-    """The bank's word on a well-formed card: None is yes."""
+    """The bank's word on a well-formed card, after it asked its customer where it wants to: None is yes."""
+    if wants_authentication(card):
+        return _AUTHENTICATED[card.digits]
     return None if card.digits in _GOOD else _DECLINES.get(card.digits, _NOT_A_TEST_CARD)
 
 

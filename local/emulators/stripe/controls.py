@@ -70,7 +70,10 @@ class Controls:
         )
 
     async def pay(self, request: Request) -> Response:
-        """Pay as the hosted page would; 200 when paid, 402 declined, 409 no longer open, 422 no such card number."""
+        """Pay as the hosted page would.
+
+        200 when paid, 202 when the bank asks first, 402 declined, 409 no longer open, 422 no such card number.
+        """
         wanted = await read_control(request, _Pay)
         try:
             with self._database.transaction():
@@ -79,6 +82,8 @@ class Controls:
             return json_reply(error.body, error.status)
         if attempt.paid:
             status = 200
+        elif attempt.challenge is not None:
+            status = 202
         elif attempt.decline is not None:
             status = 402
         else:

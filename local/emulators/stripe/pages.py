@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from local.emulators.database import Database
 from local.emulators.replies import Pages
-from local.emulators.stripe import payments, sessions
+from local.emulators.stripe import challenges, payments, sessions
 from local.emulators.stripe.account import Account
 from local.emulators.stripe.cards import Card
 from local.emulators.stripe.errors import ApiError
@@ -47,11 +47,13 @@ class Hosted:
         self._pages.environment.filters |= {"money": money, "moment": moment}
 
     def routes(self) -> list[Route]:
-        """The index and the payment page."""
+        """The index, the payment page, and the bank's page behind it."""
         return [
             Route("/", self.index),
             Route("/c/pay/{id}", self.form),
             Route("/c/pay/{id}", self.submit, methods=["POST"]),
+            Route("/c/pay/{id}/authenticate", self.authenticate),
+            Route("/c/pay/{id}/authenticate", self.answer, methods=["POST"]),
         ]
 
     async def index(self, _: Request) -> Response:
@@ -68,16 +70,16 @@ class Hosted:
         )
 
     async def form(self, request: Request) -> Response:
-        """The payment form of an open session, or why there is none."""
-        try:
-            with self._database.transaction():
-                session = sessions.get(self._account, request.path_params["id"])
-        except ApiError:
-            return self._pages.show("closed.html", 404, state="unknown", session=None)
-        return self._form(session, _EMPTY, {}, None, 200)
+        """The payment form of an open session, with what became of the last try, or why there is none."""
+        session = self._session(request)
+        if session is None:
+            return self._unknown()
+        intent = self._account.ledger.find("payment_intent", session["payment_intent"] or "")
+        error = None if intent is None else intent["last_payment_error"]
+        return self._form(session, _EMPTY, {}, None if error is None else error["message"], 200)
 
     async def submit(self, request: Request) -> Response:
-        """Try the card: to the shop when paid, back to the form when not."""
+        """Try the card: to the shop when paid, to the bank when it asks first, back to the form when refused."""
         async with request.form(max_files=0, max_fields=10) as sent:
             fields = {name: str(sent.get(f"card_{name}", "")) for name in ("number", "expiry", "cvc", "name")}
         card = Card(**fields)
@@ -85,13 +87,56 @@ class Hosted:
             with self._database.transaction():
                 attempt = payments.pay(self._account, request.path_params["id"], card)
         except ApiError:
-            return self._pages.show("closed.html", 404, state="unknown", session=None)
+            return self._unknown()
+        if attempt.challenge is not None:
+            return RedirectResponse(f"/c/pay/{attempt.session['id']}/authenticate", 303)
         if attempt.paid:
-            target = attempt.session["success_url"].replace("{CHECKOUT_SESSION_ID}", attempt.session["id"])
-            return RedirectResponse(target, 303)
+            return _to_the_shop(attempt.session)
         problems = attempt.problems or {}
         decline = None if attempt.decline is None else attempt.decline.message
         return self._form(attempt.session, card, problems, decline, 422 if problems else 402)
+
+    async def authenticate(self, request: Request) -> Response:
+        """The bank's question, or where to go when there is none."""
+        session = self._session(request)
+        if session is None:
+            return self._unknown()
+        challenge = challenges.open_challenge(self._account, session)
+        if challenge is None:
+            return self._whatever_became(session)
+        return self._pages.show("authenticate.html", session=session, challenge=challenge)
+
+    async def answer(self, request: Request) -> Response:
+        """Take the customer's answer; a question that is answered already, or void, leads to what became of it."""
+        async with request.form(max_files=0, max_fields=10) as sent:
+            challenge_id, said = str(sent.get("challenge", "")), str(sent.get("answer", ""))
+        if said not in {"complete", "fail"}:
+            return self._pages.show("closed.html", 400, state="unknown", session=None)
+        try:
+            with self._database.transaction():
+                session_id = request.path_params["id"]
+                challenges.answer(self._account, session_id, challenge_id, yes=said == "complete")
+                session = sessions.get(self._account, session_id)
+        except ApiError:
+            return self._unknown()
+        return self._whatever_became(session)
+
+    def _session(self, request: Request) -> Object | None:
+        try:
+            with self._database.transaction():
+                return sessions.get(self._account, request.path_params["id"])
+        except ApiError:
+            return None
+
+    def _whatever_became(self, session: Object) -> Response:
+        if session["status"] == "complete":
+            return _to_the_shop(session)
+        if session["status"] == "open":
+            return RedirectResponse(f"/c/pay/{session['id']}", 303)
+        return self._pages.show("closed.html", 410, state=session["status"], session=session)
+
+    def _unknown(self) -> Response:
+        return self._pages.show("closed.html", 404, state="unknown", session=None)
 
     def _form(
         self, session: Object, card: Card, problems: dict[str, str], decline: str | None, status: int
@@ -102,6 +147,10 @@ class Hosted:
         return self._pages.show(
             "pay.html", status, session=session, card=card, problems=problems, decline=decline, cancel_url=cancel_url
         )
+
+
+def _to_the_shop(session: Object) -> Response:
+    return RedirectResponse(session["success_url"].replace("{CHECKOUT_SESSION_ID}", session["id"]), 303)
 
 
 def money(amount: int, currency: str) -> str:

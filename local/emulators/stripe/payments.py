@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from local.emulators.stripe import sessions
 from local.emulators.stripe.account import BUYER, Account, Origin
-from local.emulators.stripe.cards import Card, Decline, decide
+from local.emulators.stripe.cards import Card, Decline, decide, wants_authentication
 from local.emulators.stripe.errors import ApiError, missing
 from local.emulators.stripe.ledger import Object, new_id
 from local.emulators.stripe.parameters import CreateRefund
@@ -13,9 +13,13 @@ from local.emulators.stripe.parameters import CreateRefund
 
 @dataclass(frozen=True)
 class Attempt:
-    """What became of an attempt to pay; `problems` are those of the form, by field."""
+    """What became of an attempt to pay; `problems` are those of the form, by field.
+
+    `challenge` is the id of the question the bank asks first (3-D Secure).
+    """
 
     session: Object
+    challenge: str | None = None
     paid: bool = False
     decline: Decline | None = None
     problems: dict[str, str] | None = None
@@ -34,8 +38,15 @@ def pay(account: Account, session_id: str, card: Card) -> Attempt:
     today = datetime.fromtimestamp(account.now(), UTC)
     if problems := card.problems(year=today.year, month=today.month):
         return Attempt(session, problems=problems)
+    if wants_authentication(card):
+        return _ask_first(account, session, card)
+    return charge_card(account, session, card)
+
+
+def charge_card(account: Account, session: Object, card: Card) -> Attempt:
+    """Take the money of an open session, or hear the bank's no; call it inside a transaction."""
     decline = decide(card)
-    intent, fresh = _intent_of(account, session)
+    intent, fresh = intent_of(account, session)
     session = session | {"payment_intent": intent["id"]}
     charge = _charge(account, intent, card, decline)
     if decline is None:
@@ -43,9 +54,9 @@ def pay(account: Account, session_id: str, card: Card) -> Attempt:
         intent |= {"status": "succeeded", "amount_received": intent["amount"], "last_payment_error": None}
     else:
         intent |= {"status": "requires_payment_method", "last_payment_error": _payment_error(charge, decline)}
-    intent["latest_charge"] = charge["id"]
+    intent |= {"latest_charge": charge["id"], "next_action": None, "_challenge": None}
     if decline is None and not account.ledger.finish(session, before="open"):
-        return Attempt(sessions.get(account, session_id))
+        return Attempt(sessions.get(account, session["id"]))
     if decline is not None:
         account.ledger.save(session)
     _record(account, intent, charge, fresh=fresh)
@@ -133,7 +144,25 @@ def _charge_to_refund(account: Account, wanted: CreateRefund) -> Object:
     return charge
 
 
-def _intent_of(account: Account, session: Object) -> tuple[Object, bool]:
+def _ask_first(account: Account, session: Object, card: Card) -> Attempt:
+    """Have the bank ask its customer; a question that was open before is void."""
+    asked, fresh = intent_of(account, session)
+    challenge = new_id("payatt")
+    url = f"{account.public_url}/c/pay/{session['id']}/authenticate"
+    asked |= {
+        "status": "requires_action",
+        "last_payment_error": None,
+        "next_action": {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": session["url"]}},
+        "_challenge": {"id": challenge, "number": card.digits, "expiry": card.expiry, "name": card.name},
+    }
+    session = session | {"payment_intent": asked["id"]}
+    account.ledger.save(session)
+    keep_intent(account, asked, fresh=fresh)
+    account.emit("payment_intent.requires_action", asked, BUYER)
+    return Attempt(session, challenge=challenge)
+
+
+def intent_of(account: Account, session: Object) -> tuple[Object, bool]:
     """The session's payment intent, which Stripe makes with the first attempt to pay, and whether it is new."""
     if session["payment_intent"] is not None:
         return intent(account, session["payment_intent"]), False
@@ -155,11 +184,23 @@ def _intent_of(account: Account, session: Object) -> tuple[Object, bool]:
         "latest_charge": None,
         "livemode": False,
         "metadata": told["metadata"],
+        "next_action": None,
         "payment_method_types": ["card"],
         "receipt_email": told["receipt_email"],
         "status": "requires_payment_method",
+        "_challenge": None,
     }
     return made, True
+
+
+def keep_intent(account: Account, paid: Object, *, fresh: bool) -> None:
+    """Write a payment intent; a new one is told as it was before anything happened to it."""
+    if not fresh:
+        account.ledger.save(paid)
+        return
+    account.ledger.add(paid)
+    begun = {"status": "requires_payment_method", "latest_charge": None, "next_action": None}
+    account.emit("payment_intent.created", paid | begun, BUYER)
 
 
 def _charge(account: Account, paid: Object, card: Card, decline: Decline | None) -> Object:
@@ -196,11 +237,5 @@ def _payment_error(charge: Object, decline: Decline) -> Object:
 
 def _record(account: Account, paid: Object, charge: Object, *, fresh: bool) -> None:
     account.ledger.add(charge)
-    if fresh:
-        account.ledger.add(paid)
-        account.emit(
-            "payment_intent.created", paid | {"status": "requires_payment_method", "latest_charge": None}, BUYER
-        )
-    else:
-        account.ledger.save(paid)
+    keep_intent(account, paid, fresh=fresh)
     account.emit("charge.succeeded" if charge["paid"] else "charge.failed", charge, BUYER)

@@ -120,6 +120,7 @@ def _close(account: Account, session: Object, origin: Origin) -> bool:
     intent = account.ledger.find("payment_intent", session["payment_intent"] or "")
     if intent is not None:
         intent |= {"status": "canceled", "canceled_at": account.now(), "cancellation_reason": "automatic"}
+        intent |= {"next_action": None, "_challenge": None}
         account.ledger.save(intent)
         account.emit("payment_intent.canceled", intent, origin)
     account.emit("checkout.session.expired", session, origin)
