@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import azure.functions as func
 
@@ -34,8 +34,10 @@ from functions.notifications.telling import Telling
 from functions.operations import feed as operations_feed
 from functions.operations import http as operations_http
 from functions.operations import timers as operations_timers
-from functions.operations.health import Health
+from functions.operations.dead_letters import DeadLetterOffice
+from functions.operations.health import Health, breaker_warnings
 from functions.operations.relay import Relay
+from functions.operations.watch import DeadLetterWatch
 from functions.sales import bus as sales_bus
 from functions.sales import http as sales_http
 from functions.sales import timers as sales_timers
@@ -48,11 +50,14 @@ from functions.sales.repair import Repair
 from functions.sales.repository import OrderRepository
 from functions.sales.settling import Settlement
 from functions.sales.webhook import Webhook
+from shared.audit import AuditTrail
 from shared.auth.gate import Gate
 from shared.auth.tokens import TokenValidator
-from shared.bus.port import Bus
+from shared.bus.port import Bus, ManagedBus
+from shared.mail.guarded import GuardedMailer
 from shared.mail.port import Mailer
 from shared.mail.smtp import SmtpMailer
+from shared.payments.guarded import GuardedPayments
 from shared.payments.port import Payments
 from shared.payments.stripe import StripePayments
 from shared.settings import Settings
@@ -67,7 +72,7 @@ class Adapters:
     """What the use cases stand on; tests put their own together."""
 
     store: Store
-    bus: Bus
+    bus: ManagedBus
     payments: Payments
     mailer: Mailer
     validator: TokenValidator
@@ -94,6 +99,9 @@ class UseCases:
     telling: Telling
     recorded: RecordedEvents
     relay: Relay
+    trail: AuditTrail
+    office: DeadLetterOffice
+    watch: DeadLetterWatch
 
 
 def compose(settings: Settings) -> func.FunctionApp:
@@ -112,18 +120,22 @@ def choose_adapters(settings: Settings) -> Adapters:
     return Adapters(
         store=EmbeddedStore.at(settings.tessera_data / "store.db", topology(), secret),
         bus=EmbeddedBus.at(settings.tessera_data / "bus.db", topology()),
-        payments=StripePayments(
-            api_key=settings.stripe_api_key.get_secret_value(),
-            api_base=settings.stripe_api_base,
-            webhook_secret=settings.stripe_webhook_secret.get_secret_value(),
+        payments=GuardedPayments(
+            StripePayments(
+                api_key=settings.stripe_api_key.get_secret_value(),
+                api_base=settings.stripe_api_base,
+                webhook_secret=settings.stripe_webhook_secret.get_secret_value(),
+            )
         ),
-        mailer=SmtpMailer(
-            host=settings.smtp_host,
-            port=settings.smtp_port,
-            username=settings.smtp_username,
-            password=settings.smtp_password.get_secret_value(),
-            starttls=settings.smtp_starttls,
-            sender=settings.mail_from,
+        mailer=GuardedMailer(
+            SmtpMailer(
+                host=settings.smtp_host,
+                port=settings.smtp_port,
+                username=settings.smtp_username,
+                password=settings.smtp_password.get_secret_value(),
+                starttls=settings.smtp_starttls,
+                sender=settings.mail_from,
+            )
         ),
         validator=TokenValidator(settings.authorities, settings.auth_audience),
     )
@@ -143,7 +155,7 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
     settlement = Settlement(orders, tickets, sessions)
     refunding = Refunding(orders, adapters.payments)
     deadline = timedelta(seconds=settings.tessera_order_deadline_seconds)
-    reading = Orders(orders)
+    reading, trail = Orders(orders), AuditTrail(store)
     return UseCases(
         browsing=Browsing(catalog, holds),
         relisting=Relisting(catalog, holds),
@@ -162,6 +174,9 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
         telling=Telling(reading, tickets, codes, OutboundMail(store), adapters.mailer),
         recorded=RecordedEvents(store),
         relay=Relay(store, adapters.bus),
+        trail=trail,
+        office=DeadLetterOffice(adapters.bus, trail),
+        watch=DeadLetterWatch(adapters.bus),
     )
 
 
@@ -201,8 +216,15 @@ def _endpoints(settings: Settings, adapters: Adapters, cases: UseCases, gate: Ga
     def every_spec() -> list[EndpointSpec]:
         return [spec for part in endpoints for spec in part.specs]
 
-    health = Health({"store": lambda: _store_answers(adapters.store), "sign-in": adapters.validator.ready})
-    operations = operations_http.endpoints(health, every_spec, server=settings.tessera_public_url, gate=gate)
+    operations = operations_http.endpoints(
+        _health(adapters, cases),
+        cases.watch,
+        cases.office,
+        cases.trail,
+        every_spec,
+        server=settings.tessera_public_url,
+        gate=gate,
+    )
     endpoints.append(operations)
     return endpoints
 
@@ -218,11 +240,22 @@ def _triggers(bus: Bus, cases: UseCases) -> Sequence[func.Blueprint]:
         insights_bus.consumer(cases.recorded, bus),
         inventory_timers.timers(cases.audit),
         *sales_timers.timers(cases.repair),
-        operations_timers.timers(cases.relay),
+        *operations_timers.timers(cases.relay, cases.watch),
     ]
 
 
-async def _store_answers(store: Store) -> bool:
+def _health(adapters: Adapters, cases: UseCases) -> Health:
+    async def store_answers(_: datetime) -> bool:
+        return await _answers(adapters.store)
+
+    async def sign_in_answers(_: datetime) -> bool:
+        return await adapters.validator.ready()
+
+    checks = {"store": store_answers, "bus": cases.watch.bus_answers, "sign-in": sign_in_answers}
+    return Health(checks, [cases.watch.warnings, breaker_warnings])
+
+
+async def _answers(store: Store) -> bool:
     try:
         await store.read("people", "per_health", "health")
     except NotFound:

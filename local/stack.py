@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from local.host.process import HostProcess
+from shared.payments.stripe import WEBHOOK_EVENTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 STARTED_SECONDS: Final = 20.0
@@ -221,7 +222,8 @@ class Stack:
                     "--redirect-uri", self.redirect_uri]  # fmt: skip
         if name == "mailbox":
             return [*common, "--port", str(ports.mailbox), "--smtp-port", str(ports.smtp)]
-        return [*common, "--port", str(ports.stripe), "--webhook-url", f"{self.url}/api/payments/stripe"]
+        wanted = [part for type_ in WEBHOOK_EVENTS for part in ("--webhook-event", type_)]
+        return [*common, "--port", str(ports.stripe), "--webhook-url", f"{self.url}/api/payments/stripe", *wanted]
 
     def _stripe_secrets(self) -> Mapping[str, str]:
         own = stack_secrets(self.data)

@@ -3,12 +3,20 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from shared.kernel.errors import Contended
+from shared.kernel.errors import Contended, Kind
 from shared.store.port import Busy, Unavailable
 
 WRITE_ATTEMPTS_MAX: Final = 8
 WAIT_SECONDS_MAX: Final = 0.5
+RETRY_SECONDS_MAX: Final = 10.0  # no further try is begun after that; a store that is silent takes long to say nothing
 TRANSIENT: Final = (Busy, Unavailable)
+
+
+class StoreSilent(Contended):
+    """The store does not answer; what was asked may have happened, and asking again does nothing twice."""
+
+    kind = Kind.UNAVAILABLE
+    retry_after_seconds = 5.0
 
 
 async def retry[T](
@@ -20,7 +28,8 @@ async def retry[T](
     """The result of `attempt`, tried again while it raises `on`.
 
     :param attempt: must be safe to repeat: deterministic ids, or a fresh read before each decision
-    :raises Contended: it still raised the last of `attempts_max` times
+    :raises Contended: it still raised the last of `attempts_max` times, or after `RETRY_SECONDS_MAX`
+    :raises StoreSilent: likewise, and what it raised last says that the store does not answer
     """
     try:
         return await attempt()
@@ -34,7 +43,7 @@ async def _again[T](
     import tenacity
 
     retrying = tenacity.AsyncRetrying(
-        stop=tenacity.stop_after_attempt(attempts_max),
+        stop=tenacity.stop_after_attempt(attempts_max) | tenacity.stop_after_delay(RETRY_SECONDS_MAX),
         wait=tenacity.wait_random_exponential(multiplier=0.01, max=WAIT_SECONDS_MAX),
         retry=tenacity.retry_if_exception_type(on),
     )
@@ -45,4 +54,6 @@ async def _again[T](
     try:
         return await retrying(once)
     except tenacity.RetryError as error:
+        if isinstance(error.last_attempt.exception(), Unavailable):
+            raise StoreSilent("The store does not answer; send the same request again.") from error
         raise Contended("Too many changes at once; send the same request again.") from error

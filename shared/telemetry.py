@@ -13,6 +13,7 @@ import orjson
 
 correlation: Final[ContextVar[str]] = ContextVar("correlation", default="")
 _counters: Final[Counter[str]] = Counter()
+_gauges: Final[dict[str, int]] = {}
 
 
 class Log:
@@ -57,3 +58,13 @@ def count(name: str, by: int = 1) -> None:
 def counters() -> dict[str, int]:
     """All counters of this process, by name."""
     return dict(_counters)
+
+
+def gauge(name: str, value: int) -> None:
+    """Keep the newest value of what goes up and down; the part after a dot says of what (`dead_letters.stock`)."""
+    _gauges[name] = value
+
+
+def gauges() -> dict[str, int]:
+    """The newest value of every gauge, as this process knows it, by name."""
+    return dict(_gauges)

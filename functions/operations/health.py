@@ -1,30 +1,62 @@
 """Health: alive means the process answers; ready means what it stands on answers too."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
-from shared.telemetry import Log
+from shared.breaker import GAUGE
+from shared.telemetry import Log, gauges
 
-type Check = Callable[[], Awaitable[bool]]
+type Check = Callable[[datetime], Awaitable[bool]]
+type Warnings = Callable[[], Sequence[str]]
 
+CHECK_SECONDS_MAX: Final = 6.0  # a little longer than sign-in keys may take, or a slow issuer's would never be had
 _log = Log("health")
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What answers just now, and what somebody should look at though everything answers.
+
+    :param checks: name → whether it answers
+    """
+
+    checks: Mapping[str, bool]
+    warnings: Sequence[str]
 
 
 class Health:
     """Asks what we stand on.
 
     :param checks: name → whether it answers
+    :param warnings: what gives reasons to worry; they cost nothing to ask, and are asked after the checks
     """
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
+    def __init__(self, checks: Mapping[str, Check], warnings: Sequence[Warnings]) -> None:
         self._checks = checks
+        self._warnings = warnings
 
-    async def ready(self) -> dict[str, bool]:
-        """Name → whether it answers just now; a check that fails in any way is a no, and logged."""
-        return {name: await self._answers(name, check) for name, check in self._checks.items()}
+    async def ready(self, now: datetime) -> Readiness:
+        """How things stand; a check that fails in any way, or takes too long, is a no, and logged."""
+        answers = await asyncio.gather(*(self._answers(name, check, now) for name, check in self._checks.items()))
+        checks = dict(zip(self._checks, answers, strict=True))
+        return Readiness(checks, [warning for warnings in self._warnings for warning in warnings()])
 
-    async def _answers(self, name: str, check: Check) -> bool:
+    async def _answers(self, name: str, check: Check, now: datetime) -> bool:
         try:
-            return await check()
+            async with asyncio.timeout(CHECK_SECONDS_MAX):
+                return await check(now)
         except Exception as error:  # whatever is wrong, the answer is “not ready”
             _log.error("not_ready", error=error, check=name)
             return False
+
+
+def breaker_warnings() -> Sequence[str]:
+    """A sentence for each neighbour whose circuit breaker is not closed."""
+    return [
+        f"{name.removeprefix(GAUGE).capitalize()}: has not answered lately, and is asked only now and then."
+        for name, value in sorted(gauges().items())
+        if name.startswith(GAUGE) and value
+    ]

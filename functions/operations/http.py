@@ -8,12 +8,17 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
+from functions.operations.audit_http import audit_endpoint
+from functions.operations.dead_letters import DeadLetterOffice
+from functions.operations.dead_letters_http import dead_letter_endpoints
 from functions.operations.docs_page import docs_page
 from functions.operations.health import Health
 from functions.operations.openapi import openapi
+from functions.operations.watch import DeadLetterWatch
+from shared.audit import AuditTrail
 from shared.auth.permissions import Permission
 from shared.kernel.errors import DependencyUnavailable
-from shared.telemetry import counters
+from shared.telemetry import counters, gauges
 from shared.web.endpoint import Admits, Call, Endpoints, EndpointSpec, Nothing, Raw
 
 
@@ -28,27 +33,43 @@ class Alive(BaseModel):
 
 
 class Counters(BaseModel):
-    """What one process counted; with several, each answers for itself."""
+    """What one process counted; with several, each answers for itself.
+
+    `gauges` go up and down: `dead_letters.<queue>`, and `breaker.<neighbour>` (0 closed, 1 half open, 2 open).
+    """
 
     process_id: int
     counters: dict[str, int]
+    gauges: dict[str, int]
 
 
 class Ready(BaseModel):
-    """Everything answers."""
+    """Everything answers; `warnings` are what somebody should look at all the same, such as dead letters."""
 
     status: str = "ready"
     checks: dict[str, bool]
+    warnings: list[str]
 
 
-def endpoints(health: Health, specs: Callable[[], Sequence[EndpointSpec]], *, server: str, gate: Admits) -> Endpoints:
+def endpoints(
+    health: Health,
+    watch: DeadLetterWatch,
+    office: DeadLetterOffice,
+    trail: AuditTrail,
+    specs: Callable[[], Sequence[EndpointSpec]],
+    *,
+    server: str,
+    gate: Admits,
+) -> Endpoints:
     """The endpoints of operations.
 
     :param specs: every endpoint there is, these included
     """
     http = Endpoints("operations", gate)
     _health(http, health)
-    _counters(http)
+    _counters(http, watch)
+    dead_letter_endpoints(http, office)
+    audit_endpoint(http, trail)
 
     @cache
     def document() -> dict[str, Any]:
@@ -71,11 +92,15 @@ def endpoints(health: Health, specs: Callable[[], Sequence[EndpointSpec]], *, se
     return http
 
 
-def _counters(http: Endpoints) -> None:
+def _counters(http: Endpoints, watch: DeadLetterWatch) -> None:
     @http("GET", "operations/counters", needs=Permission.OPERATE, returns=Counters)
     async def show_counters(call: Call, nothing: Nothing) -> Counters:
-        """Show what this process counted since it started: late payments, refused mails, repairs, violations."""
-        return Counters(process_id=os.getpid(), counters=counters())
+        """Show what this process counted since it started: late payments, refused mails, repairs, violations.
+
+        The gauges say how things stand now: dead letters by queue, circuit breakers by neighbour.
+        """
+        await watch.bus_answers(call.now)  # where it does not, the gauges keep what it said last
+        return Counters(process_id=os.getpid(), counters=counters(), gauges=gauges())
 
 
 def _health(http: Endpoints, health: Health) -> None:
@@ -87,8 +112,8 @@ def _health(http: Endpoints, health: Health) -> None:
     @http("GET", "health/ready", needs=Permission.PUBLIC, returns=Ready, refuses=[NotReady])
     async def ready(call: Call, nothing: Nothing) -> Ready:
         """Tell whether everything this service stands on answers."""
-        checks = await health.ready()
-        missing = sorted(name for name, answers in checks.items() if not answers)
+        found = await health.ready(call.now)
+        missing = sorted(name for name, answers in found.checks.items() if not answers)
         if missing:
             raise NotReady(f"Not ready: {', '.join(missing)}.", missing=missing)
-        return Ready(checks=checks)
+        return Ready(checks=dict(found.checks), warnings=list(found.warnings))

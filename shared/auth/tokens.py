@@ -5,7 +5,7 @@ Authorities are configured by URL only; Entra External ID, Azure AD B2C and the 
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ LEEWAY_SECONDS: Final = 60  # clocks differ; RFC 7519 section 4.1.4 allows "usua
 SCOPE: Final = "tickets.use"
 REFRESH_INTERVAL: Final = timedelta(seconds=30)  # an unknown `kid` may be a key rotation, or somebody knocking
 FAILED_INTERVAL: Final = timedelta(seconds=2)  # an authority that is away is not asked for every request
-HTTP_TIMEOUT_SECONDS: Final = 5.0
+FETCH_SECONDS_MAX: Final = 5.0  # for the discovery document and the keys together
 CACHED_TOKENS_MAX: Final = 10_000
 TOKEN_CHARACTERS_MAX: Final = 8_192
 
@@ -57,6 +57,7 @@ class TokenValidator:
         self._by_issuer: dict[str, _Authority] = {}
         self._not_before: dict[str, datetime] = {}
         self._fetching = asyncio.Lock()
+        self._fetches: Counter[str] = Counter()
         self._seen: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
 
     async def caller(self, token: str, now: datetime) -> Caller:
@@ -131,18 +132,22 @@ class TokenValidator:
         """Fetch an authority's issuer name and keys; while it is down the last good ones stay."""
         import httpx
 
+        before = self._fetches[url]
         async with self._fetching:
-            if now < self._not_before.get(url, now):
+            # Whoever waited for somebody's fetch has its result: a slow authority must not be asked in a long queue.
+            if self._fetches[url] != before or now < self._not_before.get(url, now):
                 return
             self._not_before[url] = now + FAILED_INTERVAL
             try:
-                async with httpx.AsyncClient(timeout=HTTP_TIMEOUT_SECONDS) as http:
+                async with asyncio.timeout(FETCH_SECONDS_MAX), httpx.AsyncClient(timeout=FETCH_SECONDS_MAX) as http:
                     discovery = (await http.get(f"{url}/.well-known/openid-configuration")).raise_for_status().json()
                     keys = (await http.get(discovery["jwks_uri"])).raise_for_status().json()
                 authority = _Authority(url, str(discovery["issuer"]), _keys_of(keys), now)
-            except (httpx.HTTPError, ValueError, KeyError, jwt.PyJWTError) as error:
+            except (httpx.HTTPError, TimeoutError, ValueError, LookupError, TypeError, jwt.PyJWTError) as error:
                 _log.warning("authority_unreachable", authority=url, reason=repr(error))
                 return
+            finally:
+                self._fetches[url] += 1
             self._by_issuer[authority.issuer] = authority
             self._not_before[url] = now + REFRESH_INTERVAL
 

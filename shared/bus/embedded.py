@@ -7,15 +7,15 @@ rowid is its sequence number. One index (queue, state, due_at) finds the next of
 import sqlite3
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
-import orjson
-
+from shared.bus import embedded_dead
 from shared.bus.embedded_file import EmbeddedBusFile
 from shared.bus.embedded_publish import Entity, check, publish
-from shared.bus.port import DeadLetter, Delivery, LockLost, Message
+from shared.bus.embedded_rows import message_of, moment_of
+from shared.bus.port import DEAD_LETTERS_MAX, DeadLetterPage, Delivery, LockLost, Message, Replay
 from shared.kernel.clock import utc_now
 from shared.sqlite.turnstile import Turn
 from shared.topology import Queue, Topology
@@ -54,15 +54,11 @@ _BURY = """
 UPDATE messages SET due_at = 0, lock_token = NULL, state = 3, ended_at = ?, reason = ?, description = ?
 WHERE seq = ? AND state = 1 AND lock_token = ? AND due_at > ?
 """
-_DEAD = """
-SELECT id, type, body, correlation_id, scheduled_for, properties, reason, description, delivery_count, seq, ended_at
-FROM messages WHERE queue = ? AND state = 3 ORDER BY ended_at, seq LIMIT ?
-"""
 _COUNTS = "SELECT state, count(*) FROM messages WHERE queue = ? GROUP BY state"
 
 
 class EmbeddedBus(EmbeddedBusFile):
-    """A `Bus` and `Receiver` on one SQLite file; `at` gives the process its one instance per file."""
+    """A `Bus`, `Receiver` and `DeadLetters` on one SQLite file; `at` gives the process its one instance per file."""
 
     _instances: ClassVar[dict[Path, "EmbeddedBus"]] = {}
 
@@ -118,7 +114,8 @@ class EmbeddedBus(EmbeddedBusFile):
             lock = {"until": until, "token": token, "queue": queue, "limit": messages_max}
             rows = sorted(writer.execute(_LOCK, lock).fetchall(), key=lambda row: row[8])
             return [
-                Delivery(_message(row), queue, row[6], row[7], row[8], _moment(row[9]), _moment(until)) for row in rows
+                Delivery(message_of(row), queue, row[6], row[7], row[8], moment_of(row[9]), moment_of(until))
+                for row in rows
             ]
 
         return await self._write(work)
@@ -145,7 +142,7 @@ class EmbeddedBus(EmbeddedBusFile):
         """
         until = self._timestamp() + self._queue(delivery.queue).lock_seconds
         await self._settle(delivery, _RENEW, until)
-        return _moment(until)
+        return moment_of(until)
 
     async def dead_letter(self, delivery: Delivery, *, reason: str, description: str) -> None:
         """Put the message aside for good, with a reason.
@@ -154,13 +151,44 @@ class EmbeddedBus(EmbeddedBusFile):
         """
         await self._settle(delivery, _BURY, self._timestamp(), reason, description)
 
-    async def peek_dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetter]:
-        """The oldest dead letters of a queue, without locking them."""
+    async def dead_counts(self) -> Mapping[str, int]:
+        """How many dead letters each queue has; one whose last lock lapsed is among them once somebody receives.
+
+        :raises BusUnavailable: no answer
+        """
+        found: dict[str, int] = dict(self._select(embedded_dead.COUNT_DEAD, (self._queue_names,)))
+        return {name: found.get(name, 0) for name in self._queues}
+
+    async def peek_dead_letters(
+        self,
+        queue: str,
+        *,
+        limit: int = DEAD_LETTERS_MAX,
+        after: int = 0,
+        reason: str | None = None,
+        type_name: str | None = None,
+    ) -> DeadLetterPage:
+        """See `DeadLetters.peek_dead_letters`."""
         await self._put_in_order(queue)
-        return [
-            DeadLetter(_message(row), queue, row[6], row[7], row[8], row[9], _moment(row[10]))
-            for row in self._select(_DEAD, (queue, limit))
-        ]
+        if limit < 1:
+            raise ValueError("A page has at least one dead letter.")
+        embedded_dead.refuse_more_than_allowed(limit)
+        wanted = {"queue": queue, "after": after, "reason": reason, "type": type_name, "limit": limit + 1}
+        return embedded_dead.page_of(queue, self._select(embedded_dead.PEEK, wanted), limit)
+
+    async def replay(self, queue: str, replays: Sequence[Replay]) -> Sequence[int]:
+        """See `DeadLetters.replay`; here a letter and its copy change places in one transaction."""
+        self._queue(queue)
+        embedded_dead.refuse_more_than_allowed(len(replays))
+        return await self._write(
+            lambda writer: embedded_dead.replay(writer, self._entities, queue, replays, self._timestamp())
+        )
+
+    async def discard(self, queue: str, sequence_numbers: Sequence[int]) -> Sequence[int]:
+        """See `DeadLetters.discard`."""
+        self._queue(queue)
+        embedded_dead.refuse_more_than_allowed(len(sequence_numbers))
+        return await self._write(lambda writer: embedded_dead.discard(writer, queue, sequence_numbers))
 
     async def counts(self, queue: str) -> Mapping[str, int]:
         """How many messages are `active` (locked ones included), `scheduled` and `dead`."""
@@ -202,18 +230,3 @@ def _sweep(writer: sqlite3.Connection, queue: Queue, now: float) -> None:
         (last,) = writer.execute(_NUMBERS, (len(due),)).fetchone()
         # As in Service Bus a scheduled message joins the queue when it is due, under a new number.
         writer.executemany(_ENQUEUE_DUE, [(last - len(due) + place, row[0]) for place, row in enumerate(due, start=1)])
-
-
-def _message(row: Sequence[object]) -> Message:
-    id_, type_, body, correlation_id, scheduled_for, properties = row[:6]
-    assert isinstance(id_, str)
-    assert isinstance(type_, str)
-    assert isinstance(body, bytes)
-    assert isinstance(properties, str)
-    # SQLite's RETURNING gives a REAL without a fraction as an integer.
-    due = _moment(scheduled_for) if isinstance(scheduled_for, int | float) else None
-    return Message(id_, type_, body, str(correlation_id), due, orjson.loads(properties))
-
-
-def _moment(timestamp: float) -> datetime:
-    return datetime.fromtimestamp(timestamp, UTC)

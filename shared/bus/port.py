@@ -1,7 +1,8 @@
 """What a message bus must do for us, in Service Bus' language.
 
-Publishing is the only thing the functions do themselves; receiving is the host's work (Azure's Service Bus trigger, or
-`local/host` on a laptop), and its half of the contract is `Receiver`.
+Publishing is what the functions do themselves; receiving is the host's work (Azure's Service Bus trigger, or
+`local/host` on a laptop), and its half of the contract is `Receiver`. What those who run the platform do with messages
+that nobody could handle is `DeadLetters`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Protocol
 MESSAGE_BYTES_MAX = (
     256 * 1024
 )  # Service Bus Standard: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
+DEAD_LETTERS_MAX = 100  # dead letters a page has, and one call replays or discards
 
 
 class BusError(Exception):
@@ -78,22 +80,6 @@ class Delivery:
     locked_until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that ended in a queue's dead-letter subqueue.
-
-    :param reason: `MaxDeliveryCountExceeded`, or what the receiver gave
-    """
-
-    message: Message
-    queue: str
-    reason: str
-    description: str
-    delivery_count: int
-    sequence_number: int
-    dead_lettered_at: datetime
-
-
 class Receiver(Protocol):
     """The receiving half, peek-lock: what the host does for a queue trigger."""
 
@@ -133,10 +119,6 @@ class Receiver(Protocol):
         """
         ...
 
-    async def peek_dead_letters(self, queue: str, *, limit: int) -> Sequence[DeadLetter]:
-        """The oldest dead letters of a queue, without locking them."""
-        ...
-
     async def counts(self, queue: str) -> Mapping[str, int]:
         """How many messages are `active` (locked ones included), `scheduled` and `dead`."""
         ...
@@ -144,3 +126,107 @@ class Receiver(Protocol):
     async def wait(self, timeout_seconds: float) -> None:
         """Return when something may have become receivable, or after the timeout."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that ended in a queue's dead-letter subqueue.
+
+    :param reason: `MaxDeliveryCountExceeded`, or what the receiver gave
+    :param sequence_number: its address among the queue's dead letters, and their order
+    """
+
+    message: Message
+    queue: str
+    reason: str
+    description: str
+    delivery_count: int
+    sequence_number: int
+    dead_lettered_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterPage:
+    """Some dead letters in order of their numbers.
+
+    :param next_after: where the next page begins; None when there is no more
+    """
+
+    letters: Sequence[DeadLetter]
+    next_after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A dead letter to send once more, as a copy with its type, body and correlation id.
+
+    :param sequence_number: of the dead letter
+    :param message_id: the copy's own; duplicate detection would swallow the old one, and swallows a copy sent twice
+    :param properties: the copy's, in place of the dead letter's
+    :param due_at: deliver the copy not before this moment
+    """
+
+    sequence_number: int
+    message_id: str
+    properties: Mapping[str, str | int] = field(default_factory=dict)
+    due_at: datetime | None = None
+
+
+class DeadLetters(Protocol):
+    """What those who run the platform do with messages that nobody could handle.
+
+    In Service Bus: peek the dead-letter subqueue; to replay, lock the letter, send the copy to the queue itself (never
+    to the topic, whose other subscribers had theirs) and complete the letter. Dying in between may send the copy twice.
+    """
+
+    async def dead_counts(self) -> Mapping[str, int]:
+        """How many dead letters each queue has, every queue named.
+
+        :raises BusUnavailable: no answer
+        """
+        ...
+
+    async def peek_dead_letters(
+        self,
+        queue: str,
+        *,
+        limit: int = DEAD_LETTERS_MAX,
+        after: int = 0,
+        reason: str | None = None,
+        type_name: str | None = None,
+    ) -> DeadLetterPage:
+        """A page of a queue's dead letters, lowest number first, without locking them.
+
+        :param limit: 1 to `DEAD_LETTERS_MAX`; a page may be shorter though there are more
+        :param after: begin behind this sequence number
+        :param reason: only letters with exactly this reason
+        :param type_name: only letters of this type
+        :raises ValueError: no such queue, or an impossible limit
+        :raises BusUnavailable: no answer
+        """
+        ...
+
+    async def replay(self, queue: str, replays: Sequence[Replay]) -> Sequence[int]:
+        """Send copies of dead letters to their own queue, and remove the letters.
+
+        :param replays: at most `DEAD_LETTERS_MAX`
+        :returns: the numbers of the letters that were there, and are no longer dead
+        :raises ValueError: no such queue, or too many
+        :raises MessageRefused: a copy can never be accepted; its letter stays
+        :raises BusUnavailable: no answer; asking again with the same message ids sends nothing twice
+        """
+        ...
+
+    async def discard(self, queue: str, sequence_numbers: Sequence[int]) -> Sequence[int]:
+        """Remove dead letters for good.
+
+        :param sequence_numbers: at most `DEAD_LETTERS_MAX`
+        :returns: the numbers of the letters that were there
+        :raises ValueError: no such queue, or too many
+        :raises BusUnavailable: no answer; ask again
+        """
+        ...
+
+
+class ManagedBus(Bus, DeadLetters, Protocol):
+    """What the functions are given: a bus to publish on, whose dead letters can be dealt with."""

@@ -6,7 +6,9 @@ with httpx a request cost 2.1 ms of CPU here, with aiohttp 0.5.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,12 +28,26 @@ from shared.payments.port import (
 if TYPE_CHECKING:
     import stripe
 
-TIMEOUT_SECONDS: Final = 20.0
-NETWORK_RETRIES_MAX: Final = 2
+NETWORK_RETRIES_MAX: Final = 1  # by the SDK, half a second apart, with the same idempotency key
 WEBHOOK_TOLERANCE_SECONDS: Final = 300  # Stripe's own default: https://docs.stripe.com/webhooks#replay-attacks
 SESSION_PAID: Final = "checkout.session.completed"
 PAYMENT_FAILED: Final = "payment_intent.payment_failed"
+WEBHOOK_EVENTS: Final = (SESSION_PAID, PAYMENT_FAILED)  # what the webhook's endpoint is subscribed to, at Stripe's
 _GONE_BACK: Final = "charge_already_refunded"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long Stripe is waited for.
+
+    :param connect_seconds: for a connection
+    :param answer_seconds: for a whole answer, connecting included; then the SDK tries again
+    :param call_seconds: for all tries together
+    """
+
+    connect_seconds: float = 3.0
+    answer_seconds: float = 8.0
+    call_seconds: float = 18.0
 
 
 class StripePayments:
@@ -42,20 +58,33 @@ class StripePayments:
     :param webhook_secret: what webhooks are signed with
     """
 
-    def __init__(self, *, api_key: str, api_base: str, webhook_secret: str) -> None:
+    def __init__(self, *, api_key: str, api_base: str, webhook_secret: str, patience: Patience = Patience()) -> None:
+        self._patience = patience
         self._api_key = api_key
         self._api_base = api_base
         self._webhook_secret = webhook_secret
 
+    async def close(self) -> None:
+        """Give its connections up."""
+        await self._transport.close_async()  # type: ignore[no-untyped-call]  # the SDK leaves it bare
+
+    @cached_property
+    def _transport(self) -> stripe.AIOHTTPClient:
+        import aiohttp
+        import stripe
+
+        patience = self._patience
+        timeout = aiohttp.ClientTimeout(total=patience.answer_seconds, sock_connect=patience.connect_seconds)
+        return stripe.AIOHTTPClient(timeout=timeout)
+
     @cached_property
     def _client(self) -> stripe.StripeClient:
-        import aiohttp
         import stripe
 
         return stripe.StripeClient(
             self._api_key,
             base_addresses={"api": self._api_base},
-            http_client=stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)),
+            http_client=self._transport,
             max_network_retries=NETWORK_RETRIES_MAX,
         )
 
@@ -85,19 +114,20 @@ class StripePayments:
         if request.email:
             params["customer_email"] = request.email
         sessions = self._client.v1.checkout.sessions
-        made = await _asked(lambda: sessions.create_async(params=params, options={"idempotency_key": request.key}))
-        return _session(made.to_dict())
+        return await self._asked(
+            lambda: sessions.create_async(params=params, options={"idempotency_key": request.key}), _session
+        )
 
     async def session(self, session_id: str) -> Session:
         """See `Payments.session`."""
         sessions = self._client.v1.checkout.sessions
-        return _session((await _asked(lambda: sessions.retrieve_async(session_id))).to_dict())
+        return await self._asked(lambda: sessions.retrieve_async(session_id), _session)
 
     async def expire_session(self, session_id: str) -> Session:
         """See `Payments.expire_session`."""
         sessions = self._client.v1.checkout.sessions
         try:
-            return _session((await _asked(lambda: sessions.expire_async(session_id))).to_dict())
+            return await self._asked(lambda: sessions.expire_async(session_id), _session)
         except PaymentsRefused:  # only an open session can be expired: it is complete or expired already
             return await self.session(session_id)
 
@@ -106,17 +136,49 @@ class StripePayments:
         refunds = self._client.v1.refunds
         params: Any = {"payment_intent": payment_id, "amount": amount.amount_minor}
         try:
-            refund = await _asked(lambda: refunds.create_async(params=params, options={"idempotency_key": key}))
+            return await self._asked(
+                lambda: refunds.create_async(params=params, options={"idempotency_key": key}), _refund_id
+            )
         except PaymentsRefused as refusal:
             if refusal.code != _GONE_BACK:
                 raise
             return await self._refund_of(payment_id)  # Stripe forgets keys after some days, not refunds
-        return str(refund.id)
 
     async def _refund_of(self, payment_id: str) -> str:
         refunds = self._client.v1.refunds
-        found = await _asked(lambda: refunds.list_async(params={"payment_intent": payment_id, "limit": 1}))
-        return str(found.data[0].id)
+        return await self._asked(
+            lambda: refunds.list_async(params={"payment_intent": payment_id, "limit": 1}),
+            lambda found: _refund_id(found["data"][0]),
+        )
+
+    async def _asked[T](
+        self, ask: Callable[[], Awaitable[stripe.StripeObject]], read: Callable[[Mapping[str, Any]], T]
+    ) -> T:
+        """What Stripe answers, with its errors in our words: what may pass, and what never will."""
+        import aiohttp
+        import stripe
+
+        try:
+            async with asyncio.timeout(self._patience.call_seconds):
+                answer = await ask()
+        except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as error:
+            raise PaymentsUnavailable("The payment service does not answer; try again shortly.") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            # The SDK translates trouble before the body, not within it; and our own patience has an end.
+            raise PaymentsUnavailable("The payment service broke off; try again shortly.") from error
+        except stripe.IdempotencyError as error:
+            raise PaymentsRefused(str(error), "idempotency_error", nothing_done=False) from error
+        except stripe.StripeError as error:
+            if error.http_status == 409:  # the same key is being worked on this moment
+                raise PaymentsUnavailable("The payment service is busy with this order; try again shortly.") from error
+            code = str(error.code or type(error).__name__)
+            raise PaymentsRefused(
+                str(error), code, nothing_done=isinstance(error, stripe.InvalidRequestError)
+            ) from error
+        try:
+            return read(answer.to_dict())
+        except (LookupError, AttributeError, TypeError, ValueError) as error:  # JSON, but of something else's making
+            raise PaymentsUnavailable("The payment service answers garbage; try again shortly.") from error
 
     def read_webhook(self, body: bytes, signature: str) -> Session | FailedPayment | None:
         """See `Payments.read_webhook`."""
@@ -130,29 +192,9 @@ class StripePayments:
         except (stripe.SignatureVerificationError, ValueError) as error:
             raise SignatureRefused(str(error)) from error
         thing = event["data"]["object"]
-        if event["type"] not in {SESSION_PAID, PAYMENT_FAILED} or "order_id" not in (thing["metadata"] or {}):
+        if event["type"] not in WEBHOOK_EVENTS or "order_id" not in (thing["metadata"] or {}):
             return None
         return _session(thing) if event["type"] == SESSION_PAID else _failed(thing)
-
-
-async def _asked[T](ask: Callable[[], Awaitable[T]]) -> T:
-    """What Stripe answers, with its errors in our words: what may pass, and what never will."""
-    import aiohttp
-    import stripe
-
-    try:
-        return await ask()
-    except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as error:
-        raise PaymentsUnavailable("The payment service does not answer; try again shortly.") from error
-    except (aiohttp.ClientError, TimeoutError) as error:  # the SDK translates trouble before the body, not within it
-        raise PaymentsUnavailable("The payment service broke off; try again shortly.") from error
-    except stripe.IdempotencyError as error:
-        raise PaymentsRefused(str(error), "idempotency_error", nothing_done=False) from error
-    except stripe.StripeError as error:
-        if error.http_status == 409:  # the same key is being worked on this moment
-            raise PaymentsUnavailable("The payment service is busy with this order; try again shortly.") from error
-        code = str(error.code or type(error).__name__)
-        raise PaymentsRefused(str(error), code, nothing_done=isinstance(error, stripe.InvalidRequestError)) from error
 
 
 def _session(found: Mapping[str, Any]) -> Session:
@@ -168,6 +210,10 @@ def _session(found: Mapping[str, Any]) -> Session:
         order_id=metadata.get("order_id", ""),
         organiser_id=metadata.get("organiser_id", ""),
     )
+
+
+def _refund_id(found: Mapping[str, Any]) -> str:
+    return str(found["id"])
 
 
 def _failed(intent: Mapping[str, Any]) -> FailedPayment:

@@ -164,6 +164,7 @@ async def _postpone(msg: func.ServiceBusMessage, queue: str, bus: Bus, trouble: 
         raise trouble
     original = str(properties.get("original_id") or msg.message_id)
     pause = min(2 ** (attempt - 1), POSTPONE_SECONDS_MAX)
+    kept = {name: value for name, value in properties.items() if name != "type"}  # which the message says itself
     _log.warning("postponed", queue=queue, message_id=original, attempt=attempt, seconds=pause, reason=repr(trouble))
     copy = Message(
         id=f"{original}:{queue}:{attempt}",
@@ -171,6 +172,6 @@ async def _postpone(msg: func.ServiceBusMessage, queue: str, bus: Bus, trouble: 
         body=msg.get_body(),
         correlation_id=msg.correlation_id or "",
         due_at=utc_now() + timedelta(seconds=pause),
-        properties={"postponed": attempt, "original_id": original},
+        properties={**kept, "postponed": attempt, "original_id": original},
     )
     await bus.publish(queue, [copy])

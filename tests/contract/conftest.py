@@ -29,5 +29,5 @@ def bus_under_test(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[B
     assert request.param == "embedded"
     clock = FakeClock()
     bus = EmbeddedBus(tmp_path / "bus.db", topology(), now=clock)
-    yield BusUnderTest(bus, bus, clock.pass_time, clock)
+    yield BusUnderTest(bus, bus, bus, clock.pass_time, clock)
     bus.close()

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from shared.bus.port import Bus, Receiver
+from shared.bus.port import Bus, DeadLetters, Receiver
 from shared.store.port import ChangeFeed, Store
 
 type PassTime = Callable[[float], Awaitable[None]]
@@ -37,9 +37,10 @@ class StoreUnderTest:
 
 @dataclass(frozen=True)
 class BusUnderTest:
-    """A bus, its receiving half, and how time passes for it."""
+    """A bus, its receiving half, its dead letters, and how time passes for it."""
 
     bus: Bus
     receiver: Receiver
+    dead_letters: DeadLetters
     pass_time: PassTime
     now: Callable[[], datetime]

@@ -261,7 +261,7 @@ async def test_after_the_last_allowed_delivery_an_abandoned_message_is_dead(bus_
         await receiver.abandon(delivery)
 
     assert await received(receiver) == []
-    (dead,) = await receiver.peek_dead_letters(QUEUE, limit=10)
+    (dead,) = (await bus_under_test.dead_letters.peek_dead_letters(QUEUE)).letters
     assert (dead.message, dead.queue, dead.reason) == (sent, QUEUE, "MaxDeliveryCountExceeded")
     assert dead.delivery_count == SETTINGS.max_delivery_count
     assert dead.sequence_number > 0
@@ -278,26 +278,8 @@ async def test_after_the_last_allowed_delivery_a_lapsed_message_is_dead(bus_unde
 
     assert await counts(receiver) == counted(dead=1)
     assert await received(receiver) == []
-    (dead,) = await receiver.peek_dead_letters(QUEUE, limit=10)
+    (dead,) = (await bus_under_test.dead_letters.peek_dead_letters(QUEUE)).letters
     assert dead.reason == "MaxDeliveryCountExceeded"
-
-
-async def test_a_message_put_aside_keeps_its_reason_and_peeking_leaves_it(bus_under_test: BusUnderTest) -> None:
-    bus, receiver = bus_under_test.bus, bus_under_test.receiver
-    await bus.publish(QUEUE, [message("a"), message("b"), message("c")])
-    for delivery in await receiver.receive(QUEUE, messages_max=3):
-        await receiver.dead_letter(delivery, reason="Unreadable", description=f"{delivery.message.id} is not JSON")
-        await bus_under_test.pass_time(0.1)
-
-    first = await receiver.peek_dead_letters(QUEUE, limit=2)
-
-    assert [(dead.message.id, dead.reason, dead.description) for dead in first] == [
-        ("a", "Unreadable", "a is not JSON"),
-        ("b", "Unreadable", "b is not JSON"),
-    ]
-    assert list(await receiver.peek_dead_letters(QUEUE, limit=2)) == list(first)
-    assert await received(receiver) == []
-    assert await counts(receiver) == counted(dead=3)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """A bus in memory that delivers nothing by itself: the test decides what arrives when, how often, and what never."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shared.bus.port import Message
+from shared.bus.port import DeadLetterPage, Message, Replay
 from shared.events.envelope import TOPIC
 from shared.topology import topology
 
@@ -23,6 +23,24 @@ class Mailbag:
     def take(self, queue: str) -> list[Message]:
         """All that waits in a queue, which is empty then."""
         return self.queues.pop(queue, [])
+
+    async def dead_counts(self) -> Mapping[str, int]:
+        """See `DeadLetters.dead_counts`; here no message ever dies."""
+        return {queue.name: 0 for queue in topology().queues}
+
+    async def peek_dead_letters(
+        self, queue: str, *, limit: int = 100, after: int = 0, reason: str | None = None, type_name: str | None = None
+    ) -> DeadLetterPage:
+        """See `DeadLetters.peek_dead_letters`."""
+        return DeadLetterPage([], None)
+
+    async def replay(self, queue: str, replays: Sequence[Replay]) -> Sequence[int]:
+        """See `DeadLetters.replay`."""
+        return []
+
+    async def discard(self, queue: str, sequence_numbers: Sequence[int]) -> Sequence[int]:
+        """See `DeadLetters.discard`."""
+        return []
 
 
 def _queues(entity: str, type_name: str) -> list[str]:

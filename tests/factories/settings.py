@@ -9,7 +9,7 @@ from pathlib import Path
 from functions.composition import Adapters
 from shared.auth.tokens import TokenValidator
 from shared.bus.embedded import EmbeddedBus
-from shared.bus.port import Bus
+from shared.bus.port import ManagedBus
 from shared.mail.port import Mailer
 from shared.payments.port import Payments
 from shared.settings import Settings
@@ -50,7 +50,7 @@ def adapters(
     data: Path,
     *,
     store: Store | None = None,
-    bus: Bus | None = None,
+    bus: ManagedBus | None = None,
     payments: Payments | None = None,
     mailer: Mailer | None = None,
     validator: TokenValidator | None = None,

@@ -215,7 +215,8 @@ def buyers_were_told_what_happened(books: Books) -> Iterator[str]:
             known.add(f"<{name}@{_MAIL_DOMAIN}>")
             copies = books.mails[f"<{name}@{_MAIL_DOMAIN}>"]
             mail = documents.get(name, {"state": "nowhere", "copies": 0})
-            if mail["state"] == "nowhere" and not copies and not owed:
+            possible = mail["copies"] if mail["state"] == "sending" else 0  # its answer was lost, or it never arrived
+            if mail["state"] in {"nowhere", "waiting", "sending"} and copies <= possible and not owed:
                 continue  # overtaken by what happened next, which has a mail of its own
             if mail["state"] != "sent" or not 1 <= copies <= mail["copies"]:
                 yield f"{name}: {copies} in the mailbox, we say {mail['state']} with {mail['copies']} copies"

@@ -13,7 +13,11 @@ from tests.support.api import Api, Organiser, problem, refusal, soon
 
 def test_a_running_service_is_alive_and_ready(api: Api) -> None:
     assert api.nobody.get("health/live").json() == {"status": "alive"}
-    assert api.nobody.get("health/ready").json() == {"status": "ready", "checks": {"store": True, "sign-in": True}}
+    assert api.nobody.get("health/ready").json() == {
+        "status": "ready",
+        "checks": {"store": True, "bus": True, "sign-in": True},
+        "warnings": [],
+    }
 
 
 @pytest.fixture

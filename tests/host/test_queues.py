@@ -85,7 +85,7 @@ async def test_a_message_that_always_fails_ends_as_a_dead_letter(
 
     await eventually(is_dead)
 
-    [dead] = await bus.peek_dead_letters("singles", limit=10)
+    [dead] = (await bus.peek_dead_letters("singles")).letters
     assert (dead.message.id, dead.reason, dead.delivery_count) == ("bad-1", "MaxDeliveryCountExceeded", 3)
     assert [each["delivery"] for each in records(record, "single") if each["id"] == "bad-1"] == [1, 2, 3]
 

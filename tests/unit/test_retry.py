@@ -1,10 +1,12 @@
 """Trying again."""
 
+import asyncio
+
 import pytest
 
-from shared.kernel.errors import Contended
-from shared.retry import retry
-from shared.store.port import Busy, StaleWrite
+from shared.kernel.errors import Contended, Kind
+from shared.retry import StoreSilent, retry
+from shared.store.port import Busy, StaleWrite, Unavailable
 
 
 class Attempts:
@@ -39,3 +41,25 @@ async def test_other_errors_are_not_tried_again() -> None:
     with pytest.raises(StaleWrite):
         await retry(attempts.once, on=Busy)
     assert await attempts.once() == "done"
+
+
+async def test_a_store_that_says_nothing_to_the_last_is_silent_not_contended() -> None:
+    attempts = Attempts(3, Unavailable)
+    with pytest.raises(StoreSilent) as silent:
+        await retry(attempts.once, on=(Busy, Unavailable), attempts_max=3)
+    assert (silent.value.kind, silent.value.retry_after_seconds) == (Kind.UNAVAILABLE, 5.0)
+
+
+async def test_no_try_is_begun_once_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.retry.RETRY_SECONDS_MAX", 0.05)
+    tried = 0
+
+    async def slow() -> None:
+        nonlocal tried
+        tried += 1
+        await asyncio.sleep(0.1)
+        raise Unavailable("not after this long either")
+
+    with pytest.raises(StoreSilent):
+        await retry(slow, on=Unavailable)
+    assert tried == 2  # the first, and one whose end came too late for another

@@ -1,0 +1,67 @@
+"""The audit trail over HTTP, for those who run the platform."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from shared.audit import PLATFORM, AuditEntry, AuditTrail, Step
+from shared.auth.permissions import Permission
+from shared.kernel.clock import Moment
+from shared.kernel.errors import Malformed
+from shared.kernel.ids import PersonId
+from shared.web.endpoint import Call, Endpoints, Wire
+
+
+def _a_month(text: str) -> str:
+    datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+    return text
+
+
+class AuditQuery(Wire):
+    """Which part of the trail."""
+
+    month: Annotated[str, Field(pattern=r"^2[01]\d{2}-\d{2}$"), AfterValidator(_a_month)] | None = Field(
+        default=None, description="in UTC, e.g. `2026-11`; without it the current one"
+    )
+    limit: int = Field(default=50, ge=1, le=200)
+    continuation: str | None = Field(default=None, max_length=2_000)
+
+
+class AuditEntryView(BaseModel):
+    """One entry: an intent, or its outcome under the same `audit_id`.
+
+    An intent without an outcome was interrupted: send the same request with the same Idempotency-Key again.
+    """
+
+    audit_id: str
+    step: Step
+    at: Moment
+    who: PersonId
+    what: str
+    target: str
+    why: str
+    correlation_id: str
+    details: dict[str, Any]
+
+
+class AuditPage(BaseModel):
+    """A page of the trail, latest first."""
+
+    items: list[AuditEntryView]
+    continuation: str | None = None
+
+
+def audit_endpoint(http: Endpoints, trail: AuditTrail) -> None:
+    """Declare the endpoint."""
+
+    @http(
+        "GET", "operations/audit", needs=Permission.OPERATE, takes=AuditQuery, returns=AuditPage, refuses=[Malformed]
+    )  # fmt: skip
+    async def list_audit(call: Call, query: AuditQuery) -> AuditPage:
+        """List what was done to the platform by hand, latest first, a month at a time."""
+        month = datetime.strptime(query.month, "%Y-%m").replace(tzinfo=UTC) if query.month else call.now
+        page = await trail.page(PLATFORM, month, limit=query.limit, continuation=query.continuation)
+        entries = [AuditEntry.model_validate(document.value) for document in page.documents]
+        items = [AuditEntryView.model_validate(entry.model_dump()) for entry in entries]
+        return AuditPage(items=items, continuation=page.continuation)

@@ -1,0 +1,47 @@
+"""How many dead letters there are: looked up at most every few seconds, told by a gauge, a warning and a log line."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.bus.port import BusUnavailable, DeadLetters
+from shared.telemetry import Log, gauge
+
+COUNTED_EVERY: Final = timedelta(seconds=5)
+_log = Log("operations")
+
+
+class DeadLetterWatch:
+    """Keeps an eye on the dead letters."""
+
+    def __init__(self, bus: DeadLetters) -> None:
+        self._bus = bus
+        self._counts: Mapping[str, int] = {}
+        self._counted_at: datetime | None = None
+        self._told: Mapping[str, int] = {}
+
+    async def bus_answers(self, now: datetime) -> bool:
+        """Whether the bus answers, with the gauges brought up to date; within `COUNTED_EVERY` it is not asked again."""
+        if self._counted_at is not None and self._counted_at <= now < self._counted_at + COUNTED_EVERY:
+            return True
+        try:
+            self._counts = await self._bus.dead_counts()
+        except BusUnavailable as error:
+            self._counted_at = None
+            _log.error("bus_unavailable", error=error)
+            return False
+        self._counted_at = now
+        for queue, number in self._counts.items():
+            gauge(f"dead_letters.{queue}", number)
+        return True
+
+    def warnings(self) -> Sequence[str]:
+        """One sentence, if at the last look there were dead letters."""
+        some = [f"{number} in {queue}" for queue, number in sorted(self._counts.items()) if number]
+        return [f"Dead letters: {', '.join(some)}."] if some else []
+
+    async def tell_changes(self, now: datetime) -> None:
+        """Log a warning whenever there are other dead letters than at the last telling, so that an alarm can fire."""
+        if await self.bus_answers(now) and self._counts != self._told:
+            self._told = self._counts
+            _log.warning("dead_letters", **self._counts)

@@ -1,0 +1,46 @@
+"""A payment provider behind a circuit breaker."""
+
+from collections.abc import Awaitable, Callable
+
+from shared.breaker import OPEN_SECONDS, Breaker, BreakerOpen
+from shared.kernel.money import Money
+from shared.payments.port import FailedPayment, Payments, PaymentsUnavailable, Session, SessionRequest
+
+
+class GuardedPayments:
+    """Asks `inner` unless it has not answered lately: then whoever asks is told at once.
+
+    What the provider refuses it has answered; only `PaymentsUnavailable` opens the breaker.
+    """
+
+    def __init__(self, inner: Payments, breaker: Breaker | None = None) -> None:
+        self._inner = inner
+        self._breaker = breaker or Breaker("payments", failure=PaymentsUnavailable)
+
+    async def open_session(self, request: SessionRequest) -> Session:
+        """See `Payments.open_session`."""
+        return await self._asked(lambda: self._inner.open_session(request))
+
+    async def session(self, session_id: str) -> Session:
+        """See `Payments.session`."""
+        return await self._asked(lambda: self._inner.session(session_id))
+
+    async def expire_session(self, session_id: str) -> Session:
+        """See `Payments.expire_session`."""
+        return await self._asked(lambda: self._inner.expire_session(session_id))
+
+    async def refund(self, payment_id: str, *, amount: Money, key: str) -> str:
+        """See `Payments.refund`."""
+        return await self._asked(lambda: self._inner.refund(payment_id, amount=amount, key=key))
+
+    def read_webhook(self, body: bytes, signature: str) -> Session | FailedPayment | None:
+        """See `Payments.read_webhook`; nobody is asked for it."""
+        return self._inner.read_webhook(body, signature)
+
+    async def _asked[T](self, ask: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await self._breaker.call(ask)
+        except BreakerOpen as closed:
+            unavailable = PaymentsUnavailable("The payment service has not answered lately; try again shortly.")
+            unavailable.retry_after_seconds = OPEN_SECONDS
+            raise unavailable from closed

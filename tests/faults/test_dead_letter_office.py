@@ -1,0 +1,220 @@
+"""A replay or discard that is interrupted between store and bus: the same request again finishes it, nothing twice."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from functions.operations.dead_letters import BusAway, DeadLetterOffice, Instruction
+from functions.operations.letters import DISCARDED_BYTES_MAX, Choice
+from functions.operations.watch import COUNTED_EVERY, DeadLetterWatch
+from shared.audit import AUDIT, PLATFORM, AuditTrail
+from shared.bus.embedded import EmbeddedBus
+from shared.bus.port import BusUnavailable, Message, Replay
+from shared.kernel.clock import utc_now
+from shared.kernel.errors import KeyReused
+from shared.kernel.ids import PersonId
+from shared.retry import StoreSilent
+from shared.store.chaos import ChaosStore, Misbehaviour
+from shared.store.embedded import EmbeddedStore
+from shared.telemetry import gauges
+from shared.topology import topology
+from tests.factories.settings import SIGNING_SECRET
+
+QUEUE = "stock"
+ALL = Choice()
+
+
+class Interrupted(EmbeddedBus):
+    """A bus that stops answering, before or after it acted, as often as it is told to."""
+
+    lost_requests = 0
+    lost_answers = 0
+
+    async def replay(self, queue: str, replays: Sequence[Replay]) -> Sequence[int]:
+        """As the bus, unless interrupted."""
+        self._strike_before()
+        done = await super().replay(queue, replays)
+        self._strike_after()
+        return done
+
+    async def discard(self, queue: str, sequence_numbers: Sequence[int]) -> Sequence[int]:
+        """As the bus, unless interrupted."""
+        self._strike_before()
+        done = await super().discard(queue, sequence_numbers)
+        self._strike_after()
+        return done
+
+    def _strike_before(self) -> None:
+        if self.lost_requests:
+            self.lost_requests -= 1
+            raise BusUnavailable("the request was lost")
+
+    def _strike_after(self) -> None:
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise BusUnavailable("the answer was lost")
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Iterator[Interrupted]:
+    opened = Interrupted(tmp_path / "bus.db", topology())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ChaosStore]:
+    inner = EmbeddedStore(tmp_path / "store.db", topology(), SIGNING_SECRET.encode())
+    yield ChaosStore(inner, seed=1)
+    inner.close()
+
+
+@pytest.fixture
+def office(bus: Interrupted, store: ChaosStore) -> DeadLetterOffice:
+    return DeadLetterOffice(bus, AuditTrail(store))
+
+
+async def bury(bus: EmbeddedBus, *bodies: bytes) -> list[int]:
+    """Dead letters with these bodies; their numbers."""
+    await bus.publish(QUEUE, [Message(f"m-{n}", "OrderPaid", body) for n, body in enumerate(bodies)])
+    for delivery in await bus.receive(QUEUE, messages_max=len(bodies)):
+        await bus.dead_letter(delivery, reason="Bug", description="")
+    return [letter.sequence_number for letter in (await bus.peek_dead_letters(QUEUE)).letters]
+
+
+def asked(*, request: str = "r") -> Instruction:
+    return Instruction(
+        audit_id="aud_1", who=PersonId("per_1"), why="fixed", correlation_id="cor-12345", request=request, now=utc_now()
+    )
+
+
+async def trail(store: ChaosStore) -> list[tuple[str, list[int]]]:
+    page = await AuditTrail(store).page(PLATFORM, utc_now(), limit=50, continuation=None)
+    return [(each.value["step"], each.value["details"].get("done", [])) for each in reversed(page.documents)]
+
+
+async def waiting(bus: EmbeddedBus) -> list[str]:
+    return [delivery.message.id for delivery in await bus.receive(QUEUE, messages_max=100)]
+
+
+async def test_a_replay_the_bus_never_heard_of_happens_when_asked_again(
+    bus: Interrupted, office: DeadLetterOffice, store: ChaosStore
+) -> None:
+    numbers = await bury(bus, b"1", b"2")
+    bus.lost_requests = 1
+    with pytest.raises(BusAway):
+        await office.replay(QUEUE, ALL, asked(), per_second=50, dry_run=False)
+    assert await trail(store) == [("intent", [])]
+    assert (await bus.counts(QUEUE))["dead"] == 2
+
+    done = await office.replay(QUEUE, ALL, asked(), per_second=50, dry_run=False)
+
+    assert (done.done, done.gone) == (numbers, [])
+    assert await trail(store) == [("intent", []), ("outcome", numbers)]
+
+
+@pytest.mark.parametrize("how", ["replay", "discard"])
+async def test_what_was_done_though_nobody_heard_is_not_done_twice(
+    bus: Interrupted, office: DeadLetterOffice, store: ChaosStore, how: str
+) -> None:
+    async def ask() -> tuple[Sequence[int], Sequence[int]]:
+        if how == "replay":
+            done = await office.replay(QUEUE, ALL, asked(), per_second=50, dry_run=False)
+        else:
+            done = await office.discard(QUEUE, ALL, asked(), dry_run=False)
+        return done.done, done.gone
+
+    numbers = await bury(bus, b"1")
+    bus.lost_answers = 1
+    with pytest.raises(BusAway):
+        await ask()
+    await bus.publish(QUEUE, [Message("later", "OrderPaid", b"{}")])
+    [letter_of_others] = await bus.receive(QUEUE, messages_max=100) if how == "discard" else [None]
+    if letter_of_others is not None:
+        await bus.dead_letter(letter_of_others, reason="Bug", description="")
+
+    assert await ask() == ([], numbers)
+    assert await ask() == ([], numbers)  # and its outcome stays
+
+    assert await waiting(bus) == (["replay:aud_1:1", "later"] if how == "replay" else [])
+    dead = [letter.message.id for letter in (await bus.peek_dead_letters(QUEUE)).letters]
+    assert dead == ([] if how == "replay" else ["later"])  # what died since was not part of that request
+    assert len(await trail(store)) == 2
+
+
+async def test_without_an_audit_trail_nothing_is_touched(
+    bus: Interrupted, office: DeadLetterOffice, store: ChaosStore
+) -> None:
+    await bury(bus, b"1")
+    store.misbehaviour = Misbehaviour(lost_request=1.0)
+
+    with pytest.raises(StoreSilent):
+        await office.replay(QUEUE, ALL, asked(), per_second=50, dry_run=False)
+
+    assert (await bus.counts(QUEUE))["dead"] == 1
+
+
+async def test_a_trail_whose_answers_are_lost_has_every_entry_once(
+    bus: Interrupted, office: DeadLetterOffice, store: ChaosStore
+) -> None:
+    numbers = await bury(bus, b"1", b"2")
+    store.misbehaviour = Misbehaviour(lost_answer=0.6)
+
+    done = await office.replay(QUEUE, ALL, asked(), per_second=50, dry_run=False)
+
+    store.misbehaviour = Misbehaviour()
+    assert done.done == numbers
+    assert await trail(store) == [("intent", []), ("outcome", numbers)]
+
+
+async def test_a_key_of_another_request_touches_nothing(bus: Interrupted, office: DeadLetterOffice) -> None:
+    await bury(bus, b"1")
+    await office.discard(QUEUE, Choice((99,)), asked(request="one"), dry_run=False)
+
+    with pytest.raises(KeyReused):
+        await office.discard(QUEUE, ALL, asked(request="other"), dry_run=False)
+
+    assert (await bus.counts(QUEUE))["dead"] == 1
+
+
+async def test_one_call_discards_no_more_than_its_audit_entry_can_keep(
+    bus: Interrupted, office: DeadLetterOffice, store: ChaosStore
+) -> None:
+    large = b"x" * 200_000
+    numbers = await bury(bus, *[large] * 7)
+
+    done = await office.discard(QUEUE, ALL, asked(), dry_run=False)
+
+    kept = DISCARDED_BYTES_MAX // len(large)
+    assert (done.done, done.more) == (numbers[:kept], True)
+    assert (await bus.counts(QUEUE))["dead"] == len(numbers) - kept
+    intent = await store.read(AUDIT, f"{PLATFORM}#{utc_now():%Y-%m}", "aud_1:intent")
+    assert [len(letter["body"]) for letter in intent.value["details"]["letters"]] == [len(large)] * kept
+
+
+@asynccontextmanager
+async def closed(bus: EmbeddedBus) -> AsyncIterator[None]:
+    """The bus's file is out of reach."""
+    bus.close()
+    yield
+
+
+async def test_the_watch_asks_now_and_then_and_says_when_the_bus_is_away(bus: Interrupted) -> None:
+    watch, now = DeadLetterWatch(bus), utc_now()
+    assert await watch.bus_answers(now)
+    assert watch.warnings() == []
+    await bury(bus, b"1", b"2")
+
+    assert await watch.bus_answers(now + COUNTED_EVERY / 2)
+    assert watch.warnings() == []
+    assert await watch.bus_answers(now + COUNTED_EVERY)
+    assert watch.warnings() == [f"Dead letters: 2 in {QUEUE}."]
+    assert gauges()[f"dead_letters.{QUEUE}"] == 2
+
+    async with closed(bus):
+        assert await watch.bus_answers(now + COUNTED_EVERY * 1.5)
+        assert not await watch.bus_answers(now + COUNTED_EVERY * 2)
+        assert not await watch.bus_answers(now + COUNTED_EVERY * 2 + timedelta(milliseconds=1))

@@ -1,0 +1,97 @@
+"""Stripe's connection fails in every way; what was asked is asked again under its key and exists once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.kernel.clock import utc_now
+from shared.kernel.money import Money
+from shared.payments.port import PaymentsUnavailable, SessionLine, SessionRequest, SessionStatus
+from shared.payments.stripe import Patience, StripePayments
+from tests.emulators.processes import Emulator
+from tests.support.fault_proxy import Fault, FaultProxy, proxied
+
+API_KEY = "sk_test_of_the_tests"
+EUR_50 = Money(amount_minor=5000, currency="EUR")
+IMPATIENT = Patience(connect_seconds=0.2, answer_seconds=0.3, call_seconds=1.0)
+ACTED_ON = {Fault.LOST, Fault.RESET, Fault.GARBAGE, Fault.WRONG}  # Stripe did it, and we do not know
+
+
+@pytest.fixture(scope="module")
+def stripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with Emulator("stripe", tmp_path_factory.mktemp("stripe"), "--api-key", API_KEY) as running:
+        yield running
+
+
+@asynccontextmanager
+async def payments_through(stripe: Emulator) -> AsyncIterator[tuple[StripePayments, FaultProxy]]:
+    async with proxied(int(stripe.url.rpartition(":")[2])) as proxy:
+        base = f"http://127.0.0.1:{proxy.port}"
+        payments = StripePayments(
+            api_key=API_KEY, api_base=base, webhook_secret="whsec_of_the_tests", patience=IMPATIENT
+        )
+        try:
+            yield payments, proxy
+        finally:
+            await payments.close()
+
+
+def checkout(order_id: str) -> SessionRequest:
+    return SessionRequest(
+        key=f"checkout:{order_id}:1",
+        order_id=order_id,
+        lines=[SessionLine("Standing", Money(amount_minor=2500, currency="EUR"), 2)],
+        expires_at=utc_now() + timedelta(minutes=45),
+        success_url="http://127.0.0.1/ok",
+        cancel_url="http://127.0.0.1/no",
+        email="uma@tessera.example",
+        metadata={"order_id": order_id, "organiser_id": "org_1"},
+    )
+
+
+async def books(stripe: Emulator) -> dict[str, list[dict[str, Any]]]:
+    async with httpx.AsyncClient() as http:
+        found: dict[str, list[dict[str, Any]]] = (await http.get(f"{stripe.url}/_emulator/state")).json()
+        return found
+
+
+async def sessions_of(stripe: Emulator, order_id: str) -> list[str]:
+    return [each["id"] for each in (await books(stripe))["sessions"] if each["metadata"].get("order_id") == order_id]
+
+
+async def paid(stripe: Emulator, session_id: str) -> str:
+    async with httpx.AsyncClient() as http:
+        answer = await http.post(f"{stripe.url}/_emulator/sessions/{session_id}/pay", json={})
+        return str(answer.json()["payment_intent"])
+
+
+@pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.NONE])
+async def test_what_was_asked_of_a_failing_provider_happens_once_when_asked_again(
+    stripe: Emulator, fault: Fault
+) -> None:
+    order_id, request = f"ord_{fault}", checkout(f"ord_{fault}")
+    async with asyncio.timeout(20), payments_through(stripe) as (payments, proxy):
+        await proxy.set(fault)
+        with pytest.raises(PaymentsUnavailable):
+            await payments.open_session(request)
+        unheard = await sessions_of(stripe, order_id)
+        await proxy.set(Fault.NONE)
+        session = await payments.open_session(request)
+        assert await sessions_of(stripe, order_id) == [session.session_id]
+        assert unheard == ([session.session_id] if fault in ACTED_ON else [])
+
+        payment_id = await paid(stripe, session.session_id)
+        await proxy.set(fault)
+        with pytest.raises(PaymentsUnavailable):
+            await payments.refund(payment_id, amount=EUR_50, key=f"refund:{order_id}:1")
+        await proxy.set(Fault.NONE)
+        refund_id = await payments.refund(payment_id, amount=EUR_50, key=f"refund:{order_id}:1")
+
+        refunds = [each for each in (await books(stripe))["refunds"] if each["payment_intent"] == payment_id]
+        assert [(each["id"], each["amount"]) for each in refunds] == [(refund_id, 5000)]
+        assert (await payments.expire_session(session.session_id)).status is SessionStatus.COMPLETE

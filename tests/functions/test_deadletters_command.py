@@ -1,0 +1,81 @@
+"""`make deadletters`, as somebody at a terminal uses it."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from local.stack import ROOT, Ports, Stack
+from tests.functions.test_dead_letters import bury, dead
+from tests.support.api import Api
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A Tessera of its own, on ports in a row as `make run` has them."""
+    first = next(port for port in range(21_000, 29_000, 10) if all(free(port + n) for n in range(5)))
+    ports = Ports(*(first + n for n in range(5)))
+    with (
+        Stack(tmp_path_factory.mktemp("command"), ports) as stack,
+        httpx.Client(base_url=stack.url, timeout=30) as http,
+    ):
+        yield Api(stack, http)
+
+
+def free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def command(*options: str) -> tuple[int, str]:
+    """Its exit code, and what it printed."""
+    line = [sys.executable, "-m", "local.deadletters", *options]
+    done = subprocess.run(line, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_letters_are_counted_listed_planned_replayed_and_discarded(api: Api) -> None:
+    here = ["--data", str(api.stack.data), "--port", str(api.stack.ports.host)]
+    admin = api.person("admin")
+    first, second = bury(api, "stock", "OrderPaid"), bury(api, "stock", "OrderExpired", reason="Unreadable")
+
+    counted = command(*here)
+    listed = command(*here, "--queue", "stock", "--reason", "Unreadable")
+    shown = command(*here, "--queue", "stock", "--show", str(first))
+    planned = command(*here, "--queue", "stock", "--replay", "--all", "--dry-run")
+    silent = command(*here, "--queue", "stock", "--discard", "--number", str(first))
+    assert dead(admin, "stock") == [first, second]
+    discarded = command(*here, "--queue", "stock", "--discard", "--number", str(first), "--why", "broken on purpose")
+
+    assert counted[0] == 0
+    assert next(line.split() for line in counted[1].splitlines() if "stock" in line) == ["stock", "2"]
+    assert f"cor-{second}-of-test" in listed[1]
+    assert f"cor-{first}-of-test" not in listed[1]
+    assert '"body": "{"' in shown[1]
+    assert "2 would be replayed; nothing was changed." in planned[1]
+    assert (silent[0], "why: say it, for the audit trail" in silent[1]) == (1, True)
+    assert (discarded[0], "1 discarded; audit id aud_" in discarded[1]) == (0, True)
+    assert dead(admin, "stock") == [second]
+
+
+def test_with_an_address_and_a_token_it_serves_any_tessera(api: Api) -> None:
+    elsewhere = ["--url", api.stack.url, "--token"]
+
+    assert "payments" in command(*elsewhere, api.person("admin").token)[1]
+    refused = command(*elsewhere, api.person().token)
+    assert (refused[0], "needs “operate”" in refused[1]) == (1, True)
+    assert command("--url", api.stack.url) == (1, "Not done: --url needs an admin's --token\n")
+
+
+def test_its_help_says_what_it_does() -> None:
+    code, text = command("--help")
+
+    assert code == 0
+    assert "--replay" in text
+    assert "--dry-run" in text

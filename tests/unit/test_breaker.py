@@ -1,0 +1,185 @@
+"""Circuit breakers: when they open, who tries again, and what does not concern them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from shared.breaker import FAILURES_MAX, Breaker, BreakerOpen
+from shared.mail.guarded import GuardedMailer
+from shared.mail.port import Mail, MailRefused, MailUnavailable
+from shared.payments.guarded import GuardedPayments
+from shared.payments.port import PaymentsRefused, PaymentsUnavailable, Session
+from shared.telemetry import gauges
+from tests.doubles.provider import Provider
+
+OPEN_SECONDS = 0.05
+
+
+class Away(Exception):
+    """A neighbour in trouble."""
+
+
+class Neighbour:
+    """Counts who asks it, and answers as it is told to."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+        self.asked = 0
+        self.slowness = asyncio.Event()
+        self.slowness.set()
+
+    async def ask(self) -> str:
+        self.asked += 1
+        await self.slowness.wait()
+        if self.error is not None:
+            raise self.error
+        return "an answer"
+
+
+def breaker() -> Breaker:
+    return Breaker("test", failure=Away, open_seconds=OPEN_SECONDS)
+
+
+async def fail(ask: Callable[[], Awaitable[object]], times: int, error: type[Exception] = Away) -> None:
+    for _ in range(times):
+        async with asyncio.timeout(2):  # whoever must not wait fails here instead of waiting for ever
+            with pytest.raises(error):
+                await ask()
+
+
+async def test_after_so_many_failures_in_a_row_the_neighbour_is_left_alone() -> None:
+    guard, away = breaker(), Neighbour(Away())
+
+    await fail(lambda: guard.call(away.ask), FAILURES_MAX)
+    assert gauges()["breaker.test"] == 2
+    await fail(lambda: guard.call(away.ask), 3, BreakerOpen)
+
+    assert away.asked == FAILURES_MAX
+
+
+async def test_one_answer_in_between_begins_the_count_anew() -> None:
+    guard, away = breaker(), Neighbour(Away())
+
+    await fail(lambda: guard.call(away.ask), FAILURES_MAX - 1)
+    assert await guard.call(Neighbour(None).ask) == "an answer"
+    await fail(lambda: guard.call(away.ask), FAILURES_MAX - 1)
+
+    assert await guard.call(Neighbour(None).ask) == "an answer"
+    assert gauges()["breaker.test"] == 0
+
+
+async def test_a_refusal_is_an_answer() -> None:
+    guard, refusing = breaker(), Neighbour(KeyError("no"))
+
+    await fail(lambda: guard.call(refusing.ask), FAILURES_MAX * 2, KeyError)
+
+    assert gauges()["breaker.test"] == 0
+
+
+async def test_after_its_time_one_caller_tries_and_the_others_do_not_wait_for_it() -> None:
+    guard, neighbour = breaker(), Neighbour(Away())
+    await fail(lambda: guard.call(neighbour.ask), FAILURES_MAX)
+    await asyncio.sleep(OPEN_SECONDS * 1.5)
+    neighbour.error = None
+    neighbour.slowness.clear()
+
+    trial = asyncio.create_task(guard.call(neighbour.ask))
+    await asyncio.sleep(0)
+    await fail(lambda: guard.call(neighbour.ask), 3, BreakerOpen)
+    neighbour.slowness.set()
+
+    assert await trial == "an answer"
+    assert neighbour.asked == FAILURES_MAX + 1
+    assert await guard.call(neighbour.ask) == "an answer"
+    assert gauges()["breaker.test"] == 0
+
+
+async def test_a_try_that_fails_leaves_it_open() -> None:
+    guard, away = breaker(), Neighbour(Away())
+    await fail(lambda: guard.call(away.ask), FAILURES_MAX)
+    await asyncio.sleep(OPEN_SECONDS * 1.5)
+
+    await fail(lambda: guard.call(away.ask), 1)
+    await fail(lambda: guard.call(away.ask), 1, BreakerOpen)
+
+    assert away.asked == FAILURES_MAX + 1
+
+
+async def test_a_try_that_was_called_off_says_nothing_good() -> None:
+    guard, neighbour = breaker(), Neighbour(Away())
+    await fail(lambda: guard.call(neighbour.ask), FAILURES_MAX)
+    await asyncio.sleep(OPEN_SECONDS * 1.5)
+    neighbour.slowness.clear()
+    trial = asyncio.create_task(guard.call(neighbour.ask))
+    await asyncio.sleep(0)
+
+    trial.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trial
+
+    await fail(lambda: guard.call(neighbour.ask), 1, BreakerOpen)
+
+
+class Sick(Provider):
+    """A provider whose every answer is this error."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+        self.asked = 0
+
+    async def session(self, session_id: str) -> Session:
+        """See `Payments.session`."""
+        self.asked += 1
+        raise self.error
+
+
+async def test_a_provider_that_does_not_answer_is_left_alone_and_who_asks_is_told_when_to_come_back() -> None:
+    sick = Sick(PaymentsUnavailable("silence"))
+    payments = GuardedPayments(sick)
+
+    await fail(lambda: payments.session("cs_1"), FAILURES_MAX, PaymentsUnavailable)
+    with pytest.raises(PaymentsUnavailable) as told:
+        await payments.session("cs_1")
+
+    assert sick.asked == FAILURES_MAX
+    assert told.value.retry_after_seconds == 5.0
+
+
+async def test_a_provider_that_refuses_is_asked_on() -> None:
+    sick = Sick(PaymentsRefused("no", "resource_missing", nothing_done=True))
+    payments = GuardedPayments(sick)
+
+    await fail(lambda: payments.session("cs_1"), FAILURES_MAX * 2, PaymentsRefused)
+
+    assert sick.asked == FAILURES_MAX * 2
+
+
+class SickMailer:
+    """A mail server whose every answer is this error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.asked = 0
+
+    async def send(self, mail: Mail) -> None:
+        """See `Mailer.send`."""
+        self.asked += 1
+        raise self.error
+
+
+async def test_a_mail_server_that_is_left_alone_certainly_has_not_got_the_mail() -> None:
+    sick = SickMailer(MailUnavailable("silence", not_taken=False))
+    mailer, mail = GuardedMailer(sick), Mail("m", "Uma", "uma@tessera.example", "s", "t", "<p>t</p>")
+
+    await fail(lambda: mailer.send(mail), FAILURES_MAX, MailUnavailable)
+    with pytest.raises(MailUnavailable) as waiting:
+        await mailer.send(mail)
+
+    assert sick.asked == FAILURES_MAX
+    assert waiting.value.not_taken
+    sick.error = MailRefused("no such mailbox")
+    refused = GuardedMailer(sick)
+    await fail(lambda: refused.send(mail), FAILURES_MAX * 2, MailRefused)
+    assert sick.asked == FAILURES_MAX * 3
