@@ -57,6 +57,12 @@ TABLE: Final[Mapping[tuple[str, str], tuple[int, ...]]] = {
     ),
     ("POST", "/api/operations/inventory-audit"): (403,) * 10 + (200, 401, 401),
     ("GET", "/api/operations/counters"): (403,) * 10 + (200, 401, 401),
+    ("GET", "/api/operations/audit"): (403,) * 10 + (200, 401, 401),
+    ("GET", "/api/operations/dead-letters"): (403,) * 10 + (200, 401, 401),
+    ("GET", "/api/operations/dead-letters/{queue}"): (403,) * 10 + (200, 401, 401),
+    ("GET", "/api/operations/dead-letters/{queue}/{sequence_number}"): (403,) * 10 + (404, 401, 401),  # there is none
+    ("POST", "/api/operations/dead-letters/{queue}/replay"): (403,) * 10 + (200, 401, 401),
+    ("POST", "/api/operations/dead-letters/{queue}/discard"): (403,) * 10 + (200, 401, 401),
     ("GET", "/api/insights/events"): (401,) * 12 + (200,),
     ("GET", "/api/ticket-keys"): PUBLIC,
     ("GET", "/api/health/live"): PUBLIC,
@@ -96,6 +102,8 @@ class World:
             event_id=event["event_id"],
             order_id=order["order_id"],
             number=self.paid["tickets"][0]["number"],
+            queue="stock",
+            sequence_number=1,
         )
 
     def more(self, method: str, path: str) -> Json:
@@ -113,6 +121,8 @@ class World:
                 "lines": [{"ticket_type_id": UNKNOWN_TYPE, "quantity": 1}],
                 "method": "desk",
             },
+            ("POST", "/api/operations/dead-letters/{queue}/replay"): {"all": True, "dry_run": True},
+            ("POST", "/api/operations/dead-letters/{queue}/discard"): {"all": True, "dry_run": True},
         }
         more: Json = {"headers": {"idempotency-key": new_key()}}
         if (method, path) in bodies:
