@@ -141,7 +141,10 @@ def _draft_events(http: Endpoints, browsing: Browsing, managing: Managing) -> No
         refuses=[NotFound, KeyReused], headers=["Idempotency-Key"],
     )  # fmt: skip
     async def create_event(call: Call, body: NewEvent) -> EventView:
-        """Create an event as a draft: nobody sees it until it is published."""
+        """Create an event as a draft: nobody sees it until it is published.
+
+        An Idempotency-Key that made another event is refused, and `existing_id` says which.
+        """
         organiser, venue = await managing.place_of(
             OrganiserId(body.organiser_id), VenueId(body.venue_id), caller=call.caller
         )

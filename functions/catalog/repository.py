@@ -171,7 +171,9 @@ class CatalogRepository:
             before = await self._store.read(container, partition, asked.id)
             if before.value["body_hash"] != request:
                 raise KeyReused(
-                    f"This Idempotency-Key was used for another {kind}; make up a new one.", field="Idempotency-Key"
+                    f"This Idempotency-Key was used for another {kind}; make up a new one.",
+                    field="Idempotency-Key",
+                    existing_id=before.partition if id_ == kind else id_.removeprefix(f"{kind}:"),
                 ) from None
             return False
         return True

@@ -117,10 +117,9 @@ class NewTicketType(Wire):
         return self
 
 
-class EventDetails(Wire):
-    """Everything an event's creator decides."""
+class EventFacts(Wire):
+    """Everything an event's creator decides, but for where it takes place."""
 
-    venue_id: Id
     name: Name
     description: str = Field(default="", max_length=10_000)
     category: Annotated[str, Field(min_length=1, max_length=50), AfterValidator(one_line)] = "other"
@@ -160,6 +159,12 @@ class EventDetails(Wire):
         }
 
 
+class EventDetails(EventFacts):
+    """Everything an event's creator decides."""
+
+    venue_id: Id
+
+
 class NewEvent(EventDetails):
     """An event to create, as a draft."""
 
@@ -179,6 +184,13 @@ class TicketTypeView(BaseModel):
     available: int | None = None
 
 
+class PoolView(BaseModel):
+    """Places that run out together; ticket types draw from pools by name."""
+
+    name: str
+    capacity: int
+
+
 class EventView(BaseModel):
     """Everything an event page needs."""
 
@@ -194,6 +206,7 @@ class EventView(BaseModel):
     ends_at: Moment
     venue: VenueView
     ticket_types: list[TicketTypeView]
+    pools: list[PoolView]
     capacity: int
     available: int | None = Field(default=None, description="over all pools; absent while a draft")
     version: int
@@ -213,6 +226,7 @@ class EventView(BaseModel):
                 )
                 for ticket_type in event.ticket_types
             ],
+            pools=[PoolView(name=pool.name, capacity=pool.capacity) for pool in event.pools],
             capacity=sum(pool.capacity for pool in event.pools),
             available=sum(left.available for left in shown.left.values()) if shown.left else None,
             **event.model_dump(exclude={"venue", "ticket_types", "pools"}),

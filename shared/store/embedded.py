@@ -137,14 +137,18 @@ class EmbeddedStore(EmbeddedFeed):
             raise ValueError("Cosmos cannot continue an ordered query across partitions from Python.")
         asked = query_text(container, partition, where, order_by)
         after = [] if continuation is None else self._continuations.open(asked, continuation)
-        await asyncio.sleep(0)
         hint = lookup_hint(self._topology, container, where) if isinstance(partition, Everywhere) else ""
         sql = _query_sql(
             container, hint, isinstance(partition, str), tuple(map(where_sql, where)), order_by, bool(after)
         )
         place = () if isinstance(partition, Everywhere) else (partition,)
         values = tuple(condition.value for condition in where)
-        rows = self._select(sql, (*place, self._timestamp(), *values, *after, limit + 1))
+        parameters = (*place, self._timestamp(), *values, *after, limit + 1)
+        if len(where) > 1 and place:  # they may leave out nearly all there is, and all is looked through
+            rows = await self._scan(sql, parameters)
+        else:
+            await asyncio.sleep(0)
+            rows = self._select(sql, parameters)
         documents = [Document(row[0], row[1], orjson.loads(row[2]), str(row[3])) for row in rows[:limit]]
         more = len(rows) > limit
         return Page(documents, self._continuations.sign(asked, _keyset(rows[limit - 1], place)) if more else None)
@@ -159,10 +163,9 @@ class EmbeddedStore(EmbeddedFeed):
         self._partition_key(container)
         check_where(where)
         check_grouping(by)
-        await asyncio.sleep(0)
         sql = _counts_sql(container, tuple(by), tuple(map(where_sql, where)))
         values = (condition.value for condition in where)
-        rows = self._select(sql, (partition, self._timestamp(), *values, GROUPS_MAX))
+        rows = await self._scan(sql, (partition, self._timestamp(), *values, GROUPS_MAX))
         return [Count(tuple(row[:-1]), row[-1]) for row in rows]
 
     async def purge_expired(self, limit: int) -> int:

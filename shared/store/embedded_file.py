@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from shared.sqlite.group_commit import GroupCommit, Work, WriterBusy, WriterFailed
+from shared.sqlite.scans import Scans, ScansBusy
 from shared.sqlite.turnstile import Turn
 from shared.sqlite.watch import Watch
 from shared.store.embedded_indexes import index_schema
@@ -47,6 +48,7 @@ class EmbeddedFile:
             path.resolve(), schema=SCHEMA + index_schema(topology), turn=turn, on_commit=self._watch.look
         )
         self._reader = self.commits.reader
+        self._scans = Scans(path.resolve())
         self._has_news()
 
     async def wait(self, timeout_seconds: float) -> None:
@@ -59,6 +61,7 @@ class EmbeddedFile:
     def close(self) -> None:
         """Release the file; a later `EmbeddedStore.at` opens it again."""
         self._watch.close()
+        self._scans.close()
         self.commits.close()
 
     def _partition_key(self, container: str) -> str:
@@ -73,6 +76,15 @@ class EmbeddedFile:
     def _select(self, sql: str, parameters: Sequence[Json]) -> list[tuple[Json, ...]]:
         try:
             return self._reader.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise Unavailable(f"The database cannot be read: {error}") from error
+
+    async def _scan(self, sql: str, parameters: Sequence[Json]) -> list[tuple[Json, ...]]:
+        """As `_select`, for what looks through many documents: other requests go on meanwhile."""
+        try:
+            return await self._scans.select(sql, parameters)
+        except ScansBusy as error:
+            raise Busy(str(error), retry_after_seconds=RETRY_AFTER_SECONDS) from error
         except sqlite3.Error as error:
             raise Unavailable(f"The database cannot be read: {error}") from error
 

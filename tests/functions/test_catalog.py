@@ -71,6 +71,7 @@ def test_a_draft_is_seen_by_its_organiser_and_nobody_else(api: Api, house: Organ
                 "maximum_per_order": 10,
             }
         ],
+        "pools": [{"name": "Hall", "capacity": 10}],
         "capacity": 10,
         "version": 1,
     }
@@ -163,6 +164,7 @@ def test_a_draft_is_replaced_whole_and_a_published_event_no_more(house: Organise
     types = changed.json()["ticket_types"]
     assert changed.json() == {
         **draft, "name": "Opera", "description": "New", "capacity": 20, "version": 2, "ticket_types": types,
+        "pools": [{"name": "Hall", "capacity": 20}],
     }  # fmt: skip
     published = house.owner.post(f"{path}/publish").json()
     assert published["available"] == 20
@@ -204,6 +206,7 @@ def test_the_same_key_creates_once_and_another_body_under_it_is_refused(house: O
 
         assert (again.status_code, again.json()) == (201, first.json())
         assert refusal(reused) == (422, "key-reused")
+        assert reused.json()["existing_id"] in first.json().values()
         assert owner.post(path, body, key=key).json() == first.json()
     assert len(all_of(house, 1)) == 1
     assert fields_of_key(owner.post("organisers", {"name": "A"}, key="two words")) == "Idempotency-Key"

@@ -20,6 +20,7 @@ CREATE: Final = (201, 201, 403, 404, 404, 403, 403, 403, 403, 403, 201, 401, 401
 MANAGE_ENDED: Final = (409, 409, 403, 404, 404, 403, 403, 403, 403, 403, 409, 401, 401)
 EVERYBODY: Final = (200,) * 11 + (401, 401)
 PUBLIC: Final = (200,) * 13
+OPERATE: Final = (403,) * 10 + (200, 401, 401)
 TABLE: Final[Mapping[tuple[str, str], tuple[int, ...]]] = {
     ("GET", "/api/events"): EVERYBODY,
     ("GET", "/api/events/facets"): EVERYBODY,
@@ -55,14 +56,15 @@ TABLE: Final[Mapping[tuple[str, str], tuple[int, ...]]] = {
     ("DELETE", "/api/organisers/{organiser_id}/members/{person_id}"): (
         204, 403, 403, 404, 403, 403, 403, 403, 403, 403, 204, 401, 401,
     ),
-    ("POST", "/api/operations/inventory-audit"): (403,) * 10 + (200, 401, 401),
-    ("GET", "/api/operations/counters"): (403,) * 10 + (200, 401, 401),
-    ("GET", "/api/operations/audit"): (403,) * 10 + (200, 401, 401),
-    ("GET", "/api/operations/dead-letters"): (403,) * 10 + (200, 401, 401),
-    ("GET", "/api/operations/dead-letters/{queue}"): (403,) * 10 + (200, 401, 401),
-    ("GET", "/api/operations/dead-letters/{queue}/{sequence_number}"): (403,) * 10 + (404, 401, 401),  # there is none
-    ("POST", "/api/operations/dead-letters/{queue}/replay"): (403,) * 10 + (200, 401, 401),
-    ("POST", "/api/operations/dead-letters/{queue}/discard"): (403,) * 10 + (200, 401, 401),
+    ("POST", "/api/operations/inventory-audit"): OPERATE,
+    ("GET", "/api/operations/counters"): OPERATE,
+    ("GET", "/api/operations/audit"): OPERATE,
+    ("GET", "/api/operations/dead-letters"): OPERATE,
+    ("GET", "/api/operations/dead-letters/{queue}"): OPERATE,
+    ("GET", "/api/operations/dead-letters/{queue}/{sequence_number}"): (403,) * 10 + (404, 401, 401),
+    # An empty body, so that nothing is done: who may do it is told what is missing.
+    ("POST", "/api/operations/dead-letters/{queue}/replay"): (403,) * 10 + (400, 401, 401),
+    ("POST", "/api/operations/dead-letters/{queue}/discard"): (403,) * 10 + (400, 401, 401),
     ("GET", "/api/insights/events"): (401,) * 12 + (200,),
     ("GET", "/api/ticket-keys"): PUBLIC,
     ("GET", "/api/health/live"): PUBLIC,
@@ -111,6 +113,8 @@ class World:
         del details["organiser_id"]
         bodies: dict[tuple[str, str], Json] = {
             ("POST", "/api/organisers"): {},
+            ("POST", "/api/operations/dead-letters/{queue}/replay"): {},
+            ("POST", "/api/operations/dead-letters/{queue}/discard"): {},
             ("POST", "/api/organisers/{organiser_id}/venues"): venue_body(),
             ("POST", "/api/events"): self.house.event_body(),
             ("PUT", "/api/events/{event_id}"): details,
@@ -121,8 +125,6 @@ class World:
                 "lines": [{"ticket_type_id": UNKNOWN_TYPE, "quantity": 1}],
                 "method": "desk",
             },
-            ("POST", "/api/operations/dead-letters/{queue}/replay"): {"all": True, "dry_run": True},
-            ("POST", "/api/operations/dead-letters/{queue}/discard"): {"all": True, "dry_run": True},
         }
         more: Json = {"headers": {"idempotency-key": new_key()}}
         if (method, path) in bodies:

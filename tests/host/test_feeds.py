@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from local.host.process import HostProcess
 from shared.store.embedded import EmbeddedStore
-from shared.store.port import Create
+from shared.store.port import Create, Patch
 from shared.topology import topology
 from tests.host.apps.recording import records
 
@@ -34,6 +35,10 @@ async def eventually(condition: Callable[[], bool], seconds: float = 12.0) -> No
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - another process makes it true
             await asyncio.sleep(0.02)
+
+
+def seen_times(data: Path, function: str, name: str, times: int) -> bool:
+    return seen(data, function).count(name) >= times
 
 
 def seen(data: Path, function: str) -> list[str]:
@@ -111,3 +116,18 @@ async def test_a_batch_longer_than_the_lease_is_seen_once_by_two_processes(tmp_p
         await asyncio.sleep(0.4)
 
     assert seen(tmp_path, "slow begun") == ["long"]
+
+
+async def test_a_feed_with_a_poll_delay_sees_the_last_of_what_changed_meanwhile(tmp_path: Path) -> None:
+    with HostProcess.start(app=APP, data=tmp_path, environment=environment(tmp_path)):
+        await create(tmp_path, "first")
+        await eventually(lambda: seen(tmp_path, "unhurried") == ["first"])
+        with open_store(tmp_path) as store:
+            await store.commit("things", "busy", [Create("busy", {"n": 0})])
+            for number in range(1, 6):
+                await eventually(partial(seen_times, tmp_path, "plain", "busy", number))
+                await store.commit("things", "busy", [Patch("busy", increments={"n": 1})])
+        await eventually(lambda: seen(tmp_path, "plain").count("busy") == 6)
+        await eventually(lambda: "busy" in seen(tmp_path, "unhurried"))
+
+    assert seen(tmp_path, "unhurried").count("busy") < seen(tmp_path, "plain").count("busy")

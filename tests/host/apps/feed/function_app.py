@@ -52,6 +52,18 @@ async def from_now(docs: func.DocumentList, context: func.Context) -> None:
 
 @app.cosmos_db_trigger(
     arg_name="docs",
+    container_name="things",
+    database_name="x",
+    connection="COSMOS",
+    start_from_beginning=FROM_BEGINNING,
+    feed_poll_delay=2_000,
+)
+async def unhurried(docs: func.DocumentList, context: func.Context) -> None:
+    _seen("unhurried", docs, context)
+
+
+@app.cosmos_db_trigger(
+    arg_name="docs",
     container_name="others",
     database_name="x",
     connection="COSMOS",

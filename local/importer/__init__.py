@@ -1,0 +1,1 @@
+"""Event documents from a file into a running Tessera, through its public API."""

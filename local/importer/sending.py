@@ -1,0 +1,148 @@
+"""Bringing one event document into Tessera: organiser, venue, event, publication. Doing it again changes nothing."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Any, Final
+
+from functions.catalog.wire import EventFacts, EventView
+from local.importer.client import Client, Json, Refused
+from local.importer.documents import EventDocument, ImportedOrganiser
+
+OWNERSHIP_SECONDS: Final = 35  # another process of Tessera may not know for 30 seconds who owns a new organiser
+
+
+@unique
+class Result(StrEnum):
+    """What became of a document."""
+
+    PUBLISHED = "published"
+    DRAFT = "draft"
+    CHANGED = "changed draft"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a document, and of which event.
+
+    :param why: for a refusal, in words
+    """
+
+    result: Result
+    event_id: str = ""
+    why: str = ""
+
+
+class Sender:
+    """Sends documents; an organiser or venue that several have in common is asked for once."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._organisers: dict[str, str] = {}
+        self._venues: dict[str, str] = {}
+
+    def send(self, document: EventDocument) -> Outcome:
+        """Bring the document in, as far as Tessera lets us.
+
+        :raises Unreachable: Tessera does not answer
+        """
+        try:
+            organiser_id = self._organiser(document.organiser)
+            venue_id = self._venue(organiser_id, document)
+            return self._event(organiser_id, venue_id, document)
+        except Refused as refusal:
+            return Outcome(Result.REFUSED, why=str(refusal))
+
+    def _organiser(self, wanted: ImportedOrganiser) -> str:
+        if wanted.organiser_id is not None:
+            return wanted.organiser_id
+        assert wanted.name is not None, "an organiser has an id or a name"
+        if wanted.name not in self._organisers:
+            made = self._client.ask("POST", "organisers", {"name": wanted.name}, key=_key("organiser", wanted.name))
+            self._organisers[wanted.name] = made["organiser_id"]
+        return self._organisers[wanted.name]
+
+    def _venue(self, organiser_id: str, document: EventDocument) -> str:
+        body = document.venue.model_dump(mode="json")
+        key = _key("venue", organiser_id, document.venue.model_dump_json())
+        if key not in self._venues:
+            self._venues[key] = self._as_owner(f"organisers/{organiser_id}/venues", body, key, document)["venue_id"]
+        return self._venues[key]
+
+    def _as_owner(self, path: str, body: Json, key: str, document: EventDocument) -> Json:
+        patience = OWNERSHIP_SECONDS if document.organiser.name is not None else 0
+        for _ in range(patience):
+            try:
+                return self._client.ask("POST", path, body, key=key)
+            except Refused as refusal:
+                if refusal.status not in {403, 404}:
+                    raise
+                time.sleep(1)
+        return self._client.ask("POST", path, body, key=key)
+
+    def _event(self, organiser_id: str, venue_id: str, document: EventDocument) -> Outcome:
+        details = {"venue_id": venue_id, **document.event.model_dump(mode="json")}
+        event, as_created = self._created({"organiser_id": organiser_id, **details}, document.external_id)
+        if event.state == "draft":
+            # A draft that was changed since may differ in what the API does not show, so it is written again.
+            changed = not as_created or event.version > 1
+            if changed:
+                event = _view(self._client.ask("PUT", f"events/{event.event_id}", details))
+            if document.publish:
+                return Outcome(Result.PUBLISHED, self._published(event.event_id).event_id)
+            return Outcome(Result.CHANGED if changed else Result.DRAFT, event.event_id)
+        differs = differences(event, document.event, venue_id)
+        if differs:
+            why = f"the event is {event.state}, and what people bought must not change under them: {', '.join(differs)}"
+            return Outcome(Result.REFUSED, event.event_id, why)
+        if event.state == "cancelled" and document.publish:
+            return Outcome(Result.REFUSED, event.event_id, "the event was cancelled and cannot be published again")
+        return Outcome(Result.UNCHANGED, event.event_id)
+
+    def _created(self, body: Json, external_id: str) -> tuple[EventView, bool]:
+        """The event of this external id, and whether it was created from this very request, now or before."""
+        key = _key("event", body["organiser_id"], external_id)
+        try:
+            return _view(self._client.ask("POST", "events", body, key=key)), True
+        except Refused as refusal:
+            if refusal.code != "key-reused":
+                raise
+            return _view(self._client.ask("GET", f"events/{refusal.problem['existing_id']}")), False
+
+    def _published(self, event_id: str) -> EventView:
+        try:
+            return _view(self._client.ask("POST", f"events/{event_id}/publish"))
+        except Refused as refusal:
+            event = _view(self._client.ask("GET", f"events/{event_id}"))
+            if refusal.code == "event-state-refused" and event.state == "published":
+                return event  # an answer was lost and the request repeated
+            raise
+
+
+def differences(event: EventView, wanted: EventFacts, venue_id: str) -> list[str]:
+    """The fields in which an event is not as a document wants it."""
+    is_now: dict[str, Any] = event.model_dump(
+        include={"name", "description", "category", "image_url", "starts_at", "ends_at"}
+    )
+    is_now["venue"] = event.venue.venue_id
+    is_now["pools"] = [(pool.name, pool.capacity) for pool in event.pools]
+    is_now["ticket_types"] = [each.model_dump(exclude={"ticket_type_id", "available"}) for each in event.ticket_types]
+    should_be: dict[str, Any] = wanted.model_dump(exclude={"pools", "ticket_types"})
+    should_be["venue"] = venue_id
+    should_be["pools"] = [(pool.name, pool.capacity) for pool in wanted.pools]
+    should_be["ticket_types"] = [each.model_dump() for each in wanted.ticket_types]
+    assert is_now.keys() == should_be.keys(), "both have every detail of an event"
+    return [name for name in is_now if is_now[name] != should_be[name]]
+
+
+def _view(answer: Json) -> EventView:
+    return EventView.model_validate(answer)
+
+
+def _key(kind: str, *parts: str) -> str:
+    """The Idempotency-Key that always follows from what is meant."""
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return f"import-{kind}-{digest[:48]}"
