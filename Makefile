@@ -31,10 +31,10 @@ import: $(READY) ## Event documents into a running Tessera: FILE= AS=mail@addres
 	  $(if $(KEEP_GOING),--keep-going) $(ARGS)
 
 deadletters: $(READY) ## Messages nobody could handle: QUEUE= REASON= TYPE= NUMBER= ALL=1 REPLAY=1 DISCARD=1 WHY= DRY_RUN=1 (ARGS=--help)
-	@$(PYTHON) -m local.deadletters --port $(PORT) --data $(DATA) $(if $(QUEUE),--queue '$(QUEUE)') \
-	  $(if $(REASON),--reason '$(REASON)') $(if $(TYPE),--type '$(TYPE)') $(foreach n,$(NUMBER),--number $(n)) \
-	  $(if $(ALL),--all) $(if $(REPLAY),--replay) $(if $(DISCARD),--discard) $(if $(WHY),--why '$(WHY)') \
-	  $(if $(DRY_RUN),--dry-run) $(ARGS)
+	@# The shell reads these from its environment, so that a reason may contain any quotes.
+	@$(PYTHON) -m local.deadletters --port $(PORT) --data $(DATA) $${QUEUE:+--queue "$$QUEUE"} \
+	  $${REASON:+--reason "$$REASON"} $${TYPE:+--type "$$TYPE"} $(foreach n,$(NUMBER),--number $(n)) $${ALL:+--all} \
+	  $${REPLAY:+--replay} $${DISCARD:+--discard} $${WHY:+--why "$$WHY"} $${DRY_RUN:+--dry-run} $(ARGS)
 
 test: $(READY) ## All tests (under 5 minutes)
 	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup
