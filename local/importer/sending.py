@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Any, Final
 
-from functions.catalog.wire import EventFacts, EventView
+from functions.catalog.wire import PlannedEvent, EventView
 from local.importer.client import Client, Json, Refused
 from local.importer.documents import EventDocument, ImportedOrganiser
 
@@ -122,7 +122,7 @@ class Sender:
             raise
 
 
-def differences(event: EventView, wanted: EventFacts, venue_id: str) -> list[str]:
+def differences(event: EventView, wanted: PlannedEvent, venue_id: str) -> list[str]:
     """The fields in which an event is not as a document wants it."""
     is_now: dict[str, Any] = event.model_dump(
         include={"name", "description", "category", "image_url", "starts_at", "ends_at"}
