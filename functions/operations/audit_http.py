@@ -28,7 +28,7 @@ class AuditQuery(Wire):
     continuation: str | None = Field(default=None, max_length=2_000)
 
 
-class AuditView(BaseModel):
+class AuditEntryView(BaseModel):
     """One entry: an intent, or its outcome under the same `audit_id`.
 
     An intent without an outcome was interrupted: send the same request with the same Idempotency-Key again.
@@ -48,7 +48,7 @@ class AuditView(BaseModel):
 class AuditPage(BaseModel):
     """A page of the trail, latest first."""
 
-    items: list[AuditView]
+    items: list[AuditEntryView]
     continuation: str | None = None
 
 
@@ -63,5 +63,5 @@ def audit_endpoint(http: Endpoints, trail: AuditTrail) -> None:
         month = datetime.strptime(query.month, "%Y-%m").replace(tzinfo=UTC) if query.month else call.now
         page = await trail.page(PLATFORM, month, limit=query.limit, continuation=query.continuation)
         entries = [AuditEntry.model_validate(document.value) for document in page.documents]
-        items = [AuditView.model_validate(entry.model_dump()) for entry in entries]
+        items = [AuditEntryView.model_validate(entry.model_dump()) for entry in entries]
         return AuditPage(items=items, continuation=page.continuation)

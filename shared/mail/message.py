@@ -34,16 +34,14 @@ class AddressImpossible(ValueError):
 def written(mail: Mail, *, sender: str, domain: str, now: datetime) -> bytes:
     """The mail as it goes over the wire, ASCII with CRLF.
 
-    :param sender: `Name <address>`, printable ASCII
+    :param sender: as `mailbox` writes it
     :param domain: of the Message-ID
     :raises AddressImpossible: the recipient's address is none
     """
-    if ADDRESS.fullmatch(mail.to_address) is None:
-        raise AddressImpossible(f"{mail.to_address[:100]!r} is not an e-mail address we can write to.")
     kind, body = _body(mail)
     head = [
         f"From: {sender}",
-        f"To: {_mailbox(mail.to_name, mail.to_address)}",
+        f"To: {mailbox(mail.to_name, mail.to_address)}",
         f"Subject: {_words(one_line(mail.subject)[:SUBJECT_CHARACTERS_MAX], 'Subject')}",
         f"Date: {format_datetime(now)}",
         f"Message-ID: <{mail.message_id}@{domain}>",
@@ -52,6 +50,24 @@ def written(mail: Mail, *, sender: str, domain: str, now: datetime) -> bytes:
         f"Content-Type: {kind}",
     ]
     return "\r\n".join([*head, "", ""]).encode("ascii") + body
+
+
+def mailbox(name: str, address: str) -> str:
+    """A person or ourselves, for a header.
+
+    :raises AddressImpossible: the address is none
+    """
+    if ADDRESS.fullmatch(address) is None:
+        raise AddressImpossible(f"{address[:100]!r} is not an e-mail address we can write.")
+    name = one_line(name)[:NAME_CHARACTERS_MAX]
+    if not name:
+        return address
+    if _ATOMS.fullmatch(name):
+        return f"{name} <{address}>"
+    if name.isascii() and name.isprintable():
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}" <{address}>'
+    return f"{_words(name, 'To')} <{address}>"
 
 
 def one_line(text: str) -> str:
@@ -100,18 +116,6 @@ def _file(attachment: Attachment) -> bytes:
         "",
     ]
     return "\r\n".join(head).encode("ascii") + encodebytes(attachment.data).replace(b"\n", b"\r\n")
-
-
-def _mailbox(name: str, address: str) -> str:
-    name = one_line(name)[:NAME_CHARACTERS_MAX]
-    if not name:
-        return address
-    if _ATOMS.fullmatch(name):
-        return f"{name} <{address}>"
-    if name.isascii() and name.isprintable():
-        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}" <{address}>'
-    return f"{_words(name, 'To')} <{address}>"
 
 
 def _words(text: str, header: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.kernel.clock import utc_now
 from shared.mail.connections import Connections, Kept
-from shared.mail.message import AddressImpossible, written
+from shared.mail.message import AddressImpossible, mailbox, written
 from shared.mail.port import Mail, MailRefused, MailUnavailable
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class SmtpMailer:
     """A mail server.
 
     :param sender: `Name <address>`; its domain is the Message-ID's
+    :raises AddressImpossible: the sender has no address
     """
 
     def __init__(self, *, host: str, port: int, username: str, password: str, starttls: bool, sender: str) -> None:
@@ -40,8 +41,8 @@ class SmtpMailer:
         self._username = username or None
         self._password = password or None
         self._starttls = starttls
-        self._sender = sender
-        self._address = parseaddr(sender)[1]
+        name, self._address = parseaddr(sender)
+        self._sender = mailbox(name, self._address)
         self._connections = Connections()
 
     async def send(self, mail: Mail) -> None:

@@ -79,6 +79,7 @@ async def test_a_mail_is_shown_whole_and_harmless(mailbox: Emulator, web: httpx.
 
     page = await web.get(f"{mailbox.url}/messages/{summary['id']}")
     assert " sandbox " in page.text
+    assert [f'<img src="{part["url"]}"' in page.text for part in mail["attachments"]] == [True, False]
     assert "<script" not in page.text
     html = await web.get(f"{mailbox.url}/messages/{summary['id']}/html")
     assert html.headers["content-security-policy"].startswith("sandbox; default-src 'none'")

@@ -1,7 +1,7 @@
 """Neighbours fail under a running Tessera: who asks is told plainly, and afterwards nothing is lost and nothing twice.
 
-The payment provider is reached through a proxy that fails on demand; store and bus are kept from writing by somebody who
-holds their database. The mail server has `test_mail.py` and `test_smtp_neighbour.py`.
+The payment provider is reached through a proxy that fails on demand; somebody holds the database of store or bus, so
+that nobody can write. The mail server has `test_mail.py` and `test_smtp_neighbour.py`.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from tests.faults.onsale import on_sale, reconciled
 from tests.faults.shop import TIMEOUT_SECONDS, Person, Pool, Shop, webhook_secret
 from tests.support.fault_proxy import Fault, FaultProxy, proxied
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("neighbours")]
 SETTLED_SECONDS = 60.0
 
 
@@ -131,7 +131,7 @@ async def test_a_checkout_while_the_provider_fails_is_refused_plainly_and_opened
 async def test_a_provider_that_keeps_failing_is_left_alone_until_it_is_back(street: Street) -> None:
     shop, buyer = await street.shop([Pool("floor", 10)])
     order = await shop.placed(buyer, {"floor": 2})
-    await street.stripe.set(Fault.GARBAGE)
+    await street.stripe.set(Fault.RESET)
     for _ in range(FAILURES_MAX):
         plain_refusal(await shop.checkout(buyer, order["order_id"]), "payments-unavailable")
     asked = street.stripe.connections
@@ -238,32 +238,24 @@ def left(shop: Shop) -> tuple[int, int, int]:
     return shard["available"], shard["held"], shard["sold"]
 
 
-async def test_while_the_bus_is_held_webhooks_are_refused_and_events_wait_and_then_all_arrives_once(
-    street: Street,
-) -> None:
-    """Eleven seconds: a webhook is refused once our patience with the bus, ten seconds, is over."""
+async def test_while_the_bus_is_held_orders_are_sold_and_what_they_say_arrives_once_afterwards(street: Street) -> None:
     shop, buyer = await street.shop([Pool("floor", 10), Pool("free", 10, price=0)])
     order, page = await shop.ready_to_pay(buyer, {"floor": 2})
     with held(street.stack.data / "bus.db"):
         await shop.pay(page)
-        desk = await shop.placed(buyer, {"free": 1})  # the store answers, so orders are placed and paid
-        async with asyncio.timeout(20):
-            while not refused_webhooks(street.stack):  # noqa: ASYNC110 - another process makes it true
-                await asyncio.sleep(0.1)
+        free = await shop.placed(buyer, {"free": 1})
+        await asyncio.sleep(1)
+        assert free["state"] == "paid"  # the store answers, and the outbox keeps
         assert (await shop.order(buyer, order["order_id"]))["state"] == "placed"
-        assert copies_of(shop, desk["order_id"]) == []
+        assert copies_of(shop, free["order_id"]) == []
     await shop.until(buyer, order["order_id"], "paid", seconds=30)
     async with asyncio.timeout(30):
-        while {await mails(shop, each["order_id"]) for each in (desk, order)} != {1}:  # noqa: ASYNC110 - another process makes it true
+        while {await mails(shop, each["order_id"]) for each in (free, order)} != {1}:  # noqa: ASYNC110 - another process makes it true
             await asyncio.sleep(0.1)
 
     assert len(await of_order(shop, "payment_intents", order["order_id"])) == 1
     tickets = [id_ for _, partition, id_ in read_documents(street.stack.data) if partition == order["order_id"]]
     assert len([id_ for id_ in tickets if id_.startswith("ticket:")]) == 2
-
-
-def refused_webhooks(stack: Stack) -> bool:
-    return any("dependency-unavailable" in line for line in (stack.data / "host.log").read_text().splitlines())
 
 
 def copies_of(shop: Shop, order_id: str) -> list[str]:

@@ -11,6 +11,7 @@ from tests.functions.selling import becomes, bought
 from tests.support.api import Api, Json, Organiser, Person, new_key, order_body, soon, type_body
 
 DECLINED = "4000000000000002"
+ASKS_FIRST = "4000002760003184"
 DECLINED_BY_THE_BUYERS_BANK = "4000000000009995"
 KINDS = ("confirmation", "payment-failed", "expired", "cancelled", "refunded", "refund-delayed")
 
@@ -43,6 +44,15 @@ def reference(mail: Json) -> str:
     assert found is not None, mail["text"]
     assert found[1] in mail["html"]
     return found[1]
+
+
+def answer_bank(api: Api, url: str, said: str) -> None:
+    """Pay with a card whose bank asks first (3-D Secure), and answer it."""
+    assert api.pay(url, ASKS_FIRST).headers["location"].endswith("/authenticate")
+    page = f"{url}/authenticate"
+    challenge = re.search(r'name="challenge" value="(\w+)"', httpx.get(page).text)
+    assert challenge is not None
+    assert httpx.post(page, data={"challenge": challenge[1], "answer": said}).status_code == 303
 
 
 def logged(api: Api, mail: Json, event: str) -> Json:
@@ -81,6 +91,26 @@ def test_a_declined_card_is_told_once_with_the_page_to_try_again_on(api: Api, ho
     becomes(buyer, order, "paid")
     api.mail(order)
     assert len(api.mails(order["order_id"], "payment-failed")) == 1
+
+
+def test_a_payment_the_buyer_does_not_confirm_with_the_bank_is_told_and_can_be_made_again(
+    api: Api, house: Organiser
+) -> None:
+    buyer = api.person()
+    order, url = ready_to_pay(house, buyer)
+
+    answer_bank(api, url, "fail")
+    mail = api.mail(order, "payment-failed")
+
+    assert url in mail["text"]
+    line = str(logged(api, mail, "payment_failed"))
+    assert order["order_id"] in line
+    assert "payment_intent_authentication_failure" in line
+    assert kinds(api, order) == {"payment-failed"}
+    answer_bank(api, url, "complete")
+    becomes(buyer, order, "paid")
+    api.mail(order)
+    assert kinds(api, order) == {"payment-failed", "confirmation"}
 
 
 def test_a_failure_reported_after_the_payment_is_not_told(api: Api, house: Organiser) -> None:

@@ -1,5 +1,8 @@
 """Which notices are still true when their turn comes: late, twice, out of order, for an order that is not there."""
 
+import json
+import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +15,7 @@ from functions.composition import UseCases, use_cases
 from functions.notifications.bus import QUEUE, NoticeMessage
 from functions.notifications.telling import Told
 from functions.sales.orders import Order
+from functions.sales.repair import GRACE
 from functions.sales.settling import report_of
 from functions.sales.states import OrderState
 from shared.events.sales import PaymentReported
@@ -229,3 +233,24 @@ async def test_an_order_never_placed_completely_is_not_told_that_it_was_cancelle
     assert ended.state is OrderState.CANCELLED
     assert [message.type for message in office.waiting] == ["OrderCancelled"]
     assert await office.write() == []
+
+
+async def test_what_a_repair_ends_is_told_under_an_id_that_its_log_lines_have(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tessera")
+    order = await office.order()
+
+    assert await office.cases.repair.overdue_orders(office.now + sales.DEADLINE + 2 * GRACE) == 1
+
+    await office.room.relay(order.order_id)
+    [message] = office.room.bag.take(QUEUE)
+    assert message.type == "OrderExpired"
+    assert re.fullmatch(r"cor_[a-z2-7]{26}", message.correlation_id)
+    lines = [
+        json.loads(record.getMessage()) for record in caplog.records if message.correlation_id in record.getMessage()
+    ]
+    assert [(line["event"], line["order_id"]) for line in lines] == [
+        ("order_overdue", order.order_id),
+        ("order_closed", order.order_id),
+    ]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.mail.message import AddressImpossible, written
+from shared.mail.message import AddressImpossible, mailbox, written
 from shared.mail.port import Attachment, Mail
 
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
@@ -29,7 +29,7 @@ def mail(**changes: Any) -> Mail:
 
 
 def sent(one: Mail) -> bytes:
-    return written(one, sender="Tessera <tickets@tessera.example>", domain="tessera.example", now=NOW)
+    return written(one, sender=mailbox("Tessera – Tickets", "t@tessera.example"), domain="tessera.example", now=NOW)
 
 
 def read(one: Mail) -> EmailMessage:
@@ -56,7 +56,7 @@ def test_everything_in_a_mail_is_read_back_as_it_was_written() -> None:
     message = read(mail(attachments=[shown, beside]))
 
     assert dict(message.items()) == {
-        "From": "Tessera <tickets@tessera.example>",
+        "From": "Tessera – Tickets <t@tessera.example>",
         "To": "Uma Üser <uma@tessera.example>",
         "Subject": "Tickets",
         "Date": "Sat, 21 Nov 2026 13:00:00 +0000",

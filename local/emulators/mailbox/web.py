@@ -152,6 +152,7 @@ def _described(message: int, reading: Reading) -> list[Json]:
             "content_type": part.content_type,
             "content_id": part.content_id,
             "size": len(part.content),
+            "showable": part.content_type in _SHOWABLE,
             "url": f"/messages/{message}/parts/{part.index}",
         }
         for part in reading.parts

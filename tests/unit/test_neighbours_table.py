@@ -1,0 +1,68 @@
+"""docs/neighbours.md says of every neighbour what the code does."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from functions.notifications.outbound import CLAIM
+from shared.auth.tokens import FAILED_INTERVAL, FETCH_SECONDS_MAX
+from shared.breaker import FAILURES_MAX, OPEN_SECONDS
+from shared.mail.smtp import COMMAND_SECONDS_MAX, SEND_SECONDS_MAX
+from shared.payments.stripe import NETWORK_RETRIES_MAX, WEBHOOK_TOLERANCE_SECONDS, Patience
+from shared.retry import RETRY_SECONDS_MAX, WRITE_ATTEMPTS_MAX
+from shared.sqlite.group_commit import TURN_SECONDS_MAX
+from shared.web.triggers import POSTPONE_SECONDS_MAX, POSTPONED_MAX
+
+PAGE = (Path(__file__).parents[2] / "docs" / "neighbours.md").read_text()
+NOTHING = "–"
+
+
+def seconds(value: float | timedelta) -> str:
+    """As the page writes a time."""
+    return f"{value.total_seconds() if isinstance(value, timedelta) else value:g} s"
+
+
+def rows() -> dict[str, list[str]]:
+    """The first table: neighbour → its cells."""
+    lines = PAGE.split("\n\n")[2].splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {name: rest for name, *rest in cells}
+
+
+def test_the_table_of_budgets_is_what_the_code_does() -> None:
+    stripe, breaker = Patience(), [f"{FAILURES_MAX} failures", seconds(OPEN_SECONDS)]
+    assert rows() == {
+        "Stripe's API": [
+            seconds(stripe.connect_seconds), seconds(stripe.answer_seconds), str(NETWORK_RETRIES_MAX + 1),
+            seconds(stripe.call_seconds), *breaker,
+        ],
+        "mail server": [
+            seconds(COMMAND_SECONDS_MAX), seconds(COMMAND_SECONDS_MAX), "1", seconds(SEND_SECONDS_MAX), *breaker
+        ],
+        "sign-in keys": [
+            seconds(FETCH_SECONDS_MAX), seconds(FETCH_SECONDS_MAX), "1", seconds(FETCH_SECONDS_MAX), "1 failure",
+            seconds(FAILED_INTERVAL),
+        ],
+        "store": [
+            NOTHING, seconds(TURN_SECONDS_MAX), str(WRITE_ATTEMPTS_MAX), seconds(RETRY_SECONDS_MAX), "none", NOTHING
+        ],
+        "bus": [NOTHING, seconds(TURN_SECONDS_MAX), "1", seconds(TURN_SECONDS_MAX), "none", NOTHING],
+        "webhook sender": [NOTHING, NOTHING, NOTHING, seconds(WEBHOOK_TOLERANCE_SECONDS), "none", NOTHING],
+    }  # fmt: skip
+
+
+def test_the_prose_says_how_messages_and_claims_wait() -> None:
+    prose = " ".join(PAGE.split())
+    assert f"at most {seconds(POSTPONE_SECONDS_MAX)}, without limit" in prose
+    assert f"is looked for {POSTPONED_MAX} times" in prose
+    assert f"a mail is claimed for {seconds(CLAIM)}" in prose
+    assert prose.count(seconds(TURN_SECONDS_MAX)) >= 2
+
+
+def test_the_budgets_fit_into_each_other() -> None:
+    stripe = Patience()
+    tries = NETWORK_RETRIES_MAX + 1
+    assert stripe.connect_seconds < stripe.answer_seconds
+    assert stripe.answer_seconds * tries < stripe.call_seconds  # with the pauses between them
+    assert (
+        COMMAND_SECONDS_MAX < SEND_SECONDS_MAX < CLAIM.total_seconds()
+    )  # a claim must not lapse while its mail is sent
