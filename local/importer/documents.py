@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Self
 import orjson
 from pydantic import Field, ValidationError, model_validator
 
-from functions.catalog.wire import PlannedEvent, NewVenue
+from functions.catalog.wire import NewVenue, PlannedEvent
 from shared.web.endpoint import BODY_BYTES_MAX, Wire
 from shared.web.fields import Id, Name
 from shared.web.problem import RequestRefused

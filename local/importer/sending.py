@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Any, Final
 
-from functions.catalog.wire import PlannedEvent, EventView
+from functions.catalog.wire import EventView, PlannedEvent
 from local.importer.client import Client, Json, Refused
 from local.importer.documents import EventDocument, ImportedOrganiser
 
