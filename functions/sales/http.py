@@ -96,7 +96,8 @@ def _provider(http: Endpoints, orders: Orders, webhook: Webhook) -> None:
     async def stripe_webhook(call: Call, nothing: Nothing) -> None:
         """Take the payment provider's word, if its signature is right.
 
-        For Stripe alone. It is queued and answered; what follows happens from the queue.
+        For Stripe alone: enable `checkout.session.completed` and `payment_intent.payment_failed` there. It is queued
+        and answered; what follows happens from the queue.
         """
         signature = str(call.raw.headers.get("stripe-signature", ""))
         await webhook.take(call.raw.get_body(), signature, now=call.now)

@@ -20,6 +20,7 @@ CREATE: Final = (201, 201, 403, 404, 404, 403, 403, 403, 403, 403, 201, 401, 401
 MANAGE_ENDED: Final = (409, 409, 403, 404, 404, 403, 403, 403, 403, 403, 409, 401, 401)
 EVERYBODY: Final = (200,) * 11 + (401, 401)
 PUBLIC: Final = (200,) * 13
+OPERATE: Final = (403,) * 10 + (200, 401, 401)
 TABLE: Final[Mapping[tuple[str, str], tuple[int, ...]]] = {
     ("GET", "/api/events"): EVERYBODY,
     ("GET", "/api/events/facets"): EVERYBODY,
@@ -55,8 +56,15 @@ TABLE: Final[Mapping[tuple[str, str], tuple[int, ...]]] = {
     ("DELETE", "/api/organisers/{organiser_id}/members/{person_id}"): (
         204, 403, 403, 404, 403, 403, 403, 403, 403, 403, 204, 401, 401,
     ),
-    ("POST", "/api/operations/inventory-audit"): (403,) * 10 + (200, 401, 401),
-    ("GET", "/api/operations/counters"): (403,) * 10 + (200, 401, 401),
+    ("POST", "/api/operations/inventory-audit"): OPERATE,
+    ("GET", "/api/operations/counters"): OPERATE,
+    ("GET", "/api/operations/audit"): OPERATE,
+    ("GET", "/api/operations/dead-letters"): OPERATE,
+    ("GET", "/api/operations/dead-letters/{queue}"): OPERATE,
+    ("GET", "/api/operations/dead-letters/{queue}/{sequence_number}"): (403,) * 10 + (404, 401, 401),
+    # An empty body, so that nothing is done: who may do it is told what is missing.
+    ("POST", "/api/operations/dead-letters/{queue}/replay"): (403,) * 10 + (400, 401, 401),
+    ("POST", "/api/operations/dead-letters/{queue}/discard"): (403,) * 10 + (400, 401, 401),
     ("GET", "/api/insights/events"): (401,) * 12 + (200,),
     ("GET", "/api/ticket-keys"): PUBLIC,
     ("GET", "/api/health/live"): PUBLIC,
@@ -96,6 +104,8 @@ class World:
             event_id=event["event_id"],
             order_id=order["order_id"],
             number=self.paid["tickets"][0]["number"],
+            queue="stock",
+            sequence_number=1,
         )
 
     def more(self, method: str, path: str) -> Json:
@@ -103,6 +113,8 @@ class World:
         del details["organiser_id"]
         bodies: dict[tuple[str, str], Json] = {
             ("POST", "/api/organisers"): {},
+            ("POST", "/api/operations/dead-letters/{queue}/replay"): {},
+            ("POST", "/api/operations/dead-letters/{queue}/discard"): {},
             ("POST", "/api/organisers/{organiser_id}/venues"): venue_body(),
             ("POST", "/api/events"): self.house.event_body(),
             ("PUT", "/api/events/{event_id}"): details,

@@ -1,0 +1,77 @@
+"""What we understand of Stripe's signed events, and what we leave alone."""
+
+import time
+from typing import Any
+
+import orjson
+import pytest
+
+from local.emulators.stripe.webhooks import sign
+from shared.kernel.money import Money
+from shared.payments.port import FailedPayment, Session, SessionStatus, SignatureRefused
+from shared.payments.stripe import StripePayments
+
+SECRET = "whsec_of_the_test"
+METADATA = {"order_id": "ord_1", "organiser_id": "org_1"}
+FIFTY = Money(amount_minor=5_000, currency="EUR")
+
+
+def told(kind: str, thing: dict[str, Any], *, secret: str = SECRET) -> Session | FailedPayment | None:
+    """What we read from an event about `thing`."""
+    body = orjson.dumps({"id": "evt_1", "object": "event", "type": kind, "data": {"object": thing}})
+    payments = StripePayments(api_key="sk_test", api_base="http://127.0.0.1:1", webhook_secret=SECRET)
+    return payments.read_webhook(body, sign(body, secret=secret, at=int(time.time())))
+
+
+def session(**changes: Any) -> dict[str, Any]:
+    """A paid session."""
+    return {
+        "id": "cs_1", "object": "checkout.session", "url": None, "status": "complete", "payment_intent": "pi_1",
+        "payment_status": "paid", "amount_total": 5_000, "currency": "eur", "metadata": METADATA, **changes,
+    }  # fmt: skip
+
+
+def intent(**changes: Any) -> dict[str, Any]:
+    """A payment intent whose card was declined."""
+    error = {"type": "card_error", "code": "card_declined", "decline_code": "insufficient_funds", "message": "No."}
+    return {
+        "id": "pi_1", "object": "payment_intent", "amount": 5_000, "currency": "eur", "metadata": METADATA,
+        "last_payment_error": error, **changes,
+    }  # fmt: skip
+
+
+def test_a_completed_session_is_a_payment() -> None:
+    assert told("checkout.session.completed", session()) == Session(
+        session_id="cs_1", url="", status=SessionStatus.COMPLETE, payment_id="pi_1", paid=True, amount=FIFTY,
+        order_id="ord_1", organiser_id="org_1",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [({"code": "card_declined"}, "card_declined"), ({"type": "api_error"}, ""), (None, "")],
+)
+def test_a_failed_payment_says_why_where_it_can(error: dict[str, str] | None, code: str) -> None:
+    assert told("payment_intent.payment_failed", intent(last_payment_error=error)) == FailedPayment(
+        payment_id="pi_1", code=code, amount=FIFTY, order_id="ord_1", organiser_id="org_1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "thing"),
+    [
+        ("payment_intent.succeeded", intent()),
+        ("payment_intent.requires_action", intent()),
+        ("balance.available", {"object": "balance"}),
+        ("payment_intent.payment_failed", intent(metadata={})),
+        ("payment_intent.payment_failed", intent(metadata=None)),
+        ("checkout.session.completed", session(metadata={"order": "somebody else's"})),
+    ],
+)
+def test_what_is_not_about_our_payments_is_left_alone(kind: str, thing: dict[str, Any]) -> None:
+    assert told(kind, thing) is None
+
+
+def test_what_somebody_else_signed_is_refused() -> None:
+    with pytest.raises(SignatureRefused):
+        told("payment_intent.payment_failed", intent(), secret="whsec_of_somebody_else")
