@@ -76,7 +76,7 @@ class Sender:
         return self._venues[key]
 
     def _own(self, organiser_id: str, method: str, path: str, body: Json | None = None, *, key: str = "") -> Json:
-        """The answer about an organiser's own things, asked again each second while we may not be known as its owner."""
+        """An answer about an organiser's own things, asked again each second while we may not be known as its owner."""
         for _ in range(self._patience_seconds.get(organiser_id, 0)):
             try:
                 return self._client.ask(method, path, body, key=key)
