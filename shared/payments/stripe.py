@@ -25,6 +25,7 @@ from shared.payments.port import (
     SessionStatus,
     SignatureRefused,
     Told,
+    WebhookUnreadable,
 )
 
 if TYPE_CHECKING:
@@ -195,15 +196,22 @@ class StripePayments:
             stripe.WebhookSignature.verify_header(
                 body.decode(), signature, self._webhook_secret, tolerance=WEBHOOK_TOLERANCE_SECONDS
             )
-            event = orjson.loads(body)
         except (stripe.SignatureVerificationError, ValueError) as error:
             raise SignatureRefused(str(error)) from error
-        thing = event["data"]["object"]
-        if event["type"] == REFUND_FAILED:  # refunds do not carry our metadata
-            return FailedRefund(thing["id"], thing["payment_intent"] or "", thing.get("failure_reason") or "")
-        if event["type"] not in WEBHOOK_EVENTS or "order_id" not in (thing["metadata"] or {}):
-            return None
-        return _session(thing) if event["type"] == SESSION_PAID else _failed(thing)
+        try:
+            return _told(orjson.loads(body))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WebhookUnreadable(f"Signed, but no event we can read: {error!r}") from error
+
+
+def _told(event: Mapping[str, Any]) -> Told | None:
+    """From Stripe's JSON (https://docs.stripe.com/api/events/object)."""
+    kind, thing = event["type"], event["data"]["object"]
+    if kind == REFUND_FAILED:  # refunds do not carry our metadata
+        return FailedRefund(thing["id"], thing["payment_intent"] or "", thing.get("failure_reason") or "")
+    if kind not in WEBHOOK_EVENTS or "order_id" not in (thing["metadata"] or {}):
+        return None
+    return _session(thing) if kind == SESSION_PAID else _failed(thing)
 
 
 def _session(found: Mapping[str, Any]) -> Session:
@@ -211,7 +219,7 @@ def _session(found: Mapping[str, Any]) -> Session:
     metadata = found["metadata"] or {}
     return Session(
         session_id=found["id"],
-        url=found["url"] or "",
+        url=found.get("url") or "",
         status=SessionStatus(found["status"]),
         payment_id=found["payment_intent"] or "",
         paid=found["payment_status"] == "paid",
