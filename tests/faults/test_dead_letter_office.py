@@ -2,17 +2,17 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from functions.operations.dead_letters import BusAway, DeadLetterOffice, Instruction
+from functions.operations.dead_letters import BusAway, CopyRefused, DeadLetterOffice, Instruction
 from functions.operations.letters import DISCARDED_BYTES_MAX, Choice
 from functions.operations.watch import COUNTED_EVERY, DeadLetterWatch
 from shared.audit import AUDIT, PLATFORM, AuditTrail
 from shared.bus.embedded import EmbeddedBus
-from shared.bus.port import BusUnavailable, Message, Replay
+from shared.bus.port import DEAD_LETTERS_MAX, MESSAGE_BYTES_MAX, BusUnavailable, Message, Replay
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import KeyReused
 from shared.kernel.ids import PersonId
@@ -77,18 +77,19 @@ def office(bus: Interrupted, store: ChaosStore) -> DeadLetterOffice:
     return DeadLetterOffice(bus, AuditTrail(store))
 
 
-async def bury(bus: EmbeddedBus, *bodies: bytes) -> list[int]:
-    """Dead letters with these bodies; their numbers."""
-    await bus.publish(QUEUE, [Message(f"m-{n}", "OrderPaid", body) for n, body in enumerate(bodies)])
+async def bury(bus: EmbeddedBus, *bodies: bytes, prefix: str = "m") -> list[int]:
+    """Dead letters with these bodies; the numbers of all there are."""
+    await bus.publish(QUEUE, [Message(f"{prefix}-{n}", "OrderPaid", body) for n, body in enumerate(bodies)])
     for delivery in await bus.receive(QUEUE, messages_max=len(bodies)):
         await bus.dead_letter(delivery, reason="Bug", description="")
     return [letter.sequence_number for letter in (await bus.peek_dead_letters(QUEUE)).letters]
 
 
-def asked(*, request: str = "r") -> Instruction:
+def asked(*, request: str = "r", now: datetime | None = None) -> Instruction:
     return Instruction(
-        audit_id="aud_1", who=PersonId("per_1"), why="fixed", correlation_id="cor-12345", request=request, now=utc_now()
-    )
+        audit_id="aud_1", who=PersonId("per_1"), why="fixed", correlation_id="cor-12345", request=request,
+        now=now or utc_now(),
+    )  # fmt: skip
 
 
 async def trail(store: ChaosStore) -> list[tuple[str, list[int]]]:
@@ -193,6 +194,101 @@ async def test_one_call_discards_no_more_than_its_audit_entry_can_keep(
     assert (await bus.counts(QUEUE))["dead"] == len(numbers) - kept
     intent = await store.read(AUDIT, f"{PLATFORM}#{utc_now():%Y-%m}", "aud_1:intent")
     assert [len(letter["body"]) for letter in intent.value["details"]["letters"]] == [len(large)] * kept
+
+
+@pytest.mark.parametrize("first_heard", [True, False])
+async def test_a_request_repeated_in_the_next_month_is_the_same_request(
+    bus: Interrupted, office: DeadLetterOffice, store: ChaosStore, first_heard: bool
+) -> None:
+    numbers = await bury(bus, *[b"1"] * DEAD_LETTERS_MAX)
+    last_second = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)
+    if first_heard:
+        await office.discard(QUEUE, ALL, asked(now=last_second), dry_run=False)
+    else:
+        bus.lost_answers = 1
+        with pytest.raises(BusAway):
+            await office.discard(QUEUE, ALL, asked(now=last_second), dry_run=False)
+    others = await bury(bus, *[b"other"] * 20, prefix="other")
+
+    again = await office.discard(QUEUE, ALL, asked(now=last_second + timedelta(seconds=2)), dry_run=False)
+
+    assert (again.done, again.gone) == ((numbers, []) if first_heard else ([], numbers))
+    assert len(others) == 20
+    assert [letter.sequence_number for letter in (await bus.peek_dead_letters(QUEUE)).letters] == others
+    november, december = [
+        (await AuditTrail(store).page(PLATFORM, datetime(2026, month, 1, tzinfo=UTC), limit=9, continuation=None))
+        for month in (11, 12)
+    ]
+    assert ([each.value["step"] for each in november.documents], december.documents) == (["outcome", "intent"], [])
+    with pytest.raises(KeyReused):
+        await office.discard(QUEUE, ALL, asked(request="other", now=datetime(2026, 12, 31, tzinfo=UTC)), dry_run=False)
+
+
+async def test_letters_that_only_did_not_fit_into_the_call_are_not_called_gone(
+    bus: Interrupted, office: DeadLetterOffice
+) -> None:
+    numbers = await bury(bus, *[b"x" * 200_000] * 7)
+    choice = Choice((*numbers, 999))
+
+    planned = await office.discard(QUEUE, choice, asked(), dry_run=True)
+    done = await office.discard(QUEUE, choice, asked(), dry_run=False)
+
+    assert (planned.gone, planned.more) == ([999], True)
+    assert (done.done, done.gone, done.more) == (numbers[:5], [999], True)
+    dead = [letter.sequence_number for letter in (await bus.peek_dead_letters(QUEUE)).letters]
+    assert dead == numbers[5:]
+
+
+@pytest.mark.parametrize("byte", [b"\xff", b"\0", b'"', b"x", "ö".encode()])
+async def test_what_is_discarded_fits_into_the_trail_whatever_its_bytes(
+    bus: Interrupted, office: DeadLetterOffice, store: ChaosStore, byte: bytes
+) -> None:
+    largest = byte * ((MESSAGE_BYTES_MAX - 100) // len(byte))
+    numbers = await bury(bus, *[largest] * 5)
+
+    done = await office.discard(QUEUE, ALL, asked(), dry_run=False)
+
+    assert done.done == numbers[: len(done.done)]
+    assert done.more == (len(done.done) < len(numbers))
+    assert (await bus.counts(QUEUE))["dead"] == len(numbers) - len(done.done)
+    assert await trail(store) == [("intent", []), ("outcome", done.done)]
+
+
+async def test_copies_of_a_replay_that_is_finished_later_are_spread_from_then_on(
+    bus: Interrupted, office: DeadLetterOffice
+) -> None:
+    numbers = await bury(bus, b"1", b"2", b"3")
+    begun = utc_now() - timedelta(hours=1)
+    bus.lost_requests = 1
+    with pytest.raises(BusAway):
+        await office.replay(QUEUE, ALL, asked(now=begun), per_second=1, dry_run=False)
+    resumed = utc_now()
+
+    done = await office.replay(QUEUE, ALL, asked(now=resumed), per_second=1, dry_run=False)
+    again = await office.replay(QUEUE, ALL, asked(now=resumed + timedelta(hours=1)), per_second=1, dry_run=False)
+
+    assert done.done == numbers
+    assert [letter.due_at for letter in done.letters] == [resumed + timedelta(seconds=n) for n in range(3)]
+    assert again == done
+    assert await waiting(bus) == ["replay:aud_1:1"]
+
+
+async def test_a_copy_the_bus_can_never_take_is_refused_now_and_when_asked_again(
+    bus: Interrupted, office: DeadLetterOffice, store: ChaosStore
+) -> None:
+    await bury(
+        bus, b"small", b"x" * (MESSAGE_BYTES_MAX - 20)
+    )  # the copy says whose copy it is, for which no room is left
+
+    for _ in range(2):
+        with pytest.raises(CopyRefused, match="exceeds 262144 bytes"):
+            await office.replay(QUEUE, ALL, asked(), per_second=50, dry_run=False)
+
+    assert (await bus.counts(QUEUE))["dead"] == 2
+    assert await waiting(bus) == []
+    page = await AuditTrail(store).page(PLATFORM, utc_now(), limit=50, continuation=None)
+    outcome, _ = [each.value["details"] for each in page.documents]
+    assert (outcome["done"], outcome["gone"], "exceeds" in outcome["refused"]) == ([], [], True)
 
 
 @asynccontextmanager
