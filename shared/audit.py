@@ -11,16 +11,20 @@ from datetime import datetime, timedelta
 from enum import StrEnum, unique
 from typing import Any, Final, Self
 
+import orjson
 from pydantic import BaseModel, ConfigDict
 
 from shared.kernel.clock import Moment
 from shared.kernel.errors import KeyReused
 from shared.kernel.ids import PersonId
 from shared.retry import TRANSIENT, retry
-from shared.store.port import AlreadyExists, Create, NotFound, OrderBy, Page, Store
+from shared.store.port import AlreadyExists, Create, Document, NotFound, OrderBy, Page, Store
 
 AUDIT: Final = "audit"
 PLATFORM: Final = "platform"  # the scope of what concerns no single organiser
+
+PAGE_BYTES_MAX: Final = 4 * 1024 * 1024  # a page has no more entries than the one that exceeds this
+READ_AT_ONCE: Final = 5  # entries: the store lets each have 2 MiB
 
 
 @unique
@@ -99,17 +103,26 @@ class AuditTrail:
         return await self._read(intent.partition, intent.audit_id, Step.OUTCOME)
 
     async def page(self, scope: str, month: datetime, *, limit: int, continuation: str | None) -> Page:
-        """A page of a scope's month, latest first.
+        """A page of a scope's month, latest first: shorter than `limit` where entries are large.
 
         :param month: any moment in it, UTC
         """
-        return await self._store.query(
-            AUDIT,
-            partition_of(scope, month),
-            order_by=OrderBy("at", descending=True),
-            limit=limit,
-            continuation=continuation,
-        )
+        documents: list[Document] = []
+        size = 0
+        for _ in range(limit):
+            found = await self._store.query(
+                AUDIT,
+                partition_of(scope, month),
+                order_by=OrderBy("at", descending=True),
+                limit=min(READ_AT_ONCE, limit - len(documents)),
+                continuation=continuation,
+            )
+            documents += found.documents
+            size += sum(len(orjson.dumps(each.value)) for each in found.documents)
+            continuation = found.continuation
+            if continuation is None or len(documents) == limit or size >= PAGE_BYTES_MAX:
+                break
+        return Page(documents, continuation)
 
     async def _read(self, partition: str, audit_id: str, step: Step) -> AuditEntry | None:
         async def attempt() -> AuditEntry | None:

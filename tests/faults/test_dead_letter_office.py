@@ -1,7 +1,10 @@
 """A replay or discard that is interrupted between store and bus: the same request again finishes it, nothing twice."""
 
+import json
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 from functions.operations.dead_letters import BusAway, CopyRefused, DeadLetterOffice, Instruction
 from functions.operations.letters import DISCARDED_BYTES_MAX, Choice
 from functions.operations.watch import COUNTED_EVERY, DeadLetterWatch
-from shared.audit import AUDIT, PLATFORM, AuditTrail
+from shared.audit import AUDIT, PAGE_BYTES_MAX, PLATFORM, READ_AT_ONCE, AuditTrail
 from shared.bus.embedded import EmbeddedBus
 from shared.bus.port import DEAD_LETTERS_MAX, MESSAGE_BYTES_MAX, BusUnavailable, Message, Replay
 from shared.kernel.clock import utc_now
@@ -19,6 +22,7 @@ from shared.kernel.ids import PersonId
 from shared.retry import StoreSilent
 from shared.store.chaos import ChaosStore, Misbehaviour
 from shared.store.embedded import EmbeddedStore
+from shared.store.port import COMMIT_BYTES_MAX
 from shared.telemetry import gauges
 from shared.topology import topology
 from tests.factories.settings import SIGNING_SECRET
@@ -291,6 +295,30 @@ async def test_a_copy_the_bus_can_never_take_is_refused_now_and_when_asked_again
     assert (outcome["done"], outcome["gone"], "exceeds" in outcome["refused"]) == ([], [], True)
 
 
+async def test_a_page_of_the_trail_is_short_where_its_entries_are_large_and_the_next_one_goes_on(
+    bus: Interrupted, office: DeadLetterOffice, store: ChaosStore
+) -> None:
+    begun = utc_now().replace(day=15)
+    for n in range(8):
+        await bury(bus, *[b"x" * 250_000] * 4, prefix=f"m{n}")
+        instruction = replace(asked(now=begun + timedelta(seconds=n)), audit_id=f"aud_{n}")
+        assert len((await office.discard(QUEUE, ALL, instruction, dry_run=False)).done) == 4
+
+    pages, continuation = [], None
+    for _ in range(20):
+        page = await AuditTrail(store).page(PLATFORM, begun, limit=200, continuation=continuation)
+        pages.append([each.id for each in page.documents])
+        continuation = page.continuation
+        if continuation is None:
+            break
+        assert sum(len(str(each.value)) for each in page.documents) < PAGE_BYTES_MAX + READ_AT_ONCE * COMMIT_BYTES_MAX
+
+    assert len(pages) > 1
+    entries = [f"aud_{n}:{step}" for n in range(8) for step in ("intent", "outcome")]
+    assert sorted(id_ for ids in pages for id_ in ids) == sorted(entries)
+    assert len((await AuditTrail(store).page(PLATFORM, begun, limit=3, continuation=None)).documents) == 3
+
+
 @asynccontextmanager
 async def closed(bus: EmbeddedBus) -> AsyncIterator[None]:
     """The bus's file is out of reach."""
@@ -314,3 +342,41 @@ async def test_the_watch_asks_now_and_then_and_says_when_the_bus_is_away(bus: In
         assert await watch.bus_answers(now + COUNTED_EVERY * 1.5)
         assert not await watch.bus_answers(now + COUNTED_EVERY * 2)
         assert not await watch.bus_answers(now + COUNTED_EVERY * 2 + timedelta(milliseconds=1))
+
+
+async def test_an_alarm_fires_when_letters_came_or_some_went_and_neither_at_the_start_nor_at_the_end(
+    bus: Interrupted, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tessera.operations")
+    watch, now = DeadLetterWatch(bus), utc_now()
+    told: list[list[tuple[str, str, int]]] = []
+
+    async def tell() -> None:
+        nonlocal now
+        now += COUNTED_EVERY
+        caplog.clear()
+        await watch.tell_changes(now)
+        lines = [(record.levelname, json.loads(record.getMessage())) for record in caplog.records]
+        told.append([(level, line["event"], line.get(QUEUE, 0)) for level, line in lines])
+
+    await tell()  # nothing yet
+    numbers = await bury(bus, b"1", b"2")
+    await tell()  # the first
+    await tell()  # the same
+    numbers = await bury(bus, b"3", prefix="more")
+    await tell()  # more
+    await bus.discard(QUEUE, numbers[:1])
+    await tell()  # fewer
+    await bus.discard(QUEUE, numbers[1:])
+    await tell()  # none
+    await tell()  # none still
+
+    assert told == [
+        [],
+        [("WARNING", "dead_letters", 2)],
+        [],
+        [("WARNING", "dead_letters", 3)],
+        [("WARNING", "dead_letters", 2)],
+        [("INFO", "dead_letters_gone", 0)],
+        [],
+    ]
