@@ -29,6 +29,7 @@ class Breaker:
 
     :param name: of the neighbour; the gauge `breaker.<name>` is 0 closed, 1 half open, 2 open
     :param failure: the errors that speak of a neighbour in trouble; any other answer is an answer
+    :param answer: those of them that are answers after all
     :param open_seconds: how long it stays open before one call tries again
     """
 
@@ -37,11 +38,13 @@ class Breaker:
         name: str,
         *,
         failure: type[Exception],
+        answer: type[Exception] | tuple[type[Exception], ...] = (),
         failures_max: int = FAILURES_MAX,
         open_seconds: float = OPEN_SECONDS,
     ) -> None:
         self._name = name
         self._failure = failure
+        self._answer = answer
         self._failures_max = failures_max
         self._open_seconds = open_seconds
         self._breaker: AsyncCircuitBreaker | None = None
@@ -76,7 +79,9 @@ class Breaker:
         from purgatory import AsyncCircuitBreakerFactory
 
         # Refusals are answers: whoever refuses is there. What was cancelled says nothing good, so it is no success.
-        answered: ExcludeType = [(Exception, lambda error: not isinstance(error, self._failure))]
+        answered: ExcludeType = [
+            (Exception, lambda error: not isinstance(error, self._failure) or isinstance(error, self._answer))
+        ]
         factory = AsyncCircuitBreakerFactory(self._failures_max, self._open_seconds, answered)
         self._breaker = await factory.get_breaker(self._name)
         return self._breaker
