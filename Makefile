@@ -30,11 +30,12 @@ import: $(READY) ## Event documents into a running Tessera: FILE= CREATOR=mail@a
 	  --sign-in http://127.0.0.1:$$(( $(PORT) + 2 )) $(if $(CREATOR),--as '$(CREATOR)') $(if $(DRY_RUN),--dry-run) \
 	  $(if $(KEEP_GOING),--keep-going) $(ARGS)
 
-deadletters: $(READY) ## Messages nobody could handle: QUEUE= REASON= TYPE= NUMBER= ALL=1 REPLAY=1 DISCARD=1 WHY= DRY_RUN=1 (ARGS=--help)
+deadletters: $(READY) ## Messages nobody could handle: QUEUE= REASON= TYPE= NUMBER= ALL=1 REPLAY=1 DISCARD=1 WHY= DRY_RUN=1 KEY= (ARGS=--help)
 	@# The shell reads these from its environment, so that a reason may contain any quotes.
 	@$(PYTHON) -m local.deadletters --port $(PORT) --data $(DATA) $${QUEUE:+--queue "$$QUEUE"} \
 	  $${REASON:+--reason "$$REASON"} $${TYPE:+--type "$$TYPE"} $(foreach n,$(NUMBER),--number $(n)) $${ALL:+--all} \
-	  $${REPLAY:+--replay} $${DISCARD:+--discard} $${WHY:+--why "$$WHY"} $${DRY_RUN:+--dry-run} $(ARGS)
+	  $${REPLAY:+--replay} $${DISCARD:+--discard} $${WHY:+--why "$$WHY"} $${DRY_RUN:+--dry-run} \
+	  $${KEY:+--key "$$KEY"} $(ARGS)
 
 test: $(READY) ## All tests (under 5 minutes)
 	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup

@@ -14,6 +14,15 @@ class PaymentsUnavailable(DependencyUnavailable):
     """The provider does not answer, or answers garbage; what we asked for may or may not have happened."""
 
 
+class PaymentsBusy(PaymentsUnavailable):
+    """The provider answers that it will not do this just now: the same is being done already, or we ask too often.
+
+    It is there, so this says nothing of others' requests.
+    """
+
+    retry_after_seconds = 1.0
+
+
 class PaymentsRefused(Exception):
     """The provider will not do this.
 
@@ -130,7 +139,7 @@ class Payments(Protocol):
     async def open_session(self, request: SessionRequest) -> Session:
         """The session for `request`, new or, for a known key, the one there is.
 
-        :raises PaymentsUnavailable: no answer; ask again with the same key
+        :raises PaymentsUnavailable: no answer, or not now (`PaymentsBusy`); ask again with the same key
         :raises PaymentsRefused: the provider will not
         """
         ...
@@ -138,21 +147,21 @@ class Payments(Protocol):
     async def session(self, session_id: str) -> Session:
         """The session as it is now.
 
-        :raises PaymentsUnavailable: no answer
+        :raises PaymentsUnavailable: no answer, or not now (`PaymentsBusy`)
         """
         ...
 
     async def expire_session(self, session_id: str) -> Session:
         """The session, no longer payable, or `COMPLETE` when the buyer was faster.
 
-        :raises PaymentsUnavailable: no answer
+        :raises PaymentsUnavailable: no answer, or not now (`PaymentsBusy`)
         """
         ...
 
     async def refund(self, payment_id: str, *, amount: Money, key: str) -> str:
         """Give a payment back; the same key again is the same refund. Returns the refund's id.
 
-        :raises PaymentsUnavailable: no answer; ask again with the same key
+        :raises PaymentsUnavailable: no answer, or not now (`PaymentsBusy`); ask again with the same key
         :raises PaymentsRefused: the provider will not
         """
         ...

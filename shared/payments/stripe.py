@@ -18,6 +18,7 @@ from shared.kernel.money import Money
 from shared.payments.port import (
     FailedPayment,
     FailedRefund,
+    PaymentsBusy,
     PaymentsRefused,
     PaymentsUnavailable,
     Session,
@@ -36,11 +37,9 @@ WEBHOOK_TOLERANCE_SECONDS: Final = 300  # Stripe's own default: https://docs.str
 SESSION_PAID: Final = "checkout.session.completed"
 PAYMENT_FAILED: Final = "payment_intent.payment_failed"
 REFUND_FAILED: Final = "refund.failed"
-WEBHOOK_EVENTS: Final = (
-    SESSION_PAID,
-    PAYMENT_FAILED,
-    REFUND_FAILED,
-)  # what the webhook's endpoint is subscribed to, at Stripe's
+WEBHOOK_EVENTS: Final = (SESSION_PAID, PAYMENT_FAILED, REFUND_FAILED)  # what the endpoint is subscribed to, at Stripe's
+PAUSE_SECONDS_MAX: Final = 60.0  # whatever Retry-After says
+_NOT_NOW: Final = frozenset({409, 429})  # the same key is being worked on this moment; too many requests
 _GONE_BACK: Final = "charge_already_refunded"
 
 
@@ -170,6 +169,8 @@ class StripePayments:
             async with asyncio.timeout(self._patience.call_seconds):
                 answer = await ask()
         except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as error:
+            if error.http_status in _NOT_NOW or isinstance(error, stripe.RateLimitError):
+                raise _busy(error.headers) from error
             raise PaymentsUnavailable("The payment service does not answer; try again shortly.") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             # The SDK translates trouble before the body, not within it; and our own patience has an end.
@@ -177,8 +178,6 @@ class StripePayments:
         except stripe.IdempotencyError as error:
             raise PaymentsRefused(str(error), "idempotency_error", nothing_done=False) from error
         except stripe.StripeError as error:
-            if error.http_status == 409:  # the same key is being worked on this moment
-                raise PaymentsUnavailable("The payment service is busy with this order; try again shortly.") from error
             code = str(error.code or type(error).__name__)
             raise PaymentsRefused(
                 str(error), code, nothing_done=isinstance(error, stripe.InvalidRequestError)
@@ -212,6 +211,15 @@ def _told(event: Mapping[str, Any]) -> Told | None:
     if kind not in WEBHOOK_EVENTS or "order_id" not in (thing["metadata"] or {}):
         return None
     return _session(thing) if kind == SESSION_PAID else _failed(thing)
+
+
+def _busy(headers: Mapping[str, str] | None) -> PaymentsBusy:
+    """Come again when the provider says, within bounds; it says so in whole seconds, if at all."""
+    busy = PaymentsBusy("The payment service is busy with this or too many others; try again shortly.")
+    given = next((value for name, value in (headers or {}).items() if name.lower() == "retry-after"), "")
+    if given.isascii() and given.isdecimal():
+        busy.retry_after_seconds = min(max(float(given), PaymentsBusy.retry_after_seconds), PAUSE_SECONDS_MAX)
+    return busy
 
 
 def _session(found: Mapping[str, Any]) -> Session:
