@@ -180,7 +180,7 @@ def _refusals(spec: EndpointSpec) -> dict[int, set[str]]:
     if spec.method in _READS_QUERY and spec.takes is not Nothing:
         found.setdefault(414, set()).add("the address is longer than the platform takes")
     if reads_body:
-        found.setdefault(415, set()).add("not application/json")
+        found.setdefault(415, set()).add("not application/json, or compressed")
     if spec.method not in _READS_QUERY:
         limit = BODY_BYTES_MAX if reads_body else RAW_BODY_BYTES_MAX
         found.setdefault(413, set()).add(f"more than {limit} bytes")

@@ -30,6 +30,7 @@ from local.host.problems import CORRELATION_HEADER, correlation_id_of, problem
 log = logging.getLogger("local.host.http")
 
 _CORRELATION: Final = CORRELATION_HEADER.encode()
+_ANNOUNCE_BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
 _UNREADABLE: Final = (400, "This is not a request of HTTP/1.1 or 1.0.")
 
 
@@ -142,8 +143,11 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole; the request is handed on.
 
-        :raises _Refused: it does not name exactly one host, as HTTP/1.1 requests must (RFC 9112 section 3.2)
+        :raises _Refused: it does not name exactly one host, as HTTP/1.1 requests must (RFC 9112 section 3.2); or its
+            body would be lost, since the parser takes it for the protocol it asks to change to
         """
+        if self.parser.should_upgrade() and any(name in _ANNOUNCE_BODY for name, _ in self.headers):
+            self._break_off(400, "Send a request with a body without Upgrade: only HTTP/1.1 is spoken here.")
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
             self._break_off(400, "Send one Host header.")
         super().on_headers_complete()

@@ -1,27 +1,11 @@
 """Bytes no client library would send: each is a documented refusal or a clean end, and the next request is answered."""
 
-import json
-
 import pytest
 
 from local.host.limits import HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX
+from tests.misuse.probes import LIVE, head, still_answers
 from tests.support.api import Api
-from tests.support.wire import asked, connected, request
-
-LIVE = "/api/health/live"
-
-
-async def still_answers(url: str) -> None:
-    """An ordinary request on a fresh connection gets its ordinary answer."""
-    answer = await asked(url, request("GET", LIVE))
-    assert answer is not None
-    assert (answer.status, json.loads(answer.body)) == (200, {"status": "alive"})
-
-
-def head(*lines: bytes) -> bytes:
-    """A head of these lines."""
-    return b"\r\n".join([*lines, b"", b""])
-
+from tests.support.wire import connected, request
 
 UNREADABLE = {
     "garbage": b"\x00\xff\xfe garbage \r\n\r\n",
