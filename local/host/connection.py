@@ -8,10 +8,13 @@ unread bytes resets the connection, and the client would never see the answer.
 
 import asyncio
 import logging
+import socket
+import struct
 from http import HTTPStatus
 from typing import Any, Final
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from local.host.limits import (
@@ -55,6 +58,7 @@ class Connection(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None  # for what we wait for: a head, a body, the end of one
         self._waiting_for = ""
         self._unread_timer: asyncio.TimerHandle | None = None
+        self._answering: RequestResponseCycle | None = None  # the first that is not answered; `cycle` is the last read
 
     # --- the connection
 
@@ -71,8 +75,12 @@ class Connection(HttpToolsProtocol):
         self._wait_for("head", HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the client; a function that runs for it runs to its end."""
+        """Forget the client; a function that runs for it runs to its end, and what waited behind it is not begun."""
         self._wait_for("")
+        self.pipeline.clear()
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         self._stop_watching_answer()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
@@ -183,6 +191,10 @@ class Connection(HttpToolsProtocol):
             else:
                 self._wait_for("end", LINGER_SECONDS)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
     # --- time
 
     def _watch(self) -> None:
@@ -238,7 +250,7 @@ class Connection(HttpToolsProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """Close the idle connection."""
         if self.transport.get_write_buffer_size():
-            self.transport.abort()
+            self._reset()
         else:
             super().timeout_keep_alive_handler()
 
@@ -257,9 +269,15 @@ class Connection(HttpToolsProtocol):
         waiting = self.transport.get_write_buffer_size()
         if waiting and waiting >= before:
             log.info("A client did not read its answer", extra={"bytes": waiting})
-            self.transport.abort()
+            self._reset()
         elif waiting:
             self._watch_answer()
+
+    def _reset(self) -> None:
+        """End with RST: an orderly end would have the kernel hold the answer for who does not read it."""
+        held = self.transport.get_extra_info("socket")
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     # --- refusing
 
@@ -284,7 +302,13 @@ class Connection(HttpToolsProtocol):
             self._ended = True
             running.keep_alive = False
             self._wait_for("")
-        elif self._in_body and (running is None or self.pipeline or running.response_started):
+        elif self.pipeline and self._answering is not None:  # half of a request, behind others
+            self.pipeline.popleft()
+            last = self.pipeline[0][0] if self.pipeline else self._answering
+            self._ended = True
+            last.keep_alive = False
+            self._wait_for("")
+        elif self._in_body and (running is None or running.response_started):
             self.transport.abort()  # answered already, or an answer is being written that this one would cut
         else:
             if running is not None:  # it waits for the rest of its body

@@ -13,7 +13,7 @@ HEADERS_MAX: Final = 100
 HEAD_SECONDS: Final = 10.0  # from the first byte of a request, or the opening of the connection, to the last header
 BODY_GRACE_SECONDS: Final = 5.0  # a body may be late by so much against `BODY_BYTES_PER_SECOND`
 BODY_BYTES_PER_SECOND: Final = 240
-ANSWER_SECONDS: Final = 30.0  # in which a client must take something of an answer that waits for it
+ANSWER_SECONDS: Final = 10.0  # in which a client must take something of an answer that waits for it
 LINGER_SECONDS: Final = 5.0  # what still comes after the answer is read and dropped so long, that the answer arrives
 # Longer than clients keep idle connections, so that a connection is not closed under a request on its way.
 KEEP_ALIVE_SECONDS: Final = 75
