@@ -18,6 +18,7 @@ LINGER_SECONDS: Final = 5.0  # what still comes after the answer is read and dro
 # Longer than clients keep idle connections, so that a connection is not closed under a request on its way.
 KEEP_ALIVE_SECONDS: Final = 75
 CONNECTIONS_MAX: Final = 8_192  # of one worker, and never more than half of the files it may open
+TELL_SECONDS: Final = 60.0  # between two log lines that say so
 
 
 def connections_max() -> int:

@@ -123,6 +123,17 @@ async def test_a_broken_body_behind_a_request_does_not_take_its_answer(api: Api,
     assert len(venues(house)) == before + 1
 
 
+async def test_a_broken_end_takes_no_answer_from_who_has_closed_its_sending_side(api: Api, house: Organiser) -> None:
+    for end in (b"\x00garbage\r\n\r\n", venue_request(house)[:-1], venue_request(house)[: -len(VENUE) - 5]):
+        async with connected(api.stack.url) as line:
+            await line.send(venue_request(house) + request("GET", LIVE) + end)
+            line.writer.write_eof()
+            answers = [await line.answer() for _ in range(2)]
+
+            assert [answer.status for answer in answers if answer is not None] == [201, 200]
+            assert await line.ended()
+
+
 async def test_what_a_trailer_says_is_not_taken_for_a_header(api: Api, house: Organiser) -> None:
     before, path = venues(house), f"/api/organisers/{house.id}/venues"
     bearer = f"Authorization: Bearer {house.owner.token}".encode()
@@ -302,4 +313,4 @@ async def test_beyond_half_of_its_files_the_host_turns_clients_away_and_goes_on(
         resource.prlimit(worker, resource.RLIMIT_NOFILE, before)
 
     assert 90 <= answers.count(None) <= 110
-    assert any("turned away" in entry.get("message", "") for entry in api.stack.host.log_entries())
+    assert any("Clients are turned away" in entry.get("message", "") for entry in api.stack.host.log_entries())

@@ -1,11 +1,13 @@
 """Bytes no client library would send: each is a documented refusal or a clean end, and the next request is answered."""
 
+import asyncio
+
 import pytest
 
 from local.host.limits import HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX
 from tests.misuse.probes import LIVE, head, still_answers
 from tests.support.api import Api
-from tests.support.wire import connected, request
+from tests.support.wire import asked, connected, request
 
 UNREADABLE = {
     "garbage": b"\x00\xff\xfe garbage \r\n\r\n",
@@ -96,3 +98,20 @@ async def test_a_head_beyond_its_limits_is_refused_by_the_limit_it_breaks(api: A
         )
         assert await line.ended()
     await still_answers(api.stack.url)
+
+
+@pytest.mark.parametrize(("spare", "status"), [(0, 200), (1, 431)], ids=["at the limit", "a byte beyond it"])
+async def test_a_head_is_measured_alike_whole_and_in_pieces(api: Api, spare: int, status: int) -> None:
+    size = HEAD_BYTES_MAX - len("host") - len("shop.example") - 2 * len("x-a") + spare
+    data = request("GET", LIVE, {"x-a": "a" * (size // 2), "x-b": "b" * (size - size // 2)})
+
+    whole = await asked(api.stack.url, data)
+    async with connected(api.stack.url) as line:
+        for at in range(0, len(data), 1_000):
+            await line.send(data[at : at + 1_000])
+            await asyncio.sleep(0.001)
+        in_pieces = await line.answer()
+
+    assert whole is not None
+    assert in_pieces is not None
+    assert (whole.status, in_pieces.status) == (status, status)
