@@ -25,16 +25,16 @@ run: $(READY) ## Start Tessera here, with demo data (PORT=7071 WORKERS=1 DATA=.t
 demo: $(READY) ## Sell a ticket from sign-in to the door, step by step, on a Tessera of its own
 	@$(PYTHON) -m local.demo
 
-import: $(READY) ## Event documents into a running Tessera: FILE= AS=mail@address DRY_RUN=1 KEEP_GOING=1 (docs/importing.md)
-	@$(PYTHON) -m local.importer '$(FILE)' --url http://127.0.0.1:$(PORT) \
-	  --sign-in http://127.0.0.1:$$(( $(PORT) + 2 )) $(if $(AS),--as '$(AS)') $(if $(DRY_RUN),--dry-run) \
+import: $(READY) ## Event documents into a running Tessera: FILE= CREATOR=mail@address DRY_RUN=1 KEEP_GOING=1 (docs/importing.md)
+	@$(PYTHON) -m local.importer '$(or $(FILE),$(error Say which file: make import FILE=docs/samples/events.json))' --url http://127.0.0.1:$(PORT) \
+	  --sign-in http://127.0.0.1:$$(( $(PORT) + 2 )) $(if $(CREATOR),--as '$(CREATOR)') $(if $(DRY_RUN),--dry-run) \
 	  $(if $(KEEP_GOING),--keep-going) $(ARGS)
 
 deadletters: $(READY) ## Messages nobody could handle: QUEUE= REASON= TYPE= NUMBER= ALL=1 REPLAY=1 DISCARD=1 WHY= DRY_RUN=1 (ARGS=--help)
-	@$(PYTHON) -m local.deadletters --port $(PORT) --data $(DATA) $(if $(QUEUE),--queue '$(QUEUE)') \
-	  $(if $(REASON),--reason '$(REASON)') $(if $(TYPE),--type '$(TYPE)') $(foreach n,$(NUMBER),--number $(n)) \
-	  $(if $(ALL),--all) $(if $(REPLAY),--replay) $(if $(DISCARD),--discard) $(if $(WHY),--why '$(WHY)') \
-	  $(if $(DRY_RUN),--dry-run) $(ARGS)
+	@# The shell reads these from its environment, so that a reason may contain any quotes.
+	@$(PYTHON) -m local.deadletters --port $(PORT) --data $(DATA) $${QUEUE:+--queue "$$QUEUE"} \
+	  $${REASON:+--reason "$$REASON"} $${TYPE:+--type "$$TYPE"} $(foreach n,$(NUMBER),--number $(n)) $${ALL:+--all} \
+	  $${REPLAY:+--replay} $${DISCARD:+--discard} $${WHY:+--why "$$WHY"} $${DRY_RUN:+--dry-run} $(ARGS)
 
 test: $(READY) ## All tests (under 5 minutes)
 	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup

@@ -56,14 +56,9 @@ async def sign_in(authority: str, client_id: str, redirect_uri: str, email: str,
             urljoin(str(page.url), form.action), data=form.hidden | {"email": email, "password": password}
         )
         code = _code_from(sent, redirect_uri, state)
-        exchange = {
-            "grant_type": "authorization_code",
-            "client_id": client_id,
-            "redirect_uri": redirect_uri,
-            "code": code,
-            "code_verifier": verifier,
-        }
-        answer = await browser.post(metadata["token_endpoint"], data=exchange)
+        exchange = {"grant_type": "authorization_code", "client_id": client_id, "redirect_uri": redirect_uri}
+        proof = {"code": code, "code_verifier": verifier}
+        answer = await browser.post(metadata["token_endpoint"], data=exchange | proof)
         if answer.status_code != httpx.codes.OK:
             raise SignInRefused(f"the code was not exchanged: {answer.text}")
         published = (await browser.get(metadata["jwks_uri"])).raise_for_status().json()

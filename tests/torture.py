@@ -50,6 +50,7 @@ SUITES: Final = (
     Suite("workers", "tests/faults/test_workers.py", 0.25, 10, "one of two workers killed amid an on-sale"),
     Suite("relay", "tests/faults/test_relay.py", 0.05, 1, "the outbox relay's faults"),
     Suite("webhooks", "tests/faults/test_webhooks.py", 0.05, 1, "the payment provider's faults"),
+    Suite("neighbours", "tests/faults/test_neighbours.py", 0.05, 1, "provider, store and bus failing under a Tessera"),
     Suite("mail", "tests/faults/test_mail.py", 0.05, 1, "the mail server's faults"),
     Suite(
         "store", "tests/faults/test_embedded_store_faults.py", 0.05, 1, "the store's processes killed, its disk full"

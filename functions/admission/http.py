@@ -103,6 +103,7 @@ def endpoints(door: Door, gate: Admits) -> Endpoints:
     """The admission's endpoints."""
     http = Endpoints("admission", gate)
     _tickets(http, door)
+    _pictures(http, door)
     _door(http, door)
     return http
 
@@ -126,6 +127,8 @@ def _tickets(http: Endpoints, door: Door) -> None:
         tickets = await door.tickets(OrderId(call.id("order_id")), caller=call.caller)
         return TicketPage(items=[TicketView.of(ticket, door.code(ticket)) for ticket in tickets])
 
+
+def _pictures(http: Endpoints, door: Door) -> None:
     @http(
         "GET", "orders/{order_id}/tickets/{number}/qr.svg", needs=Permission.BUY, refuses=[NotFound],
         media_type="image/svg+xml",

@@ -39,6 +39,7 @@ def endpoints(browsing: Browsing, managing: Managing, gate: Admits) -> Endpoints
     http = Endpoints("catalog", gate)
     _browse(http, browsing)
     _manage_places(http, managing)
+    _own_events(http, browsing)
     _draft_events(http, browsing, managing)
     _decide_events(http, browsing, managing)
     return http
@@ -121,7 +122,7 @@ def _manage_places(http: Endpoints, managing: Managing) -> None:
         return VenuePage(items=venues, continuation=page.continuation)
 
 
-def _draft_events(http: Endpoints, browsing: Browsing, managing: Managing) -> None:
+def _own_events(http: Endpoints, browsing: Browsing) -> None:
     @http(
         "GET", "organisers/{organiser_id}/events", needs=Permission.MANAGE_EVENTS, takes=PageQuery, returns=EventPage,
         refuses=[NotFound, Malformed],
@@ -136,6 +137,8 @@ def _draft_events(http: Endpoints, browsing: Browsing, managing: Managing) -> No
         )
         return EventPage(items=_views(page), continuation=page.continuation)
 
+
+def _draft_events(http: Endpoints, browsing: Browsing, managing: Managing) -> None:
     @http(
         "POST", "events", needs=Permission.MANAGE_EVENTS, takes=NewEvent, returns=EventView, status=201,
         refuses=[NotFound, KeyReused], headers=["Idempotency-Key"],

@@ -117,7 +117,7 @@ class NewTicketType(Wire):
         return self
 
 
-class EventFacts(Wire):
+class PlannedEvent(Wire):
     """Everything an event's creator decides, but for where it takes place."""
 
     name: Name
@@ -159,7 +159,7 @@ class EventFacts(Wire):
         }
 
 
-class EventDetails(EventFacts):
+class EventDetails(PlannedEvent):
     """Everything an event's creator decides."""
 
     venue_id: Id

@@ -1,12 +1,14 @@
 """Insights' queue: every event that is subscribed to is recorded once."""
 
+from datetime import datetime
+
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict
 
 from functions.insights.events import RecordedEvents
 from shared.bus.port import Bus
 from shared.kernel.ids import OrganiserId
-from shared.web.triggers import Delivery, queue_consumer
+from shared.web.triggers import queue_consumer
 
 QUEUE = "insights"
 
@@ -25,7 +27,7 @@ class AnyEvent(BaseModel):
 def consumer(recorded: RecordedEvents, bus: Bus) -> func.Blueprint:
     """The queue trigger of insights."""
 
-    async def record_event(event: AnyEvent, delivery: Delivery) -> None:
+    async def record_event(event: AnyEvent, now: datetime) -> None:
         await recorded.record(event.organiser_id, event.model_dump())
 
     return queue_consumer(record_event, queue=QUEUE, message=AnyEvent, bus=bus)

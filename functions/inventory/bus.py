@@ -3,6 +3,8 @@
 Any order of events, any number of times: each move of a hold happens only from the state it belongs to.
 """
 
+from datetime import datetime
+
 import azure.functions as func
 
 from functions.inventory.holds import Holds
@@ -17,7 +19,7 @@ from shared.events.sales import (
     OrderRefunded,
     OrderRefused,
 )
-from shared.web.triggers import Delivery, queue_consumer
+from shared.web.triggers import queue_consumer
 
 QUEUE = "stock"
 _FREES = {event.type_name() for event in (AttemptAbandoned, OrderRefused, OrderExpired, OrderCancelled)}
@@ -32,7 +34,7 @@ class StockMessage(OrderEvent):
 def consumer(holds: Holds, bus: Bus) -> func.Blueprint:
     """The inventory's queue trigger."""
 
-    async def move_stock(message: StockMessage, delivery: Delivery) -> None:
+    async def move_stock(message: StockMessage, now: datetime) -> None:
         held = [Allocation(**part.model_dump()) for part in message.held]
         if message.type == OrderPaid.type_name():
             await holds.sell(held, order_id=message.order_id)
@@ -44,7 +46,7 @@ def consumer(holds: Holds, bus: Bus) -> func.Blueprint:
             raise ValueError(f"the stock queue got a {message.type}")
         if message.abandoned_attempts:
             await holds.abandon(
-                _pools(message), order_id=message.order_id, attempts=message.abandoned_attempts, now=delivery.now
+                _pools(message), order_id=message.order_id, attempts=message.abandoned_attempts, now=now
             )
 
     return queue_consumer(move_stock, queue=QUEUE, message=StockMessage, bus=bus)

@@ -1,12 +1,14 @@
 """Notifications' queue."""
 
+from datetime import datetime
+
 import azure.functions as func
 
 from functions.notifications.telling import Telling, Told
 from shared.bus.port import Bus
 from shared.events.sales import OrderEvent
 from shared.telemetry import correlation
-from shared.web.triggers import Delivery, queue_consumer
+from shared.web.triggers import queue_consumer
 
 QUEUE = "notifications"
 
@@ -24,8 +26,8 @@ class NoticeMessage(OrderEvent):
 def consumer(telling: Telling, bus: Bus) -> func.Blueprint:
     """The queue trigger of notifications."""
 
-    async def mail_notice(event: NoticeMessage, delivery: Delivery) -> None:
+    async def mail_notice(event: NoticeMessage, now: datetime) -> None:
         told = Told(event.type, event.order_id, event.organiser_id, event.by, correlation.get())
-        await telling.tell(told, now=delivery.now)
+        await telling.tell(told, now=now)
 
     return queue_consumer(mail_notice, queue=QUEUE, message=NoticeMessage, bus=bus)

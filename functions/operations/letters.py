@@ -13,7 +13,8 @@ from shared.kernel.clock import Moment
 REPLAYS_PER_SECOND: Final = 10
 REPLAYS_PER_SECOND_MAX: Final = 50
 DISCARDED_BYTES_MAX: Final = 1024 * 1024  # of bodies in one call: they are kept in one document of the audit trail
-_OF_ITS_LAST_LIFE: Final = frozenset({"postponed", "original_id"})  # shared/web/triggers.py counts a copy's patience
+# By the first two shared/web/triggers.py counts a copy's patience; the others are Service Bus' notes on dead letters.
+_OF_ITS_LAST_LIFE: Final = frozenset({"postponed", "original_id", "DeadLetterReason", "DeadLetterErrorDescription"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Sales' queues: payments reported, deadlines reached, money to give back."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import azure.functions as func
@@ -15,7 +15,7 @@ from functions.sales.webhook import PAYMENTS_QUEUE
 from shared.bus.port import Bus
 from shared.events.sales import ExpireOrder, OrderRefunding, PaymentReported
 from shared.kernel.errors import NotFound
-from shared.web.triggers import Delivery, NotYet, queue_consumer
+from shared.web.triggers import NotYet, queue_consumer
 
 REFUNDS: Final = "refunds"
 CLOCKS_APART: Final = timedelta(seconds=30)
@@ -26,22 +26,22 @@ def consumers(
 ) -> Sequence[func.Blueprint]:
     """The queue triggers of sales."""
 
-    async def settle_order(report: PaymentReported, delivery: Delivery) -> None:
+    async def settle_order(report: PaymentReported, now: datetime) -> None:
         if not report.paid:
-            await failed.note(report, now=delivery.now)
+            await failed.note(report, now=now)
             return
         try:
-            await settlement.settle(report, now=delivery.now)
+            await settlement.settle(report, now=now)
         except NotFound as error:
             raise NotYet(f"payment {report.payment_id} is ahead of its order") from error
 
-    async def expire_order(command: ExpireOrder, delivery: Delivery) -> None:
-        order = await settlement.expire(command.order_id, now=delivery.now)
-        if order.state in OPEN and delivery.now < order.deadline <= delivery.now + CLOCKS_APART:
+    async def expire_order(command: ExpireOrder, now: datetime) -> None:
+        order = await settlement.expire(command.order_id, now=now)
+        if order.state in OPEN and now < order.deadline <= now + CLOCKS_APART:
             raise NotYet("our clock is a little behind the bus's")
 
-    async def refund_order(event: OrderRefunding, delivery: Delivery) -> None:
-        await refunding.run(event.order_id, now=delivery.now)
+    async def refund_order(event: OrderRefunding, now: datetime) -> None:
+        await refunding.run(event.order_id, now=now)
 
     return [
         queue_consumer(settle_order, queue=PAYMENTS_QUEUE, message=PaymentReported, bus=bus),

@@ -189,10 +189,14 @@ class Order(BaseModel):
         return self._to(OrderState.REFUNDING, payment=payment, due_at=now)
 
     def refunded(self, *, refund_id: str, now: datetime) -> Self:
-        """The money went back."""
+        """The money went back; its places still have to."""
         assert self.payment is not None, "only a payment can be refunded"
         payment = self.payment.model_copy(update={"refund_id": refund_id, "refunded_at": now})
-        return self._to(OrderState.REFUNDED, payment=payment, due_at=None)
+        return self._to(OrderState.REFUNDED, payment=payment, due_at=now)
+
+    def nothing_owed(self) -> Self:
+        """Nothing is left to be done for it."""
+        return self._changed(due_at=None)
 
     def refund_refused(self) -> Self:
         """The provider would not give the money back; the next asking is another."""

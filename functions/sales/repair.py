@@ -10,13 +10,13 @@ from functions.inventory.pools import Allocation
 from functions.inventory.repository import InventoryRepository
 from functions.sales.orders import Order
 from functions.sales.refunding import Refunding
-from functions.sales.repository import OrderRepository
+from functions.sales.repository import OrderRepository, StoredOrder
 from functions.sales.settling import Settlement
 from functions.sales.states import OrderState
 from shared.kernel.errors import DependencyUnavailable, DomainError
 from shared.kernel.ids import OrderId, random_id
 from shared.payments.port import PaymentsRefused
-from shared.store.port import StoreError
+from shared.store.port import Document, StoreError
 from shared.telemetry import Log, correlation, count
 
 GRACE: Final = timedelta(minutes=2)  # the ordinary way comes first
@@ -45,6 +45,8 @@ class Repair:
     async def overdue_orders(self, now: datetime) -> int:
         """End orders whose deadline is long over, carry out refunds long begun; how many were looked at.
 
+        Places of refunded orders go back on sale, if they have not yet.
+
         One order that cannot be helped does not keep the others from being.
         """
         looked_at = 0
@@ -52,7 +54,7 @@ class Repair:
         async for document in self._orders.due_before(now - GRACE):
             looked_at += 1
             try:
-                await self._help(Order.model_validate(document.value), now)
+                await self._help(document, now)
             except (DomainError, StoreError, PaymentsRefused, ValidationError) as error:
                 _log.error("order_not_helped", error=error, order_id=document.partition)
         return looked_at
@@ -67,7 +69,14 @@ class Repair:
                 _log.error("hold_not_helped", error=error, order_id=order_id, pool_id=held.pool_id)
         return moved
 
-    async def _help(self, order: Order, now: datetime) -> None:
+    async def _help(self, document: Document, now: datetime) -> None:
+        order = Order.model_validate(document.value)
+        if order.state is OrderState.REFUNDED:
+            # A sold place does not show that it should be free again, as a held one does: so every refund is looked at
+            # once, whether or not its event has done this already.
+            await self._holds.restock(order.held, order_id=order.order_id)
+            await self._orders.save(StoredOrder(order, document.etag), order.nothing_owed())
+            return
         if self._provider_away and (order.state is OrderState.REFUNDING or order.checkout is not None):
             return  # asked for one order it did not answer: the others need not wait for that, one by one
         token = correlation.set(random_id("cor"))  # the buyer may be told under it

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Self
 import orjson
 from pydantic import Field, ValidationError, model_validator
 
-from functions.catalog.wire import EventFacts, NewVenue
+from functions.catalog.wire import NewVenue, PlannedEvent
 from shared.web.endpoint import BODY_BYTES_MAX, Wire
 from shared.web.fields import Id, Name
 from shared.web.problem import RequestRefused
@@ -45,7 +45,7 @@ class EventDocument(Wire):
     external_id: Annotated[str, Field(min_length=1, max_length=200)]
     organiser: ImportedOrganiser
     venue: NewVenue
-    event: EventFacts
+    event: PlannedEvent
     publish: bool = Field(default=False, strict=True)
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Any, Final
 
-from functions.catalog.wire import EventFacts, EventView
+from functions.catalog.wire import EventView, PlannedEvent
 from local.importer.client import Client, Json, Refused
 from local.importer.documents import EventDocument, ImportedOrganiser
 
-OWNERSHIP_SECONDS: Final = 35  # another process of Tessera may not know for 30 seconds who owns a new organiser
+OWNERSHIP_SECONDS: Final = 35  # other processes of Tessera may not know for 30 seconds who owns a new organiser
 
 
 @unique
@@ -43,6 +43,7 @@ class Sender:
         self._client = client
         self._organisers: dict[str, str] = {}
         self._venues: dict[str, str] = {}
+        self._patience_seconds: dict[str, int] = {}
 
     def send(self, document: EventDocument) -> Outcome:
         """Bring the document in, as far as Tessera lets us.
@@ -63,25 +64,28 @@ class Sender:
         if wanted.name not in self._organisers:
             made = self._client.ask("POST", "organisers", {"name": wanted.name}, key=_key("organiser", wanted.name))
             self._organisers[wanted.name] = made["organiser_id"]
+            self._patience_seconds[made["organiser_id"]] = OWNERSHIP_SECONDS
         return self._organisers[wanted.name]
 
     def _venue(self, organiser_id: str, document: EventDocument) -> str:
         body = document.venue.model_dump(mode="json")
         key = _key("venue", organiser_id, document.venue.model_dump_json())
         if key not in self._venues:
-            self._venues[key] = self._as_owner(f"organisers/{organiser_id}/venues", body, key, document)["venue_id"]
+            made = self._own(organiser_id, "POST", f"organisers/{organiser_id}/venues", body, key=key)
+            self._venues[key] = made["venue_id"]
         return self._venues[key]
 
-    def _as_owner(self, path: str, body: Json, key: str, document: EventDocument) -> Json:
-        patience = OWNERSHIP_SECONDS if document.organiser.name is not None else 0
-        for _ in range(patience):
+    def _own(self, organiser_id: str, method: str, path: str, body: Json | None = None, *, key: str = "") -> Json:
+        """The answer about an organiser's own things, asked again each second until we are known as its owner."""
+        for _ in range(self._patience_seconds.get(organiser_id, 0)):
             try:
-                return self._client.ask("POST", path, body, key=key)
+                return self._client.ask(method, path, body, key=key)
             except Refused as refusal:
                 if refusal.status not in {403, 404}:
                     raise
+                self._patience_seconds[organiser_id] -= 1
                 time.sleep(1)
-        return self._client.ask("POST", path, body, key=key)
+        return self._client.ask(method, path, body, key=key)
 
     def _event(self, organiser_id: str, venue_id: str, document: EventDocument) -> Outcome:
         details = {"venue_id": venue_id, **document.event.model_dump(mode="json")}
@@ -90,9 +94,9 @@ class Sender:
             # A draft that was changed since may differ in what the API does not show, so it is written again.
             changed = not as_created or event.version > 1
             if changed:
-                event = _view(self._client.ask("PUT", f"events/{event.event_id}", details))
+                event = _view(self._own(organiser_id, "PUT", f"events/{event.event_id}", details))
             if document.publish:
-                return Outcome(Result.PUBLISHED, self._published(event.event_id).event_id)
+                return Outcome(Result.PUBLISHED, self._published(organiser_id, event.event_id).event_id)
             return Outcome(Result.CHANGED if changed else Result.DRAFT, event.event_id)
         differs = differences(event, document.event, venue_id)
         if differs:
@@ -104,25 +108,26 @@ class Sender:
 
     def _created(self, body: Json, external_id: str) -> tuple[EventView, bool]:
         """The event of this external id, and whether it was created from this very request, now or before."""
-        key = _key("event", body["organiser_id"], external_id)
+        organiser_id = body["organiser_id"]
+        key = _key("event", organiser_id, external_id)
         try:
-            return _view(self._client.ask("POST", "events", body, key=key)), True
+            return _view(self._own(organiser_id, "POST", "events", body, key=key)), True
         except Refused as refusal:
             if refusal.code != "key-reused":
                 raise
-            return _view(self._client.ask("GET", f"events/{refusal.problem['existing_id']}")), False
+            return _view(self._own(organiser_id, "GET", f"events/{refusal.problem['existing_id']}")), False
 
-    def _published(self, event_id: str) -> EventView:
+    def _published(self, organiser_id: str, event_id: str) -> EventView:
         try:
-            return _view(self._client.ask("POST", f"events/{event_id}/publish"))
+            return _view(self._own(organiser_id, "POST", f"events/{event_id}/publish"))
         except Refused as refusal:
-            event = _view(self._client.ask("GET", f"events/{event_id}"))
+            event = _view(self._own(organiser_id, "GET", f"events/{event_id}"))
             if refusal.code == "event-state-refused" and event.state == "published":
                 return event  # an answer was lost and the request repeated
             raise
 
 
-def differences(event: EventView, wanted: EventFacts, venue_id: str) -> list[str]:
+def differences(event: EventView, wanted: PlannedEvent, venue_id: str) -> list[str]:
     """The fields in which an event is not as a document wants it."""
     is_now: dict[str, Any] = event.model_dump(
         include={"name", "description", "category", "image_url", "starts_at", "ends_at"}

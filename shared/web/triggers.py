@@ -6,7 +6,6 @@ else raises, is redelivered `max_delivery_count` times, and ends among the dead 
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -37,21 +36,7 @@ TRANSIENT: Final = (Busy, Unavailable, BusUnavailable, DependencyUnavailable, Co
 type FeedHandler = Callable[[func.DocumentList], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """How a message reached its consumer.
-
-    :param id: MessageId
-    :param attempt: how often it was handed out, this time included
-    :param now: when this delivery began
-    """
-
-    id: str
-    attempt: int
-    now: datetime
-
-
-type Consumer[M: BaseModel] = Callable[[M, Delivery], Awaitable[None]]
+type Consumer[M: BaseModel] = Callable[[M, datetime], Awaitable[None]]  # the message, and when its delivery began
 
 
 def _blueprint() -> func.Blueprint:
@@ -126,7 +111,7 @@ def queue_consumer[M: BaseModel](handler: Consumer[M], *, queue: str, message: t
         token = correlation.set(msg.correlation_id or "")
         try:
             parsed = message.model_validate_json(msg.get_body())
-            await handler(parsed, Delivery(msg.message_id, msg.delivery_count or 1, utc_now()))
+            await handler(parsed, utc_now())
         except TRANSIENT as trouble:
             await _postpone(msg, queue, bus, trouble)
         finally:

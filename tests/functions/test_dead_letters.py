@@ -15,7 +15,7 @@ import pytest
 from local.stack import Ports, Stack
 from shared.kernel.ids import derived_id
 from tests.functions.conftest import undocumented_statuses
-from tests.support.api import Api, Json, Organiser, Person, fields, refusal, soon
+from tests.support.api import Api, Json, Person, fields, refusal, soon
 
 DEAD = 3
 NOBODY = derived_id("ord", "nobody")
@@ -314,22 +314,3 @@ def test_a_queue_or_letter_that_is_not_there_is_not_found(admin: Person) -> None
         assert refusal(answer) == (404, "not-found")
     assert fields(admin.get("operations/audit", month="2026-13")) == ["month"]
     assert fields(admin.get("operations/dead-letters/stock", after=2**63)) == ["after"]
-
-
-def test_only_who_runs_the_platform_deals_with_dead_letters(api: Api, admin: Person) -> None:
-    number = bury(api, "stock", "OrderPaid")
-    house: Organiser = api.organiser()
-    asked = [
-        ("GET", "operations/dead-letters", None),
-        ("GET", "operations/dead-letters/stock", None),
-        ("GET", f"operations/dead-letters/stock/{number}", None),
-        ("POST", "operations/dead-letters/stock/replay", {"all": True, "why": "x"}),
-        ("POST", "operations/dead-letters/stock/discard", {"all": True, "why": "x"}),
-        ("GET", "operations/audit", None),
-    ]
-    for method, path, body in asked:
-        for person in (house.owner, house.operator, api.person("operator"), api.person()):
-            assert refusal(person.ask(method, path, json=body)) == (403, "permission-missing")
-        assert refusal(api.nobody.ask(method, path, json=body)) == (401, "token-refused")
-        assert refusal(api.insights.ask(method, path, json=body)) == (401, "token-refused")
-    assert dead(admin, "stock") == [number]

@@ -15,7 +15,7 @@ def test_a_running_service_is_alive_and_ready(api: Api) -> None:
     assert api.nobody.get("health/live").json() == {"status": "alive"}
     assert api.nobody.get("health/ready").json() == {
         "status": "ready",
-        "checks": {"store": True, "bus": True, "sign-in": True},
+        "checks": {"store": True, "sign-in": True},
         "warnings": [],
     }
 
@@ -113,6 +113,12 @@ def test_a_counter_that_its_holds_contradict_is_reported_though_the_sum_is_right
             with file:
                 change = f"UPDATE documents SET body = json_set(body, '$.quantity', {quantity}) WHERE {where}"
                 file.execute(change, [event["event_id"]])
+                # The timer may have found the shard right already: whatever changes it marks it again.
+                marked = "UPDATE documents SET body = json_set(body, '$.unaudited', json('true')) WHERE container = "
+                file.execute(
+                    marked + "'inventory' AND id = 'shard' AND json_extract(body, '$.event_id') = ?",
+                    [event["event_id"]],
+                )
             found: list[str] = admin.post("operations/inventory-audit").json()["violations"]
             return found
 

@@ -21,9 +21,8 @@ def create(account: Account, wanted: CreateSession, origin: Origin) -> Object:
 
     :raises ApiError: mixed currencies, a total below the minimum, or `expires_at` out of its bounds
     """
-    now = account.now()
     currency, total = _total(wanted.line_items)
-    expires_at = _expiry(wanted.expires_at, now)
+    expires_at = _expiry(wanted.expires_at, account.now())
     identity = f"cs_test_a1{new_id('')[1:]}{new_id('')[1:]}"
     session: Object = {
         "id": identity,
@@ -33,7 +32,7 @@ def create(account: Account, wanted: CreateSession, origin: Origin) -> Object:
         "automatic_tax": {"enabled": False, "provider": None, "status": None},
         "cancel_url": wanted.cancel_url,
         "client_reference_id": wanted.client_reference_id,
-        "created": now,
+        "created": account.now(),
         "currency": currency,
         "customer": None,
         "customer_creation": wanted.customer_creation,
