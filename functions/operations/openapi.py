@@ -23,7 +23,9 @@ _HEADER_TEXTS: Final = {
 _REQUIRED_HEADERS: Final = {("POST", "orders"), ("POST", "payments/stripe")}
 _DESCRIPTION: Final = (
     "Sell and check in tickets. Every refusal is a problem document (RFC 9457) whose `correlation_id` is also the "
-    "`X-Correlation-Id` response header; send your own (8–64 of `A-Za-z0-9._-`) to choose it. Money is in minor units."
+    "`X-Correlation-Id` response header; send your own (8–64 of `A-Za-z0-9._-`) to choose it. Money is in minor units. "
+    "Before any endpoint is asked, the front may answer 400 (no HTTP), 408 (too slow), 414 (too long an address), 431 "
+    "(too many headers) or 429 (too many requests at once)."
 )
 
 

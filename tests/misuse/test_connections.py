@@ -89,6 +89,16 @@ async def test_a_chunked_body_without_its_end_does_nothing(api: Api, house: Orga
     assert venues(house) == before
 
 
+async def test_http_1_0_is_answered_and_closed_and_needs_no_host(api: Api) -> None:
+    async with connected(api.stack.url) as line:
+        await line.send(head(b"GET /api/health/live HTTP/1.0"))
+        answer = await line.answer()
+
+        assert answer is not None
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert await line.ended()
+
+
 # --- one after the other
 
 

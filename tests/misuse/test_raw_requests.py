@@ -1,13 +1,15 @@
 """Bytes no client library would send: each is a documented refusal or a clean end, and the next request is answered."""
 
 import asyncio
+import socket
+from urllib.parse import urlsplit
 
 import pytest
 
 from local.host.limits import HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX
 from tests.misuse.probes import LIVE, head, still_answers
 from tests.support.api import Api
-from tests.support.wire import asked, connected, request
+from tests.support.wire import PATIENCE_SECONDS, asked, connected, request
 
 UNREADABLE = {
     "garbage": b"\x00\xff\xfe garbage \r\n\r\n",
@@ -115,3 +117,14 @@ async def test_a_head_is_measured_alike_whole_and_in_pieces(api: Api, spare: int
     assert whole is not None
     assert in_pieces is not None
     assert (whole.status, in_pieces.status) == (status, status)
+
+
+def test_who_sends_everything_before_it_reads_still_gets_its_refusal(api: Api) -> None:
+    """The front must not close on what is still on its way: that resets, and the answer is lost with it."""
+    parts = urlsplit(api.stack.url)
+
+    with socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE_SECONDS) as client:
+        client.sendall(request("GET", LIVE, {"x-a": "a" * 5_000_000}))
+        answer = client.recv(65_536)
+
+    assert answer.startswith(b"HTTP/1.1 431 ")
