@@ -25,3 +25,14 @@ def connections_max() -> int:
     """How many connections a worker holds at most: the store, the bus and the neighbours need files, too."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return CONNECTIONS_MAX if files == resource.RLIM_INFINITY else min(CONNECTIONS_MAX, files // 2)
+
+
+def raise_file_limit() -> None:
+    """Let this process open the files that so many connections need, as far as the system lets it.
+
+    Shells start with 256 or 1,024, for programs that use `select`.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * CONNECTIONS_MAX if hard == resource.RLIM_INFINITY else min(2 * CONNECTIONS_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

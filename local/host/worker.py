@@ -23,7 +23,7 @@ from local.host.connection import Connection
 from local.host.errors import EXIT_FORCED
 from local.host.feeds import FeedPump
 from local.host.http import Front
-from local.host.limits import KEEP_ALIVE_SECONDS
+from local.host.limits import KEEP_ALIVE_SECONDS, raise_file_limit
 from local.host.pages import host_pages, load_pages
 from local.host.queues import QueuePump
 from local.host.routes import Routes
@@ -78,6 +78,7 @@ def run_worker(worker: Worker, *, pages: Starlette | None = None, announce: Call
     :raises StartRefused: the app cannot be run
     """
     options = worker.options
+    raise_file_limit()
     os.chdir(options.app)
     entities = app_topology(options)
     functions = read_functions(index(options.app), entities)

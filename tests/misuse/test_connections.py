@@ -308,6 +308,7 @@ async def test_thousands_of_idle_connections_keep_nobody_from_being_answered(api
     assert answer.status == 200
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux changes another process' limits")
 async def test_beyond_half_of_its_files_the_host_turns_clients_away_and_goes_on(api: Api) -> None:
     assert api.stack.host is not None
     [worker] = api.stack.host.worker_pids()
