@@ -51,7 +51,7 @@ format: $(READY) ## Format the code
 bench: $(READY) ## Measure, and write bench/results/latest.json (about 8 minutes)
 	@$(PYTHON) -m bench.main
 
-torture: $(READY) ## The fault tests with many more rounds, with a progress bar (about an hour)
+torture: $(READY) ## The fault, misuse and property tests with many more rounds, with a progress bar (about an hour)
 	@$(PYTHON) -m tests.torture
 
 lock: $(READY) ## Pin requirements*.txt anew from requirements*.in (needs uv)
