@@ -23,6 +23,7 @@ from shared.kernel.errors import Malformed, NotFound
 from shared.kernel.ids import EventId, OrderId, TicketNumber
 from shared.web.endpoint import Admits, Call, Endpoints, Nothing, Raw, Wire
 from shared.web.fields import Id
+from shared.web.problem import form
 
 
 class TicketView(BaseModel):
@@ -77,7 +78,10 @@ class Scan(Wire):
 
     code: str = Field(min_length=1, max_length=CODE_CHARACTERS_MAX, description="what the QR code says")
     nonce: str = Field(
-        min_length=8, max_length=64, pattern=r"^[\x21-\x7e]+$", description="made up once per scan; repeat it on retry"
+        min_length=8,
+        max_length=64,
+        pattern=form(r"^[\x21-\x7e]+$", "visible ASCII characters without blanks"),
+        description="made up once per scan; repeat it on retry",
     )
     event_id: Id | None = Field(default=None, description="the event at this door; other tickets are turned away")
 

@@ -14,6 +14,7 @@ from shared.kernel.money import AMOUNT_MINOR_MAX, Currency, Money
 from shared.kernel.text import words
 from shared.web.endpoint import Wire
 from shared.web.fields import PlannedMoment
+from shared.web.problem import rule_broken
 
 QUERY_WORDS_MAX: Final = 8
 
@@ -27,10 +28,10 @@ def _findable(text: str) -> str | None:
     number = len(words(text))
     if not text.strip():
         return None
-    if not 1 <= number <= QUERY_WORDS_MAX:
-        raise PydanticCustomError(
-            "words", "must have words to look for", {"expected": f"1–{QUERY_WORDS_MAX} words of letters or digits"}
-        )
+    if number == 0:
+        raise rule_broken("must have words to look for", f"1–{QUERY_WORDS_MAX} words of letters or digits")
+    if number > QUERY_WORDS_MAX:
+        raise rule_broken(f"has {number} words", f"at most {QUERY_WORDS_MAX} words")
     return text
 
 

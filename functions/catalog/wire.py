@@ -14,6 +14,7 @@ from shared.kernel.ids import EventId, OrganiserId, PoolId, TicketTypeId, VenueI
 from shared.kernel.money import AMOUNT_MINOR_MAX, Currency, Money
 from shared.web.endpoint import Wire
 from shared.web.fields import Id, Name, PlannedMoment, one_line
+from shared.web.problem import form, rule_broken
 
 POOLS_MAX = 20
 TICKET_TYPES_MAX = 50
@@ -22,7 +23,7 @@ PER_ORDER_MAX = 50
 
 def _known_timezone(name: str) -> str:
     if name not in available_timezones():
-        raise ValueError("must be a time zone of the IANA database, e.g. Europe/Zurich")
+        raise rule_broken("is no time zone of the IANA database", "a name of the IANA database, e.g. Europe/Zurich")
     return ZoneInfo(name).key
 
 
@@ -57,7 +58,10 @@ class NewVenue(Wire):
     name: Name
     address: Annotated[str, Field(max_length=500), AfterValidator(one_line)]
     city: Name
-    country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2")
+    country: str = Field(
+        pattern=form(r"^[A-Z]{2}$", "two capital letters, e.g. CH (ISO 3166-1 alpha-2)"),
+        description="ISO 3166-1 alpha-2",
+    )
     timezone: Annotated[str, Field(max_length=64), AfterValidator(_known_timezone)]
 
 
@@ -113,7 +117,7 @@ class NewTicketType(Wire):
     @model_validator(mode="after")
     def _window_opens(self) -> Self:
         if self.on_sale_from is not None and self.on_sale_until is not None and self.on_sale_until <= self.on_sale_from:
-            raise ValueError("on_sale_until must be after on_sale_from")
+            raise rule_broken("on_sale_until must be after on_sale_from", "a later on_sale_until")
         return self
 
 
@@ -123,7 +127,11 @@ class PlannedEvent(Wire):
     name: Name
     description: str = Field(default="", max_length=10_000)
     category: Annotated[str, Field(min_length=1, max_length=50), AfterValidator(one_line)] = "other"
-    image_url: str = Field(default="", max_length=1_000, pattern=r"^(https?://\S+)?$")
+    image_url: str = Field(
+        default="",
+        max_length=1_000,
+        pattern=form(r"^(https?://\S+)?$", "an address that begins with https:// or http://"),
+    )
     starts_at: PlannedMoment
     ends_at: PlannedMoment
     pools: list[NewPool] = Field(min_length=1, max_length=POOLS_MAX)
@@ -132,15 +140,17 @@ class PlannedEvent(Wire):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.ends_at <= self.starts_at:
-            raise ValueError("ends_at must be after starts_at")
+            raise rule_broken("ends_at must be after starts_at", "a later ends_at")
         names = [pool.name for pool in self.pools]
         if len(set(names)) < len(names):
-            raise ValueError("pools must have different names")
+            raise rule_broken("pools must have different names", "each name once in pools")
         for ticket_type in self.ticket_types:
             if ticket_type.pool not in names:
-                raise ValueError(f"ticket type “{ticket_type.name}” names a pool that is not in pools")
+                raise rule_broken(
+                    f"ticket type “{ticket_type.name}” names a pool that is not in pools", "the name of one of pools"
+                )
         if len({ticket_type.price.currency for ticket_type in self.ticket_types}) > 1:
-            raise ValueError("all prices of an event must be in one currency")
+            raise rule_broken("all prices of an event must be in one currency", "the same currency in every price")
         return self
 
     def details(self, venue: Venue) -> dict[str, object]:

@@ -1,9 +1,9 @@
 """The audit trail over HTTP, for those who run the platform."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from shared.audit import PLATFORM, AuditEntry, AuditTrail, Step
 from shared.auth.permissions import Permission
@@ -11,18 +11,16 @@ from shared.kernel.clock import Moment
 from shared.kernel.errors import Malformed
 from shared.kernel.ids import PersonId
 from shared.web.endpoint import Call, Endpoints, Wire
-
-
-def _a_month(text: str) -> str:
-    datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
-    return text
+from shared.web.problem import form
 
 
 class AuditQuery(Wire):
     """Which part of the trail."""
 
-    month: Annotated[str, Field(pattern=r"^2[01]\d{2}-\d{2}$"), AfterValidator(_a_month)] | None = Field(
-        default=None, description="in UTC, e.g. `2026-11`; without it the current one"
+    month: str | None = Field(
+        default=None,
+        pattern=form("^2[01][0-9]{2}-(0[1-9]|1[0-2])$", "a month as YYYY-MM from 2000-01 to 2199-12, e.g. 2026-11"),
+        description="in UTC, e.g. `2026-11`; without it the current one",
     )
     limit: int = Field(default=50, ge=1, le=200)
     continuation: str | None = Field(default=None, max_length=2_000)

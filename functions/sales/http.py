@@ -106,8 +106,12 @@ def _provider(http: Endpoints, orders: Orders, webhook: Webhook) -> None:
 
     @http("GET", "checkout/result", needs=Permission.PUBLIC, takes=ResultQuery, media_type="text/html")
     async def checkout_result(call: Call, query: ResultQuery) -> Raw:
-        """Show the page a buyer comes back to from the provider."""
+        """Show the page a buyer comes back to from the provider.
+
+        While the payment is not there it looks again by itself, for two minutes, and then says what to do. It links to
+        the checkout as long as the order can be paid; who has an order's id may see its state, and nothing personal.
+        """
         known = query.order if re.fullmatch(ID_PATTERN, query.order) else ""
-        state = await orders.state_of(OrderId(known)) if known else None
-        page = result_page(query.order, state, cancelled=query.outcome == "cancelled")
+        order = await orders.for_result(OrderId(known)) if known else None
+        page = result_page(order, cancelled=query.outcome == "cancelled", look=query.look, now=call.now)
         return Raw(page, "text/html", {"cache-control": "no-store"})

@@ -3,7 +3,6 @@
 from functions.sales.orders import Order
 from functions.sales.repository import OrderRepository
 from functions.sales.settling import refuse_stranger
-from functions.sales.states import OrderState
 from shared.auth.permissions import Caller
 from shared.kernel.ids import OrderId
 
@@ -23,10 +22,10 @@ class Orders:
         refuse_stranger(order, caller)
         return order
 
-    async def state_of(self, order_id: OrderId) -> OrderState | None:
-        """The order's state, or None when there is no such order."""
+    async def for_result(self, order_id: OrderId) -> Order | None:
+        """The order, for the page that tells its state; None when there is no such order."""
         found = await self._orders.find(order_id)
-        return found.order.state if found else None
+        return found.order if found else None
 
     async def for_mail(self, order_id: OrderId) -> Order:
         """The order, for telling its buyer.

@@ -3,11 +3,12 @@
 import hashlib
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
 
 from functions.admission.tickets import EventFacts, number_of
 from functions.sales.orders import LINES_MAX, QUANTITY_MAX, Buyer, Method, Order
 from functions.sales.placing import Wanted
+from functions.sales.result_page import LOOKS_MAX
 from functions.sales.states import OrderState
 from shared.auth.permissions import Caller
 from shared.kernel.clock import Moment
@@ -23,6 +24,7 @@ from shared.kernel.ids import (
 from shared.kernel.money import Money
 from shared.web.endpoint import Wire
 from shared.web.fields import Id, one_line
+from shared.web.problem import form, rule_broken
 
 # What browsers take for an address (HTML Living Standard, "valid e-mail address"): nothing a mail header chokes on.
 EMAIL_PATTERN = r"^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-zA-Z0-9-]{1,63}(\.[a-zA-Z0-9-]{1,63}){0,8}$"
@@ -39,7 +41,9 @@ class BuyerDetails(Wire):
     """Who the tickets are for, where that is not the caller."""
 
     name: Annotated[str, Field(max_length=200), AfterValidator(one_line)] = ""
-    email: str = Field(default="", max_length=254, pattern=rf"{EMAIL_PATTERN}|^$")
+    email: str = Field(
+        default="", max_length=254, pattern=form(rf"{EMAIL_PATTERN}|^$", "a mail address, e.g. uma@tessera.example")
+    )
 
 
 class PlaceOrder(Wire):
@@ -50,15 +54,21 @@ class PlaceOrder(Wire):
     method: Literal["card", "desk"] = "card"
     buyer: BuyerDetails | None = Field(default=None, description="default: you; at the desk: nobody in particular")
 
-    @model_validator(mode="after")
-    def _sensible(self) -> Self:
-        if sum(line.quantity for line in self.lines) > QUANTITY_MAX:
-            raise ValueError(f"an order has at most {QUANTITY_MAX} places in all")
-        if self.method == "card" and self.buyer is not None and self.buyer.email:
-            raise ValueError("buyer.email is for sales at the desk; your own tickets go to your own address")
-        if len({line.ticket_type_id for line in self.lines}) < len(self.lines):
-            raise ValueError("each ticket type may appear once; add the quantities up")
-        return self
+    @field_validator("lines")
+    @classmethod
+    def _together(cls, lines: list[WantedLine]) -> list[WantedLine]:
+        if (places := sum(line.quantity for line in lines)) > QUANTITY_MAX:
+            raise rule_broken(f"has {places} places in all", f"at most {QUANTITY_MAX} places in all")
+        if len({line.ticket_type_id for line in lines}) < len(lines):
+            raise rule_broken("names a ticket type twice", "each ticket type once; add the quantities up")
+        return lines
+
+    @field_validator("buyer")
+    @classmethod
+    def _email_at_the_desk(cls, buyer: BuyerDetails | None, info: ValidationInfo) -> BuyerDetails | None:
+        if info.data.get("method") == "card" and buyer is not None and buyer.email:
+            raise rule_broken("email is for sales at the desk", "no email: your own tickets go to your own address")
+        return buyer
 
     def wanted(self, caller: Caller) -> Wanted:
         """In the use case's words."""
@@ -146,6 +156,7 @@ class ResultQuery(Wire):
 
     order: str = Field(default="", max_length=64)
     outcome: Literal["paid", "cancelled"] = "paid"
+    look: int = Field(default=0, ge=0, le=LOOKS_MAX, description="how often the page has looked again by itself")
 
 
 def order_id_for(caller: Caller, key: str) -> OrderId:

@@ -26,7 +26,8 @@ class Refused(Exception):
 
     def __init__(self, status: int, problem: Json, text: str) -> None:
         errors = "; ".join(
-            f"{each.get('field')}: {each.get('reason')} (allowed: {each.get('allowed')})"
+            f"{each.get('field')}: {each.get('reason')}"
+            + (f" (allowed: {each['allowed']})" if each.get("allowed") else "")
             for each in problem.get("errors", ())
         )
         detail = problem.get("detail", text[:200])

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 
 def utc_now() -> datetime:
@@ -28,7 +29,8 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:  # 0001-01-01T00:00+14:00 lies before the calendar begins
-        raise ValueError("lies outside the calendar") from error
+        allowed = {"expected": "a moment between the years 1 and 9999, in UTC"}
+        raise PydanticCustomError("calendar", "lies outside the calendar", allowed) from error
 
 
 type Moment = Annotated[

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from shared.kernel.clock import Moment
 from shared.kernel.ids import ID_PATTERN
+from shared.web.problem import rule_broken
 
 _BREAKS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, lone surrogates, line and paragraph separators
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -20,19 +21,21 @@ def one_line(text: str) -> str:
     :raises ValueError: it holds line breaks or control characters
     """
     if any(unicodedata.category(character) in _BREAKS for character in text):
-        raise ValueError("must be one line without control characters")
+        raise rule_broken("must be one line without control characters", "one line of text")
     return text
 
 
 def _not_blank(text: str) -> str:
     if not text.strip():
-        raise ValueError("must not be blank")
+        raise rule_broken("must not be blank", "at least one character that can be seen")
     return text
 
 
 def _of_this_age(moment: datetime) -> datetime:
     if not _EARLIEST <= moment < _LATEST:
-        raise ValueError("must lie between the years 2000 and 2200")
+        raise rule_broken(
+            "must lie between the years 2000 and 2200", f"{_EARLIEST:%Y-%m-%d} to before {_LATEST:%Y-%m-%d}"
+        )
     return moment
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from functions.sales.result_page import LOOKS_MAX
 from local.stack import Ports, Stack
 from tests.functions.selling import becomes, bought, left
 from tests.support.api import (
@@ -140,8 +141,8 @@ def test_a_webhook_that_is_not_the_providers_is_refused(api: Api, signature: str
 # --- the page a buyer comes back to
 
 
-def page(api: Api, order_id: str, outcome: str = "paid") -> str:
-    answer = api.nobody.get("checkout/result", order=order_id, outcome=outcome)
+def page(api: Api, order_id: str, outcome: str = "paid", look: int = 0) -> str:
+    answer = api.nobody.get("checkout/result", order=order_id, outcome=outcome, look=look)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     return answer.text
 
@@ -161,7 +162,12 @@ def test_the_result_page_tells_each_state_and_nothing_personal(api: Api, house: 
     assert 'http-equiv="refresh"' in page(api, order_id)
     assert title(page(api, order_id, "cancelled")) == "You have not paid yet"
     assert 'http-equiv="refresh"' not in page(api, order_id, "cancelled")
-    api.pay(buyer.post(f"orders/{order_id}/checkout").json()["checkout_url"])
+    checkout_url = buyer.post(f"orders/{order_id}/checkout").json()["checkout_url"]
+    assert f'href="{checkout_url}"' in page(api, order_id, "cancelled")
+    assert "(Europe/Zurich)" in page(api, order_id, "cancelled")
+    assert title(page(api, order_id, look=LOOKS_MAX)) == "We have not heard of your payment"
+    assert fields(api.nobody.get("checkout/result", look=LOOKS_MAX + 1)) == ["look"]
+    api.pay(checkout_url)
     becomes(buyer, order, "paid")
     assert title(page(api, order_id)) == "Thank you, see you there"
     house.owner.post(f"orders/{order_id}/refund")

@@ -60,6 +60,63 @@ def test_a_refused_field_says_what_would_be_accepted(api: Api) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("path", "query", "told"),
+    [
+        (
+            "operations/audit",
+            {"month": "2026-13"},
+            ("month", "does not have the form that is asked for", "a month as YYYY-MM"),
+        ),
+        ("events", {"from": "2999-01-01T00:00:00Z"}, ("from", "must lie between", "2000-01-01 to before 2200-01-01")),
+        ("events", {"currency": "eur"}, ("currency", "must be in upper case", "EUR")),
+        ("events", {"currency": "XXX"}, ("currency", "is none of the values there are", "AUD, BRL")),
+        ("events", {"sort": "Date"}, ("sort", "must be in lower case", "date")),
+        ("events", {"q": "a b c d e f g h i"}, ("q", "has 9 words", "at most 8 words")),
+    ],
+    ids=str,
+)
+def test_a_refused_filter_says_what_would_be_accepted(
+    api: Api, path: str, query: Json, told: tuple[str, str, str]
+) -> None:
+    (error,) = problem(api.person("admin").get(path, **query))["errors"]
+
+    assert error["field"] == told[0]
+    assert error["reason"].startswith(told[1])
+    assert error["allowed"].startswith(told[2])
+    assert error["allowed"] not in error["reason"]
+
+
+LINE = {"ticket_type_id": "tty_" + "a" * 26, "quantity": 1}
+VENUE = {"name": "A", "address": "", "city": "B", "country": "CH", "timezone": "UTC"}
+IN_WORDS = [
+    ("orders", {"event_id": "evt_1", "lines": [LINE]}, "event_id", "an id as the API gave it, e.g. evt_…"),
+    ("orders", {"lines": [LINE]}, "event_id", "a value: it cannot be left out"),
+    ("orders", {"event_id": "evt_" + "a" * 26, "lines": [{**LINE, "quantity": "2"}]}, "lines.0.quantity",
+     "a whole number, without quotes"),
+    ("orders", {"event_id": "evt_" + "a" * 26, "lines": [LINE, LINE]}, "lines",
+     "each ticket type once; add the quantities up"),
+    ("orders", {"event_id": "evt_" + "a" * 26, "lines": [LINE], "buyer": {"email": "uma"}, "method": "desk"},
+     "buyer.email", "a mail address, e.g. uma@tessera.example"),
+    ("organisers/{id}/venues", {**VENUE, "timezone": "CEST"}, "timezone",
+     "a name of the IANA database, e.g. Europe/Zurich"),
+    ("organisers/{id}/venues", {**VENUE, "country": "ch"}, "country",
+     "two capital letters, e.g. CH (ISO 3166-1 alpha-2)"),
+    ("organisers/{id}/venues", {**VENUE, "name": " "}, "name", "at least one character that can be seen"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "body", "field", "allowed"), IN_WORDS, ids=[each[3] for each in IN_WORDS])
+def test_a_refused_field_says_in_words_what_would_be_accepted(
+    api: Api, house: Organiser, path: str, body: Json, field: str, allowed: str
+) -> None:
+    answer = send(api, orjson.dumps(body), path=path.format(id=house.id), **{"idempotency-key": new_key()})
+
+    (error,) = problem(answer)["errors"]
+    assert (error["field"], error["allowed"]) == (field, allowed)
+    assert "^" not in error["reason"]
+
+
 @pytest.mark.parametrize("media_type", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"])
 def test_another_media_type_is_refused(api: Api, media_type: str) -> None:
     assert refusal(send(api, b'{"name": "A"}', content_type=media_type)) == (415, "media-type-unsupported")

@@ -37,5 +37,7 @@ async def test_an_order_whose_checkout_cannot_be_closed_is_not_closed(tmp_path: 
         with pytest.raises(PaymentsUnavailable):
             await cases.settlement.expire(order.order_id, now=order.deadline)
 
-        assert await cases.orders.state_of(order.order_id) is OrderState.PLACED
+        kept = await cases.orders.for_result(order.order_id)
+        assert kept is not None
+        assert kept.state is OrderState.PLACED
         assert (await cases.holds.availability(order.pools[0])).held == order.quantity
