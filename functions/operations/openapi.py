@@ -140,7 +140,7 @@ def _responses(spec: EndpointSpec) -> Json:
     answers: Json = {str(spec.status if spec.returns or spec.media_type != "application/json" else 204): _success(spec)}
     for status, named in sorted(_refusals(spec).items()):
         answers[str(status)] = {
-            "description": "; ".join(sorted(named)),
+            "description": " ".join(f"{text[0].upper()}{text[1:].removesuffix('.')}." for text in sorted(named)),
             "headers": _correlation(),
             "content": {MEDIA_TYPE: {"schema": _ref(Problem)}},
         }

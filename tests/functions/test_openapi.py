@@ -1,6 +1,8 @@
 """The OpenAPI document: valid, whole, and about the functions there are."""
 
+import re
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 
 import httpx
@@ -78,6 +80,38 @@ def test_an_undocumented_status_would_be_noticed(api: Api) -> None:
     assert undocumented_statuses(seen, document) == set()
     for teapot in (("GET", "/api/events", 418), ("POST", "/api/orders/x/cancel", 422), ("GET", "/api/nowhere", 200)):
         assert undocumented_statuses({*seen, teapot}, document) == {teapot}
+
+
+def rows(html: str, operation: str, header: str) -> dict[str, str]:
+    """The first cell → the last cell of an operation's table, as text."""
+    part = html.partition(f'id="{operation}"')[2].partition("</details>")[0]
+    table = part.partition(f"<th>{header}</th>")[2].partition("</table>")[0]
+    cells = [re.findall(r"<td>(.*?)</td>", row) for row in table.split("<tr>")[1:]]
+    return {re.sub(r"<.*?>", "", row[0]): unescape(re.sub(r"<.*?>", "", row[-1])) for row in cells}
+
+
+def test_the_docs_page_tells_each_parameters_rules_as_prose(api: Api) -> None:
+    html = api.nobody.get("docs").text
+
+    listed = rows(html, "catalog_list_events", "Parameter")
+    assert listed["limit"] == "items a page; at least 1; at most 100; default 20"
+    assert listed["available"] == "true: only events that are not sold out; default false"
+    assert listed["sort"] == (
+        "a leading minus turns it round; by price needs `currency`; "
+        "one of date, -date, name, -name, price, -price; default date"
+    ).replace("`", "")
+    assert "one of AUD, BRL, " in listed["currency"]
+    assert "one of paid, cancelled" in rows(html, "sales_checkout_result", "Parameter")["outcome"]
+
+
+def test_what_a_status_means_is_told_in_whole_sentences(api: Api) -> None:
+    html = api.nobody.get("docs").text
+
+    for item in document_of(api)["paths"].values():
+        for operation in item.values():
+            for told in rows(html, operation["operationId"], "Status").values():
+                assert told.endswith("."), told
+                assert not any(odd in told for odd in (".;", "..", ".:")), told
 
 
 def test_the_docs_page_shows_every_operation_and_needs_nothing_from_elsewhere(api: Api) -> None:
