@@ -145,7 +145,7 @@ class Demo:
             return found[0] if len(found) == 1 else None
 
         mail = await _soon(look, "one mail")
-        return None, f"“{mail['subject']}” for {mail['to']}"
+        return None, f"“{mail['subject']}” for {', '.join(mail['to'])}"
 
     async def _genuine(self, ticket: Any) -> tuple[None, str]:
         keys = (await self._http.get(f"{self._stack.url}/api/ticket-keys")).json()["keys"]
@@ -159,7 +159,9 @@ class Demo:
     async def _scan(self, token: str, ticket: Any, *, expected: int) -> tuple[None, str]:
         body = {"code": ticket["code"], "nonce": str(uuid.uuid4())}
         answer = await self._post("check-ins", token, body, expected=expected)
-        return None, str(answer.get("detail") or f"{answer['holder']}, {answer['ticket_type']}")
+        if expected == httpx.codes.CONFLICT:
+            return None, f"used at {answer['checked_in_at'][11:19]}Z, let in by {answer['checked_in_by']}"
+        return None, f"{answer['holder']}, {answer['ticket_type']}"
 
     async def _insight(self, order: Any) -> tuple[None, str]:
         key = stack_secrets(self._stack.data)["insights_api_key"]

@@ -7,7 +7,8 @@ import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryFile
+from typing import Annotated, Final
 
 import typer
 
@@ -35,9 +36,11 @@ def main(
     ports = Ports(port, port + 1, port + 2, port + 3, port + 4)
     settings = {"TESSERA_ANONYMOUS_BROWSING": str(anonymous_browsing).lower()}
     stack = Stack(data.resolve(), ports, workers=workers, settings=settings)
+    had_data = (stack.data / "secrets.json").exists()
     started = time.monotonic()
     try:
         _refuse_taken_ports(ports)
+        _refuse_unwritable(stack.data)
         stack.start()
         if seed:
             Seeder(stack.url, stack.entra_url).seed(utc_now())
@@ -46,17 +49,24 @@ def main(
     except _Ended as error:
         print(f"\nTessera stopped: {error}\nNothing was lost; run it again.", file=sys.stderr)
         raise typer.Exit(1) from None
-    except (StackFailed, HostFailed, SeedRefused, OSError) as error:
+    except (_CannotRunHere, StackFailed, HostFailed, SeedRefused, OSError) as error:
         print(f"\nTessera cannot start: {error}", file=sys.stderr)
-        print(
-            f"Is another Tessera using {data}? Give this one its own: `make run DATA=… PORT=…`. Only if its data is "
-            "from an older version and not needed: delete that folder.",
-            file=sys.stderr,
-        )
+        if had_data and not isinstance(error, _CannotRunHere):
+            print(_OF_OLD_DATA.format(data=data), file=sys.stderr)
         raise typer.Exit(1) from None
     finally:
         stack.stop()
     print("Tessera stopped; everything is kept in", data)
+
+
+_OF_OLD_DATA: Final = (
+    "Is another Tessera using {data}? Give this one its own: `make run DATA=… PORT=…`. Only if its data is from an "
+    "older version and not needed: delete that folder."
+)
+
+
+class _CannotRunHere(Exception):
+    """A port is taken or the folder cannot be written: the message says what to choose instead."""
 
 
 class _Ended(Exception):
@@ -69,7 +79,18 @@ def _refuse_taken_ports(ports: Ports) -> None:
             socket.create_server(("127.0.0.1", number)).close()
         except OSError:
             others = ", ".join(str(each) for each in asdict(ports).values())
-            raise StackFailed(f"port {number} ({name}) is taken; Tessera uses {others}. Try another PORT=…") from None
+            raise _CannotRunHere(
+                f"port {number} ({name}) is taken; Tessera uses {others}. Try another PORT=…"
+            ) from None
+
+
+def _refuse_unwritable(data: Path) -> None:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=data).close()
+    except OSError as error:
+        reason = f"the data folder {data} cannot be written ({error.strerror})"
+        raise _CannotRunHere(f"{reason}. Choose another: DATA=…") from None
 
 
 def _watch(stack: Stack, stopping: threading.Event) -> None:

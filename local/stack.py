@@ -129,6 +129,7 @@ class Stack:
             "INSIGHTS_API_KEY": own["insights_api_key"],
             "TESSERA_MAILBOX_URL": self.mailbox_url,
             "TESSERA_STRIPE_URL": self.stripe_url,
+            "TESSERA_SIGN_IN_URL": self.entra_url,
             **self.settings,
         }
 

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 from shared.auth.permissions import Permission
 from shared.kernel.errors import DomainError
 from shared.web.endpoint import BODY_BYTES_MAX, RAW_BODY_BYTES_MAX, EndpointSpec, Nothing
-from shared.web.problem import MEDIA_TYPE, STATUS, Problem
+from shared.web.problem import MEDIA_TYPE, STATUS, Problem, RequestRefused
 
 type Json = dict[str, Any]
 
@@ -178,7 +178,7 @@ def _refusals(spec: EndpointSpec) -> dict[int, set[str]]:
             found.setdefault(403, set()).add("the permission is missing")
     reads_body = spec.takes is not Nothing and spec.method not in _READS_QUERY
     if reads_body or spec.method in _READS_QUERY:
-        found.setdefault(400, set()).add("a field breaks its rules")
+        found.setdefault(400, set()).add(_named(RequestRefused))
     if spec.method in _READS_QUERY and spec.takes is not Nothing:
         found.setdefault(414, set()).add("the address is longer than the platform takes")
     if reads_body:

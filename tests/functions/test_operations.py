@@ -62,7 +62,7 @@ def test_the_front_door_leads_to_everything(api: Api) -> None:
     answer = api.http.get("/")
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    for target in ("/api/docs", "/api/health/ready", api.stack.mailbox_url, api.stack.stripe_url):
+    for target in ("/api/docs", "/api/health/ready", api.stack.mailbox_url, api.stack.stripe_url, api.stack.entra_url):
         assert f'href="{target}"' in answer.text
         assert httpx.get(httpx.URL(api.stack.url).join(target)).status_code == 200
     for person in api.stack.people():

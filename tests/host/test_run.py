@@ -1,0 +1,58 @@
+"""`make run` that cannot start: what it says fits the cause, and only data that was there is suspected."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from local.stack import ROOT, Ports, stack_secrets
+
+SUSPECTS_DATA = "Is another Tessera using"
+
+
+def refused(data: Path, port: int) -> str:
+    """What it says as it gives up."""
+    command = [sys.executable, "-m", "local.run", "--no-seed", "--data", str(data), "--port", str(port)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1, done.stderr
+    assert "Tessera cannot start: " in done.stderr
+    return done.stderr
+
+
+def free_port() -> int:
+    """A port with four free ones after it, most likely."""
+    return Ports.free().host
+
+
+def test_a_taken_port_is_told_with_another_port_as_the_way_out_and_touches_no_data(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        told = refused(tmp_path / "data", number)
+
+    assert f"port {number} (host) is taken" in told
+    assert "PORT=" in told
+    assert "DATA=" not in told
+    assert SUSPECTS_DATA not in told
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told_with_another_folder_as_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    told = refused(tmp_path / "file" / "data", free_port())
+
+    assert f"the data folder {tmp_path / 'file' / 'data'} cannot be written" in told
+    assert "DATA=" in told
+    assert SUSPECTS_DATA not in told
+
+
+def test_only_data_that_was_there_before_is_suspected(tmp_path: Path) -> None:
+    (tmp_path / "entra").touch()  # where a part wants a folder of its own, so that it does not start
+
+    fresh = refused(tmp_path, free_port())
+    stack_secrets(tmp_path)
+    with_data = refused(tmp_path, free_port())
+
+    assert "entra did not start" in fresh
+    assert SUSPECTS_DATA not in fresh
+    assert SUSPECTS_DATA in with_data
