@@ -23,13 +23,17 @@ from shared.kernel.ids import OrderId
 ORDERS_PER_EVENT: Final = 1_000
 ORDERS_PER_PERSON: Final = 10
 EVENTS_PER_ORGANISER: Final = 10
-DOCUMENTS_PER_ORDER: Final = 5  # the order, its ticket and its copy in the wallet, its hold, its line in analytics
-_CHUNK: Final = 20_000
-_PRIMARY: Final = ("events", "insights", "inventory", "listings", "orders", "wallets")
-_INSERT: Final = (
-    "INSERT INTO documents (container, partition, id, body, seq, created_at, changed_at) VALUES (?, ?, ?, ?, ?, 0, 0)"
+DOCUMENTS_PER_ORDER: Final = (
+    6  # the order, its ticket and its copy in the wallet, its hold, its line in analytics, its mail
 )
+_CHUNK: Final = 20_000
+_PRIMARY: Final = ("events", "insights", "inventory", "listings", "mail", "orders", "wallets")
+_INSERT: Final = """
+INSERT INTO documents (container, partition, id, body, ttl_seconds, expires_at, seq, created_at, changed_at)
+VALUES (?, ?, ?, ?, ?, unixepoch() + ?, ?, unixepoch(), unixepoch())
+"""
 type Names = dict[str, str]
+type Row = tuple[str | int | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,12 @@ class Template:
 
     container: str
     texts: tuple[str, str, str]
+    ttl_seconds: int | None
     an_order: bool
 
-    def filled(self, names: Names) -> tuple[str, ...]:
+    def filled(self, names: Names) -> Row:
         """The document of another order or event."""
-        return (self.container, *(text % names for text in self.texts))
+        return (self.container, *(text % names for text in self.texts), self.ttl_seconds, self.ttl_seconds)
 
 
 async def write_history(stack: Stack, orders: int, progress: Callable[[int], None]) -> None:
@@ -80,7 +85,7 @@ async def _templates(stack: Stack) -> list[Template]:
             await shop.close()
     with closing(sqlite3.connect(stack.data / "store.db")) as store:
         found = store.execute(
-            f"SELECT container, partition, id, body FROM documents "  # noqa: S608 - names of our own
+            f"SELECT container, partition, id, body, ttl_seconds FROM documents "  # noqa: S608 - names of our own
             f"WHERE container IN {_PRIMARY} AND (partition <> 'public') AND (body LIKE ? OR body LIKE ?)",
             (f"%{order['order_id']}%", f"%{event.event_id}%"),
         ).fetchall()
@@ -99,8 +104,8 @@ async def _templates(stack: Stack) -> list[Template]:
     }
     return [
         Template(container, (_marked(partition, replaced), _marked(id_, replaced), _marked(body, replaced)),
-                 an_order=order["order_id"] in body)
-        for container, partition, id_, body in found
+                 ttl_seconds, an_order=order["order_id"] in body)
+        for container, partition, id_, body, ttl_seconds in found
     ]  # fmt: skip
 
 
@@ -141,7 +146,7 @@ def _names(events: int) -> list[list[Names]]:
     ]
 
 
-def _rows(templates: list[Template], names: list[list[Names]]) -> Iterator[tuple[str, ...]]:
+def _rows(templates: list[Template], names: list[list[Names]]) -> Iterator[Row]:
     for container in _PRIMARY:
         of_events = [each for each in templates if each.container == container and not each.an_order]
         of_orders = [each for each in templates if each.container == container and each.an_order]

@@ -251,8 +251,12 @@ def _health(adapters: Adapters, cases: UseCases) -> Health:
     async def sign_in_answers(_: datetime) -> bool:
         return await adapters.validator.ready()
 
-    checks = {"store": store_answers, "bus": cases.watch.bus_answers, "sign-in": sign_in_answers}
-    return Health(checks, [cases.watch.warnings, breaker_warnings])
+    # Without the bus orders go on and the outbox keeps: no reason to take every process out of service.
+    return Health(
+        {"store": store_answers, "sign-in": sign_in_answers},
+        [cases.watch.warnings, breaker_warnings],
+        spared={"bus": cases.watch.bus_answers},
+    )
 
 
 async def _answers(store: Store) -> bool:

@@ -4,8 +4,10 @@ What `make run`, the demo, the benchmark and the end-to-end tests start. Secrets
 data directory, readable by its owner only.
 """
 
+import contextlib
 import json
 import os
+import random
 import secrets
 import signal
 import socket
@@ -27,6 +29,8 @@ STARTED_SECONDS: Final = 20.0
 STOPPED_SECONDS: Final = 10.0
 AUDIENCE: Final = "api://tessera"
 CLIENT_ID: Final = "tessera-web"
+_FREE_FROM: Final = 10_000
+_FREE_UNTIL: Final = 32_000  # Linux gives outgoing connections ports from 32768 on (ip_local_port_range)
 EMULATORS: Final = ("entra", "mailbox", "stripe")
 
 
@@ -46,12 +50,13 @@ class Ports:
 
     @classmethod
     def free(cls) -> Self:
-        """Ports nobody uses at this moment."""
-        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(5)]
-        numbers = [each.getsockname()[1] for each in sockets]
-        for each in sockets:
-            each.close()
-        return cls(*numbers)
+        """Ports nobody uses at this moment, and that the kernel gives to no outgoing connection in the meantime."""
+        found: list[int] = []
+        while len(found) < 5:
+            number = random.randrange(_FREE_FROM, _FREE_UNTIL)  # noqa: S311 - no secret
+            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", number)):
+                found += [number] if number not in found else []
+        return cls(*found)
 
 
 @dataclass(slots=True)

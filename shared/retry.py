@@ -1,5 +1,6 @@
 """Trying again: bounded, with full jitter, and only for what the caller names. The waiting is tenacity's work."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -31,19 +32,26 @@ async def retry[T](
     :raises Contended: it still raised the last of `attempts_max` times, or after `RETRY_SECONDS_MAX`
     :raises StoreSilent: likewise, and what it raised last says that the store does not answer
     """
+    began = time.monotonic()
     try:
         return await attempt()
-    except on:
-        return await _again(attempt, on, attempts_max - 1)
+    except on as error:
+        return await _again(attempt, on, attempts_max - 1, error, RETRY_SECONDS_MAX - (time.monotonic() - began))
 
 
 async def _again[T](
-    attempt: Callable[[], Awaitable[T]], on: type[Exception] | tuple[type[Exception], ...], attempts_max: int
+    attempt: Callable[[], Awaitable[T]],
+    on: type[Exception] | tuple[type[Exception], ...],
+    attempts_max: int,
+    first: Exception,
+    seconds_left: float,
 ) -> T:
     import tenacity
 
+    if seconds_left <= 0:
+        raise _given_up(first) from first
     retrying = tenacity.AsyncRetrying(
-        stop=tenacity.stop_after_attempt(attempts_max) | tenacity.stop_after_delay(RETRY_SECONDS_MAX),
+        stop=tenacity.stop_after_attempt(attempts_max) | tenacity.stop_after_delay(seconds_left),
         wait=tenacity.wait_random_exponential(multiplier=0.01, max=WAIT_SECONDS_MAX),
         retry=tenacity.retry_if_exception_type(on),
     )
@@ -54,6 +62,10 @@ async def _again[T](
     try:
         return await retrying(once)
     except tenacity.RetryError as error:
-        if isinstance(error.last_attempt.exception(), Unavailable):
-            raise StoreSilent("The store does not answer; send the same request again.") from error
-        raise Contended("Too many changes at once; send the same request again.") from error
+        raise _given_up(error.last_attempt.exception()) from error
+
+
+def _given_up(last: BaseException | None) -> Contended:
+    if isinstance(last, Unavailable):
+        return StoreSilent("The store does not answer; send the same request again.")
+    return Contended("Too many changes at once; send the same request again.")

@@ -2,7 +2,8 @@
 
 Every patch moves places between counters, so their sum alone proves little: what is compared is each counter with the
 sum over the holds. Whatever changes a counter marks its shard as unaudited, and an audit that finds it right takes the
-mark away: so the cost follows what is being sold and not what ever was, whichever process audits.
+mark away: so the cost follows what is being sold and not what ever was, whichever process audits. Who asks by hand gets
+everything compared, whatever the marks say.
 """
 
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class Audit:
         return await self._run(unaudited=True)
 
     async def of_everything(self) -> Finding:
-        """Look at the counters of every shard there ever was, and at the holds of those that changed."""
+        """Look at every shard there ever was and at all its holds, marked or not: by hand, for it takes its time."""
         return await self._run(unaudited=False)
 
     async def _run(self, *, unaudited: bool) -> Finding:
@@ -62,15 +63,11 @@ class Audit:
         finding.available += shard.available
         finding.held += shard.held
         finding.sold += shard.sold
-        wrong = shard.violations()
-        if read.document.value.get("unaudited"):
-            unlike = await self._unlike_its_holds(read)
-            # What was found means nothing if the shard changed under our eyes.
-            still = (
-                await self._repository.is_still(read) if wrong or unlike else await self._repository.found_right(read)
-            )
-            finding.moving += not still
-            wrong += unlike if still else []
+        wrong, unlike = shard.violations(), await self._unlike_its_holds(read)
+        # What was found means nothing if the shard changed under our eyes.
+        still = await self._repository.is_still(read) if wrong or unlike else await self._repository.found_right(read)
+        finding.moving += not still
+        wrong += unlike if still else []
         finding.violations += [f"{shard.pool_id}#{shard.shard}: {each}" for each in wrong]
 
     async def _unlike_its_holds(self, read: StoredShard) -> list[str]:

@@ -223,6 +223,8 @@ class InventoryRepository:
 
     async def found_right(self, read: StoredShard) -> bool:
         """Write down that a shard's holds say what its counters say; False when it changed since it was read."""
+        if not read.document.value.get("unaudited"):
+            return await self.is_still(read)
         value = {**read.document.value, "unaudited": None}
         try:
             await self._store.commit(CONTAINER, read.document.partition, [Replace(SHARD_ID, value, read.document.etag)])

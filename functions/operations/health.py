@@ -18,9 +18,9 @@ _log = Log("health")
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What answers just now, and what somebody should look at though everything answers.
+    """What answers just now, and what somebody should look at though we can be asked.
 
-    :param checks: name → whether it answers
+    :param checks: name → whether it answers, of what we cannot do without
     """
 
     checks: Mapping[str, bool]
@@ -30,19 +30,26 @@ class Readiness:
 class Health:
     """Asks what we stand on.
 
-    :param checks: name → whether it answers
+    :param checks: name → whether it answers; without one of these we are not ready
     :param warnings: what gives reasons to worry; they cost nothing to ask, and are asked after the checks
+    :param spared: name → whether it answers; without one of these we go on, with a warning
     """
 
-    def __init__(self, checks: Mapping[str, Check], warnings: Sequence[Warnings]) -> None:
+    def __init__(
+        self, checks: Mapping[str, Check], warnings: Sequence[Warnings], *, spared: Mapping[str, Check] | None = None
+    ) -> None:
         self._checks = checks
         self._warnings = warnings
+        self._spared = spared or {}
 
     async def ready(self, now: datetime) -> Readiness:
         """How things stand; a check that fails in any way, or takes too long, is a no, and logged."""
-        answers = await asyncio.gather(*(self._answers(name, check, now) for name, check in self._checks.items()))
-        checks = dict(zip(self._checks, answers, strict=True))
-        return Readiness(checks, [warning for warnings in self._warnings for warning in warnings()])
+        asked = {**self._checks, **self._spared}
+        answers = await asyncio.gather(*(self._answers(name, check, now) for name, check in asked.items()))
+        answered = dict(zip(asked, answers, strict=True))
+        silent = [f"{name.capitalize()}: does not answer." for name in self._spared if not answered[name]]
+        told = [warning for warnings in self._warnings for warning in warnings()]
+        return Readiness({name: answered[name] for name in self._checks}, silent + told)
 
     async def _answers(self, name: str, check: Check, now: datetime) -> bool:
         try:

@@ -62,7 +62,7 @@ def mailbox(name: str, address: str) -> str:
     name = one_line(name)[:NAME_CHARACTERS_MAX]
     if not name:
         return address
-    if _ATOMS.fullmatch(name):
+    if _ATOMS.fullmatch(name) and "=?" not in name:  # which would begin an encoded word (RFC 2047)
         return f"{name} <{address}>"
     if name.isascii() and name.isprintable():
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')

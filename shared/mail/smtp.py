@@ -60,12 +60,14 @@ class SmtpMailer:
             async with asyncio.timeout(SEND_SECONDS_MAX):
                 await self._hand_over(message, mail.to_address, progress)
         except aiosmtplib.SMTPRecipientRefused as error:
-            raise _refusal(error.code, str(error)) from error
+            raise _refusal(error.code, str(error), progress) from error
         except aiosmtplib.SMTPDataError as error:
-            raise _refusal(error.code, str(error)) from error
+            raise _refusal(error.code, str(error), progress) from error
         except aiosmtplib.SMTPResponseException as error:
             # Whatever a server says to our greeting, credentials or sender, it says to all mails: a matter of settings.
-            raise MailUnavailable(f"The mail server does not let us in: {error}", not_taken=True) from error
+            # An answer to the content that is none comes here too.
+            untouched = not progress.handed_over
+            raise MailUnavailable(f"The mail server does not let us in: {error}", not_taken=untouched) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise MailUnavailable("The mail server does not answer.", not_taken=not progress.handed_over) from error
 
@@ -114,7 +116,9 @@ class SmtpMailer:
         return kept
 
 
-def _refusal(code: int, detail: str) -> Exception:
+def _refusal(code: int, detail: str, progress: _Progress) -> Exception:
     if 500 <= code < 600:
         return MailRefused(f"{code}: {detail}")
-    return MailUnavailable(f"The mail server says later: {code}.", not_taken=True)
+    if 400 <= code < 500:
+        return MailUnavailable(f"The mail server says later: {code}.", not_taken=True)
+    return MailUnavailable(f"The mail server says nonsense: {code}.", not_taken=not progress.handed_over)

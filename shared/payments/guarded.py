@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from shared.breaker import OPEN_SECONDS, Breaker, BreakerOpen
 from shared.kernel.money import Money
-from shared.payments.port import FailedPayment, Payments, PaymentsBusy, PaymentsUnavailable, Session, SessionRequest
+from shared.payments.port import Payments, PaymentsBusy, PaymentsUnavailable, Session, SessionRequest, Told
 
 
 class GuardedPayments:
@@ -35,7 +35,7 @@ class GuardedPayments:
         """See `Payments.refund`."""
         return await self._asked(lambda: self._inner.refund(payment_id, amount=amount, key=key))
 
-    def read_webhook(self, body: bytes, signature: str) -> Session | FailedPayment | None:
+    def read_webhook(self, body: bytes, signature: str) -> Told | None:
         """See `Payments.read_webhook`; nobody is asked for it."""
         return self._inner.read_webhook(body, signature)
 

@@ -86,6 +86,22 @@ class FailedPayment:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedRefund:
+    """A refund the provider had taken on, and that came to nothing days later: the money is ours again.
+
+    :param code: the provider's word for why, e.g. `expired_or_canceled_card`
+    """
+
+    refund_id: str
+    payment_id: str
+    code: str
+
+
+type Told = Session | FailedPayment | FailedRefund
+"""What a webhook tells."""
+
+
+@dataclass(frozen=True, slots=True)
 class SessionLine:
     """What the hosted page lists."""
 
@@ -146,7 +162,7 @@ class Payments(Protocol):
         """
         ...
 
-    def read_webhook(self, body: bytes, signature: str) -> Session | FailedPayment | None:
+    def read_webhook(self, body: bytes, signature: str) -> Told | None:
         """What a webhook speaks of; None for a kind of event we have no use for.
 
         :raises SignatureRefused: not signed by the provider, or too long ago

@@ -17,6 +17,7 @@ import orjson
 from shared.kernel.money import Money
 from shared.payments.port import (
     FailedPayment,
+    FailedRefund,
     PaymentsBusy,
     PaymentsRefused,
     PaymentsUnavailable,
@@ -24,6 +25,7 @@ from shared.payments.port import (
     SessionRequest,
     SessionStatus,
     SignatureRefused,
+    Told,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +35,12 @@ NETWORK_RETRIES_MAX: Final = 1  # by the SDK, half a second apart, with the same
 WEBHOOK_TOLERANCE_SECONDS: Final = 300  # Stripe's own default: https://docs.stripe.com/webhooks#replay-attacks
 SESSION_PAID: Final = "checkout.session.completed"
 PAYMENT_FAILED: Final = "payment_intent.payment_failed"
-WEBHOOK_EVENTS: Final = (SESSION_PAID, PAYMENT_FAILED)  # what the webhook's endpoint is subscribed to, at Stripe's
+REFUND_FAILED: Final = "refund.failed"
+WEBHOOK_EVENTS: Final = (
+    SESSION_PAID,
+    PAYMENT_FAILED,
+    REFUND_FAILED,
+)  # what the webhook's endpoint is subscribed to, at Stripe's
 PAUSE_SECONDS_MAX: Final = 60.0  # whatever Retry-After says
 _NOT_NOW: Final = frozenset({409, 429})  # the same key is being worked on this moment; too many requests
 _GONE_BACK: Final = "charge_already_refunded"
@@ -183,7 +190,7 @@ class StripePayments:
         except (LookupError, AttributeError, TypeError, ValueError) as error:  # JSON, but of something else's making
             raise PaymentsUnavailable("The payment service answers garbage; try again shortly.") from error
 
-    def read_webhook(self, body: bytes, signature: str) -> Session | FailedPayment | None:
+    def read_webhook(self, body: bytes, signature: str) -> Told | None:
         """See `Payments.read_webhook`."""
         import stripe
 
@@ -195,6 +202,8 @@ class StripePayments:
         except (stripe.SignatureVerificationError, ValueError) as error:
             raise SignatureRefused(str(error)) from error
         thing = event["data"]["object"]
+        if event["type"] == REFUND_FAILED:  # refunds do not carry our metadata
+            return FailedRefund(thing["id"], thing["payment_intent"] or "", thing.get("failure_reason") or "")
         if event["type"] not in WEBHOOK_EVENTS or "order_id" not in (thing["metadata"] or {}):
             return None
         return _session(thing) if event["type"] == SESSION_PAID else _failed(thing)
@@ -225,6 +234,14 @@ def _session(found: Mapping[str, Any]) -> Session:
 
 
 def _refund_id(found: Mapping[str, Any]) -> str:
+    """The id of a refund that Stripe took on (https://docs.stripe.com/api/refunds/object#refund_object-status).
+
+    :raises PaymentsRefused: it failed at once; another asking is another refund
+    """
+    if found["status"] in {"failed", "canceled"}:
+        raise PaymentsRefused(
+            f"The refund {found['id']} came to nothing.", f"refund_{found['status']}", nothing_done=True
+        )
     return str(found["id"])
 
 

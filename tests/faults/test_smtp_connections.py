@@ -176,11 +176,12 @@ async def test_one_dead_connection_makes_the_others_be_left_alone() -> None:
 
 
 @pytest.mark.parametrize("kept", [False, True])
-async def test_what_dies_with_the_content_under_way_may_be_taken_and_is_not_sent_again(kept: bool) -> None:
+@pytest.mark.parametrize("answer", ["cut", "what is this", "99999 no code"])
+async def test_what_dies_with_the_content_under_way_may_be_taken_and_is_not_sent_again(kept: bool, answer: str) -> None:
     async with started() as (server, mailer):
         if kept:
             await mailer.send(mail(1))
-        server.answers["."] = ["cut"]
+        server.answers["."] = [answer]
 
         with pytest.raises(MailUnavailable) as unavailable:
             await mailer.send(mail(2))

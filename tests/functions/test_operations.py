@@ -15,7 +15,7 @@ def test_a_running_service_is_alive_and_ready(api: Api) -> None:
     assert api.nobody.get("health/live").json() == {"status": "alive"}
     assert api.nobody.get("health/ready").json() == {
         "status": "ready",
-        "checks": {"store": True, "bus": True, "sign-in": True},
+        "checks": {"store": True, "sign-in": True},
         "warnings": [],
     }
 

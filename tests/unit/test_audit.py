@@ -7,7 +7,7 @@ import pytest
 
 from functions.inventory.audit import Audit
 from functions.inventory.holds import Holds
-from functions.inventory.pools import Pool
+from functions.inventory.pools import Pool, hold_id
 from functions.inventory.repository import CONTAINER, SHARD_ID, InventoryRepository
 from shared.kernel.ids import EventId, OrderId, OrganiserId, PoolId
 from shared.store.embedded import EmbeddedStore
@@ -59,6 +59,33 @@ async def test_what_is_wrong_is_found_again_until_it_is_mended(store: Store) -> 
     assert wrong == [[f"{partition}: held is 2, its holds say 3", f"{partition}: sold is 1, its holds say 0"]] * 2
     assert (await audit.of_changes()).violations == []
     assert (await audit.of_changes()).shards == 0
+
+
+async def test_whatever_moves_places_has_its_shard_looked_at_again(store: Store) -> None:
+    audit, holds = Audit(InventoryRepository(store)), Holds(InventoryRepository(store))
+    looked_at = []
+    for order_id, ways in (("ord_a", [holds.sell, holds.restock]), ("ord_b", [holds.free])):
+        held = await holds.hold(order_id=OrderId(order_id), attempt=1, demands=[(POOL, 3)], now=NOW)
+        await audit.of_changes()
+        for way in ways:
+            await way(held, order_id=OrderId(order_id))
+            looked_at.append((await audit.of_changes()).shards)
+
+    assert looked_at == [1, 1, 1]
+
+
+async def test_a_hold_that_changed_behind_its_shards_back_is_found_by_hand(store: Store) -> None:
+    audit = Audit(InventoryRepository(store))
+    await hold(store, "ord_a")
+    [partition] = [
+        read.document.partition async for read in InventoryRepository(store).shards(unaudited=True) if read.shard.held
+    ]
+    await audit.of_changes()
+
+    await store.commit(CONTAINER, partition, [Patch(hold_id(OrderId("ord_a"), 1), sets={"state": "freed"})])
+
+    assert (await audit.of_changes()).shards == 0
+    assert (await audit.of_everything()).violations == [f"{partition}: held is 3, its holds say 0"]
 
 
 class Selling(Passing):
