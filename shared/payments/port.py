@@ -41,6 +41,10 @@ class SignatureRefused(Exception):
     """A webhook that the provider did not sign, or signed too long ago."""
 
 
+class WebhookUnreadable(Exception):
+    """The provider signed it, but it is not what we know of its events."""
+
+
 @unique
 class SessionStatus(StrEnum):
     """A checkout session waits, was paid, or can no longer be paid."""

@@ -16,6 +16,7 @@ from shared.payments.port import (
     SessionStatus,
     SignatureRefused,
     Told,
+    WebhookUnreadable,
 )
 from shared.payments.stripe import StripePayments, _refund_id
 
@@ -106,3 +107,25 @@ def test_a_refund_that_fails_at_once_is_a_refusal_after_which_another_may_be_ask
 @pytest.mark.parametrize("status", ["succeeded", "pending", "requires_action"])
 def test_a_refund_that_stripe_took_on_is_one(status: str) -> None:
     assert _refund_id({"id": "re_1", "status": status}) == "re_1"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", b"[]", b"nope", b'"text"', b'{"type": "checkout.session.completed", "data": {"object": []}}',
+     b'{"type": "checkout.session.completed", "data": {"object": {"metadata": {"order_id": "ord_1"}}}}'],
+)  # fmt: skip
+def test_what_is_signed_and_no_event_is_told_apart_from_a_wrong_signature(body: bytes) -> None:
+    payments = StripePayments(api_key="sk_test", api_base="http://127.0.0.1:1", webhook_secret=SECRET)
+    with pytest.raises(WebhookUnreadable):
+        payments.read_webhook(body, sign(body, secret=SECRET, at=int(time.time())))
+
+
+def test_a_payment_needs_no_page_any_more() -> None:
+    found = told("checkout.session.completed", {name: value for name, value in session().items() if name != "url"})
+    assert isinstance(found, Session)
+    assert found.paid
+
+
+def test_an_amount_in_a_currency_we_do_not_know_is_unreadable() -> None:
+    with pytest.raises(WebhookUnreadable):
+        told("checkout.session.completed", session(currency="xxx"))
