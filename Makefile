@@ -8,6 +8,9 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
+# $(call flag,NAME,--option): the option where NAME says yes, nothing where it says no, and an error where it says neither.
+flag = $(if $(filter 1 yes true,$($(1))),$(2),$(if $(filter-out 0 no false,$($(1))),$(error $(1)=$($(1)): say 1 or 0)))
+
 .PHONY: help setup run demo import deadletters test check format bench torture lock clean-data clean
 
 help: ## This list
@@ -28,16 +31,17 @@ demo: $(READY) ## Sell a ticket from sign-in to the door, step by step, on a Tes
 import: $(READY) ## Event documents into a running Tessera: FILE= CREATOR=mail@address DRY_RUN=1 KEEP_GOING=1 (docs/importing.md)
 	@# The shell reads FILE and CREATOR from its environment, so that they may contain any quotes.
 	@$(if $(FILE),,$(error Say which file: make import FILE=docs/samples/events.json))$(PYTHON) -m local.importer "$$FILE" \
-	  --url http://127.0.0.1:$(PORT) --sign-in http://127.0.0.1:$$(( $(PORT) + 2 )) $${CREATOR:+--as "$$CREATOR"} $(if $(DRY_RUN),--dry-run) \
-	  $(if $(KEEP_GOING),--keep-going) $(ARGS)
+	  --url http://127.0.0.1:$(PORT) --sign-in http://127.0.0.1:$$(( $(PORT) + 2 )) $${CREATOR:+--as "$$CREATOR"} $(call flag,DRY_RUN,--dry-run) \
+	  $(call flag,KEEP_GOING,--keep-going) $(ARGS)
 
-deadletters: $(READY) ## Messages nobody could handle: QUEUE= REASON= TYPE= NUMBER= ALL=1 REPLAY=1 DISCARD=1 WHY= DRY_RUN=1 (ARGS=--help)
+deadletters: $(READY) ## Messages nobody could handle: QUEUE= REASON= TYPE= NUMBER= ALL=1 REPLAY=1 DISCARD=1 WHY= DRY_RUN=1 KEY= (ARGS=--help)
 	@# The shell reads these from its environment, so that a reason may contain any quotes.
 	@$(PYTHON) -m local.deadletters --port $(PORT) --data $(DATA) $${QUEUE:+--queue "$$QUEUE"} \
-	  $${REASON:+--reason "$$REASON"} $${TYPE:+--type "$$TYPE"} $(foreach n,$(NUMBER),--number $(n)) $${ALL:+--all} \
-	  $${REPLAY:+--replay} $${DISCARD:+--discard} $${WHY:+--why "$$WHY"} $${DRY_RUN:+--dry-run} $(ARGS)
+	  $${REASON:+--reason "$$REASON"} $${TYPE:+--type "$$TYPE"} $(foreach n,$(NUMBER),--number $(n)) $(call flag,ALL,--all) \
+	  $(call flag,REPLAY,--replay) $(call flag,DISCARD,--discard) $${WHY:+--why "$$WHY"} $(call flag,DRY_RUN,--dry-run) \
+	  $${KEY:+--key "$$KEY"} $(ARGS)
 
-test: $(READY) ## All tests (under 5 minutes)
+test: $(READY) ## All tests (about 6 minutes)
 	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup
 
 check: $(READY) ## Format, lint, types, import contracts
@@ -51,7 +55,7 @@ format: $(READY) ## Format the code
 bench: $(READY) ## Measure, and write bench/results/latest.json (about 8 minutes)
 	@$(PYTHON) -m bench.main
 
-torture: $(READY) ## The fault tests with many more rounds, with a progress bar (about an hour)
+torture: $(READY) ## The fault, misuse and property tests with many more rounds, with a progress bar (about an hour)
 	@$(PYTHON) -m tests.torture
 
 lock: $(READY) ## Pin requirements*.txt anew from requirements*.in (needs uv)

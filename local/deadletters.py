@@ -7,6 +7,8 @@ import asyncio
 import sys
 import time
 import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -29,6 +31,10 @@ class AskedInVain(Exception):
     """The API refused, or does not answer; the message says why."""
 
 
+class NoAnswer(AskedInVain):
+    """The API does not answer, or fails: what was asked for may or may not have happened."""
+
+
 @dataclass(frozen=True, slots=True)
 class Office:
     """The admin API."""
@@ -43,12 +49,13 @@ class Office:
         given = {name: str(value) for name, value in query.items() if value is not None}
         return self._asked("GET", path, params=given)
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
+    def post(self, path: str, body: dict[str, Any], *, key: str) -> Any:
         """Tell, under one Idempotency-Key however often it takes.
 
-        :raises AskedInVain: refused, or no answer
+        :raises AskedInVain: refused
+        :raises NoAnswer: no answer; telling again under the same key does nothing twice
         """
-        return self._asked("POST", path, json=body, headers={"idempotency-key": str(uuid.uuid4())})
+        return self._asked("POST", path, json=body, headers={"idempotency-key": key})
 
     def _asked(self, method: str, path: str, **more: Any) -> Any:
         trouble = ""
@@ -62,10 +69,12 @@ class Office:
             if answer.is_success:
                 return answer.json()
             trouble = _problem(answer)
+            if answer.is_client_error:
+                raise AskedInVain(trouble)
             if answer.status_code != _AGAIN:
                 break
             time.sleep(float(answer.headers.get("retry-after", "1")))
-        raise AskedInVain(trouble)
+        raise NoAnswer(trouble)
 
 
 def _problem(answer: httpx.Response) -> str:
@@ -89,6 +98,7 @@ def main(  # noqa: PLR0913 - one parameter an option
     why: Annotated[str, typer.Option(help="For the audit trail; needed for what is not a dry run.")] = "",
     dry_run: Annotated[bool, typer.Option(help="Change nothing, only say what would be done.")] = False,
     per_second: Annotated[int, typer.Option(min=1, max=50, help="How fast to replay.")] = 10,
+    key: Annotated[str, typer.Option(help="Finish what was told under this key; a failure prints it.")] = "",
     url: Annotated[str, typer.Option(help="Another Tessera than this machine's; needs --token.")] = "",
     token: Annotated[str, typer.Option(envvar="TESSERA_TOKEN", help="An admin's access token.")] = "",
     data: Annotated[Path, typer.Option(help="This machine's Tessera: its data directory.")] = Path(".tessera"),
@@ -99,34 +109,55 @@ def main(  # noqa: PLR0913 - one parameter an option
     At most 100 a call; if there are more, it says so: call again.
     """
     chosen = {"sequence_numbers": number or [], "reason": reason or None, "type": type_name or None, "all": everything}
-    try:
-        _refuse_contradictions(queue, replay=replay, discard=discard, show=show, url=url, token=token)
-        if not url:
-            url, token = f"http://127.0.0.1:{port}", token or _admin_token(data.resolve(), port)
-        headers = {"authorization": f"Bearer {token}"}
-        with httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=TIMEOUT_SECONDS) as http:
-            office, console = Office(http), Console(width=None if sys.stdout.isatty() else 160)
+    with _failures_told():
+        _refuse_contradictions(queue, chosen, replay=replay, discard=discard, show=show, key=key)
+        with _office(url, token, data=data, port=port) as office:
+            console = Console(width=None if sys.stdout.isatty() else 160)
             if replay or discard:
-                body = {**chosen, "dry_run": dry_run, "why": why or None}
-                _deal(office, console, queue, body | ({"per_second": per_second} if replay else {}), replay=replay)
+                body = {**chosen, "dry_run": dry_run, "why": why or None} | (
+                    {"per_second": per_second} if replay else {}
+                )
+                _deal(office, console, queue, body, key or str(uuid.uuid4()), replay=replay)
             elif show:
                 console.print_json(data=office.get(f"dead-letters/{queue}/{show}"))
             elif queue:
                 _list(office, console, queue, reason=reason or None, type_name=type_name or None)
             else:
                 _count(office, console)
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    try:
+        yield
     except (AskedInVain, SignInRefused, httpx.HTTPError, OSError) as error:
         print(f"Not done: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
 
 
-def _refuse_contradictions(queue: str, *, replay: bool, discard: bool, show: int, url: str, token: str) -> None:
-    if (replay or discard or show) and not queue:
+def _refuse_contradictions(
+    queue: str, chosen: Mapping[str, object], *, replay: bool, discard: bool, show: int, key: str
+) -> None:
+    acts = replay or discard
+    if (acts or show or any(chosen.values())) and not queue:
         raise AskedInVain("say which --queue")
     if replay and discard:
         raise AskedInVain("--replay or --discard, not both")
+    if show and (acts or any(chosen.values())):
+        raise AskedInVain("--show shows one letter and goes with nothing else")
+    if (chosen["sequence_numbers"] or chosen["all"] or key) and not acts:
+        raise AskedInVain("--number, --all and --key are for --replay or --discard: say which; --show shows a letter")
+
+
+@contextmanager
+def _office(url: str, token: str, *, data: Path, port: int) -> Iterator[Office]:
     if url and not token:
         raise AskedInVain("--url needs an admin's --token")
+    if not url:
+        url, token = f"http://127.0.0.1:{port}", token or _admin_token(data.resolve(), port)
+    headers = {"authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=TIMEOUT_SECONDS) as http:
+        yield Office(http)
 
 
 def _admin_token(data: Path, port: int) -> str:
@@ -165,8 +196,17 @@ def _list(office: Office, console: Console, queue: str, *, reason: str | None, t
         console.print(f"… and more, from number {after + 1}; choose by --reason or --type.", highlight=False)
 
 
-def _deal(office: Office, console: Console, queue: str, body: dict[str, Any], *, replay: bool) -> None:
-    done = office.post(f"dead-letters/{queue}/{'replay' if replay else 'discard'}", body)
+def _deal(office: Office, console: Console, queue: str, body: dict[str, Any], key: str, *, replay: bool) -> None:
+    try:
+        done = office.post(f"dead-letters/{queue}/{'replay' if replay else 'discard'}", body, key=key)
+    except (NoAnswer, KeyboardInterrupt):
+        if not body["dry_run"]:
+            print(
+                f"What became of it is not known. Finish it by the same command with --key {key} (make: KEY={key}); "
+                "nothing happens twice.",
+                file=sys.stderr,
+            )
+        raise
     table = Table("number", "type", "reason", "message id", "copy due at", box=None, pad_edge=False)
     for each in done["letters"]:
         table.add_row(
@@ -182,7 +222,7 @@ def _deal(office: Office, console: Console, queue: str, body: dict[str, Any], *,
     if done["gone"]:
         console.print(f"No longer dead letters: {', '.join(map(str, done['gone']))}.", highlight=False)
     if done["more"]:
-        console.print("There are more: call again.", highlight=False)
+        console.print("There are more: call again, without --key.", highlight=False)
 
 
 def _age(seconds: int) -> str:

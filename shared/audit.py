@@ -1,25 +1,30 @@
 """The audit trail: who did what to the platform, when and why, in documents that are only ever added.
 
 What touches another system than the store is written down twice: the intent before, the outcome after. An intent
-without an outcome says that we died in between; asking again with the same Idempotency-Key finishes it. Documents lie
-in partitions of one scope and one month, so none grows for ever and no partition is written by everybody.
+without an outcome says that we died in between; asking again with the same Idempotency-Key finishes it, in the month of
+the intent or the one after. Documents lie in partitions of one scope and one month, so none grows for ever and no
+partition is written by everybody.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum, unique
 from typing import Any, Final, Self
 
+import orjson
 from pydantic import BaseModel, ConfigDict
 
 from shared.kernel.clock import Moment
 from shared.kernel.errors import KeyReused
 from shared.kernel.ids import PersonId
 from shared.retry import TRANSIENT, retry
-from shared.store.port import AlreadyExists, Create, NotFound, OrderBy, Page, Store
+from shared.store.port import AlreadyExists, Create, Document, NotFound, OrderBy, Page, Store
 
 AUDIT: Final = "audit"
 PLATFORM: Final = "platform"  # the scope of what concerns no single organiser
+
+PAGE_BYTES_MAX: Final = 4 * 1024 * 1024  # a page has no more entries than the one that exceeds this
+READ_AT_ONCE: Final = 5  # entries: the store lets each have 2 MiB
 
 
 @unique
@@ -76,11 +81,13 @@ class AuditTrail:
         self._store = store
 
     async def intend(self, intent: AuditEntry) -> AuditEntry:
-        """Write an intent down; if the same request did before, the one there is.
+        """Write an intent down; if the same request did before, this month or last, the one there is.
 
         :raises KeyReused: another request has its id
         """
-        there = await self._add(intent, intent.partition)
+        there = await self._read(partition_of(intent.scope, _last_month(intent.at)), intent.audit_id, Step.INTENT)
+        if there is None:
+            there = await self._add(intent, intent.partition)
         if there.request != intent.request:
             raise KeyReused(
                 "This Idempotency-Key was used for another request; make up a new one.", field="Idempotency-Key"
@@ -93,24 +100,39 @@ class AuditTrail:
 
     async def outcome_of(self, intent: AuditEntry) -> AuditEntry | None:
         """What came of an intent; None while nobody wrote that down."""
-        try:
-            found = await self._store.read(AUDIT, intent.partition, _id(intent.audit_id, Step.OUTCOME))
-        except NotFound:
-            return None
-        return AuditEntry.model_validate(found.value)
+        return await self._read(intent.partition, intent.audit_id, Step.OUTCOME)
 
     async def page(self, scope: str, month: datetime, *, limit: int, continuation: str | None) -> Page:
-        """A page of a scope's month, latest first.
+        """A page of a scope's month, latest first: shorter than `limit` where entries are large.
 
         :param month: any moment in it, UTC
         """
-        return await self._store.query(
-            AUDIT,
-            partition_of(scope, month),
-            order_by=OrderBy("at", descending=True),
-            limit=limit,
-            continuation=continuation,
-        )
+        documents: list[Document] = []
+        size = 0
+        for _ in range(limit):
+            found = await self._store.query(
+                AUDIT,
+                partition_of(scope, month),
+                order_by=OrderBy("at", descending=True),
+                limit=min(READ_AT_ONCE, limit - len(documents)),
+                continuation=continuation,
+            )
+            documents += found.documents
+            size += sum(len(orjson.dumps(each.value)) for each in found.documents)
+            continuation = found.continuation
+            if continuation is None or len(documents) == limit or size >= PAGE_BYTES_MAX:
+                break
+        return Page(documents, continuation)
+
+    async def _read(self, partition: str, audit_id: str, step: Step) -> AuditEntry | None:
+        async def attempt() -> AuditEntry | None:
+            try:
+                found = await self._store.read(AUDIT, partition, _id(audit_id, step))
+            except NotFound:
+                return None
+            return AuditEntry.model_validate(found.value)
+
+        return await retry(attempt, on=TRANSIENT)
 
     async def _add(self, entry: AuditEntry, partition: str) -> AuditEntry:
         id_ = _id(entry.audit_id, entry.step)
@@ -124,6 +146,10 @@ class AuditTrail:
             return entry
 
         return await retry(attempt, on=TRANSIENT)
+
+
+def _last_month(moment: datetime) -> datetime:
+    return moment.replace(day=1) - timedelta(days=1)
 
 
 def _id(audit_id: str, step: Step) -> str:

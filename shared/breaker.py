@@ -1,10 +1,13 @@
 """A circuit breaker a neighbour: while it keeps failing we answer at once instead of waiting for it every time.
 
 The states and their changes are purgatory's work. Added here: while it is open one call at a time may try whether the
-neighbour is back, where purgatory would let everybody through at once; and the state is a gauge.
+neighbour is back, where purgatory would let everybody through at once; what began in an earlier state says nothing of
+the present one; setting back the wall clock, which purgatory goes by, does not keep it open; and the state is a gauge.
 """
 
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 from shared.telemetry import Log, count, gauge
@@ -29,6 +32,7 @@ class Breaker:
 
     :param name: of the neighbour; the gauge `breaker.<name>` is 0 closed, 1 half open, 2 open
     :param failure: the errors that speak of a neighbour in trouble; any other answer is an answer
+    :param answer: those of them that are answers after all
     :param open_seconds: how long it stays open before one call tries again
     """
 
@@ -37,15 +41,18 @@ class Breaker:
         name: str,
         *,
         failure: type[Exception],
+        answer: type[Exception] | tuple[type[Exception], ...] = (),
         failures_max: int = FAILURES_MAX,
         open_seconds: float = OPEN_SECONDS,
     ) -> None:
         self._name = name
         self._failure = failure
+        self._answer = answer
         self._failures_max = failures_max
         self._open_seconds = open_seconds
         self._breaker: AsyncCircuitBreaker | None = None
         self._state = "closed"
+        self._changes = 0
         self._trying = False
         gauge(GAUGE + name, STATES[self._state])
 
@@ -57,14 +64,21 @@ class Breaker:
         from purgatory.domain.model import OpenedState
 
         breaker = self._breaker or await self._made()
+        _heed_clock(breaker)
         trial = breaker.context.state != "closed"
         if trial and self._trying:
             raise BreakerOpen(self._name)
         self._trying = self._trying or trial
         try:
-            async with breaker:
+            async with AsyncExitStack() as watched:
+                await watched.enter_async_context(breaker)
                 self._tell(breaker)
-                return await ask()
+                begun = self._changes
+                try:
+                    return await ask()
+                finally:
+                    if self._changes != begun:
+                        watched.pop_all()  # purgatory is not told: it would take this for a word on its present state
         except OpenedState as still:
             raise BreakerOpen(self._name) from still
         finally:
@@ -76,7 +90,9 @@ class Breaker:
         from purgatory import AsyncCircuitBreakerFactory
 
         # Refusals are answers: whoever refuses is there. What was cancelled says nothing good, so it is no success.
-        answered: ExcludeType = [(Exception, lambda error: not isinstance(error, self._failure))]
+        answered: ExcludeType = [
+            (Exception, lambda error: not isinstance(error, self._failure) or isinstance(error, self._answer))
+        ]
         factory = AsyncCircuitBreakerFactory(self._failures_max, self._open_seconds, answered)
         self._breaker = await factory.get_breaker(self._name)
         return self._breaker
@@ -90,3 +106,13 @@ class Breaker:
             count("breakers_opened")
         _log.warning("breaker", neighbour=self._name, state=state, before=self._state)
         self._state = state
+        self._changes += 1
+
+
+def _heed_clock(breaker: "AsyncCircuitBreaker") -> None:
+    """Begin its time anew if it opened in the future: somebody has set the clock back."""
+    opened_at = breaker.context.opened_at
+    if opened_at is not None and opened_at > time.time():
+        from purgatory.domain.model import OpenedState
+
+        breaker.context.set_state(OpenedState(breaker.context.name))

@@ -1,4 +1,4 @@
-"""`make torture`: the fault and property tests with many more rounds, until one fails or all are through.
+"""`make torture`: the fault, misuse and property tests with many more rounds, until one fails or all are through.
 
 Each run of a suite is a pytest of its own with fresh data and a fresh seed; a failure names both, and keeps its data.
 """
@@ -56,6 +56,13 @@ SUITES: Final = (
         "store", "tests/faults/test_embedded_store_faults.py", 0.05, 1, "the store's processes killed, its disk full"
     ),
     Suite("bus", "tests/faults/test_embedded_bus_faults.py", 0.05, 1, "the bus's processes killed"),
+    Suite(
+        "misuse",
+        "tests/misuse/test_openapi_cases.py",
+        0.25,
+        5,
+        "2,000 requests a round, drawn from the OpenAPI document",
+    ),
     Suite("property", "tests/property", 0.1, 10, "on-sales and lifecycles against an independent oracle"),
 )
 

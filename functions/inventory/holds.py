@@ -67,13 +67,12 @@ class Holds:
             if not await self._repository.move(part, order_id, before=HoldState.HELD, after=HoldState.FREED):
                 _log.info("hold_not_held", order_id=order_id, pool_id=part.pool_id, wanted="free")
 
-    async def restock(self, held: Iterable[Allocation], *, order_id: OrderId) -> None:
-        """Give places of a refunded order back, sold or (when the refund overtook the sale) still held.
+    async def restock(self, held: Iterable[Allocation], *, order_id: OrderId) -> int:
+        """Give places of a refunded order back, sold or (when the refund overtook the sale) still held; how many holds.
 
         :raises Contended: the hold kept moving under us
         """
-        for part in held:
-            await self._restock_one(part, order_id)
+        return sum([await self._restock_one(part, order_id) for part in held])
 
     async def abandon(
         self, pools: Sequence[Pool], *, order_id: OrderId, attempts: Sequence[int], now: datetime
@@ -141,13 +140,13 @@ class Holds:
             self._short.popitem(last=False)
         return PoolShort(f"Only {left} left, {quantity} wanted.", left=left, wanted=quantity, pool_id=pool_id)
 
-    async def _restock_one(self, part: Allocation, order_id: OrderId) -> None:
+    async def _restock_one(self, part: Allocation, order_id: OrderId) -> bool:
         for _ in range(RESTOCK_LOOKS_MAX):
             hold = await self._repository.hold(part.pool_id, part.shard, order_id, part.attempt)
             if hold is None or hold.state is HoldState.FREED:
-                return
+                return False
             if await self._repository.move(part, order_id, before=hold.state, after=HoldState.FREED):
-                return
+                return True
         raise Contended("The hold is being moved; later.")
 
     async def _abandon_one(self, pool: Pool, shard: int, *, order_id: OrderId, attempt: int, now: datetime) -> None:

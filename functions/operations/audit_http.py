@@ -59,7 +59,11 @@ def audit_endpoint(http: Endpoints, trail: AuditTrail) -> None:
         "GET", "operations/audit", needs=Permission.OPERATE, takes=AuditQuery, returns=AuditPage, refuses=[Malformed]
     )  # fmt: skip
     async def list_audit(call: Call, query: AuditQuery) -> AuditPage:
-        """List what was done to the platform by hand, latest first, a month at a time."""
+        """List what was done to the platform by hand, latest first, a month at a time.
+
+        A page may have fewer entries than `limit`, since discarded letters are kept whole; as long as there is a
+        `continuation`, there are more.
+        """
         month = datetime.strptime(query.month, "%Y-%m").replace(tzinfo=UTC) if query.month else call.now
         page = await trail.page(PLATFORM, month, limit=query.limit, continuation=query.continuation)
         entries = [AuditEntry.model_validate(document.value) for document in page.documents]

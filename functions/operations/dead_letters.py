@@ -7,10 +7,10 @@ outcome is written down. Dying in between leaves an intent without an outcome; t
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, TypedDict
 
-from functions.operations.letters import Choice, ChosenLetter, replays_of, to_discard, to_replay
+from functions.operations.letters import Choice, ChosenLetter, Plan, behind, replays_of, to_discard, to_replay
 from shared.audit import PLATFORM, AuditEntry, AuditTrail, Step
 from shared.bus.port import DEAD_LETTERS_MAX, BusUnavailable, DeadLetter, DeadLetterPage, DeadLetters, MessageRefused
 from shared.kernel.errors import DependencyUnavailable, DomainError, Kind, NotFound
@@ -126,15 +126,16 @@ class DeadLetterOffice:
         """
         there, more = await self._choose(queue, choice)
         chosen = to_replay(there.values(), audit_id=instruction.audit_id, per_second=per_second, now=instruction.now)
+        plan = Plan(chosen, _missing(choice, there), more)
         if dry_run:
-            return _plan(chosen, choice, more=more)
+            return _planned(plan)
 
         async def act(intended: Sequence[ChosenLetter]) -> Sequence[int]:
             now_there = await self._there(queue, [each.sequence_number for each in intended])
             with _bus_errors():
                 return await self._bus.replay(queue, replays_of(intended, now_there, audit_id=instruction.audit_id))
 
-        return await self._recorded(REPLAY, queue, chosen, choice, instruction, act, more=more)
+        return await self._recorded(REPLAY, queue, choice, plan, instruction, act)
 
     async def discard(self, queue: str, choice: Choice, instruction: Instruction, *, dry_run: bool) -> Done:
         """Remove the chosen letters for good; the audit trail keeps them. With `dry_run` only say which.
@@ -145,30 +146,22 @@ class DeadLetterOffice:
         """
         there, more = await self._choose(queue, choice)
         chosen = to_discard(list(there.values()))
-        more = more or len(chosen) < len(there)
+        plan = Plan(chosen, _missing(choice, there), more or len(chosen) < len(there))
         if dry_run:
-            return _plan(chosen, choice, more=more)
+            return _planned(plan)
 
         async def act(intended: Sequence[ChosenLetter]) -> Sequence[int]:
             with _bus_errors():
                 return await self._bus.discard(queue, [each.sequence_number for each in intended])
 
-        return await self._recorded(DISCARD, queue, chosen, choice, instruction, act, more=more)
+        return await self._recorded(DISCARD, queue, choice, plan, instruction, act)
 
     async def _recorded(
-        self,
-        what: str,
-        queue: str,
-        chosen: Sequence[ChosenLetter],
-        choice: Choice,
-        instruction: Instruction,
-        act: Act,
-        *,
-        more: bool,
+        self, what: str, queue: str, choice: Choice, plan: Plan, instruction: Instruction, act: Act
     ) -> Done:
         """Intent, act, outcome; what an earlier try of the same request has done of it is not done again."""
-        letters = [each.model_dump(mode="json", exclude_none=True) for each in chosen]
-        details = {"choice": asdict(choice), "letters": letters, "more": more}
+        letters = [each.written() for each in plan.letters]
+        details = {"choice": asdict(choice), "letters": letters, "missing": list(plan.missing), "more": plan.more}
         intent = await self._trail.intend(
             AuditEntry(
                 audit_id=instruction.audit_id, step=Step.INTENT, scope=PLATFORM, at=instruction.now,
@@ -176,24 +169,27 @@ class DeadLetterOffice:
                 correlation_id=instruction.correlation_id, request=instruction.request, details=details,
             )
         )  # fmt: skip
-        intended = [ChosenLetter.model_validate(each) for each in intent.details["letters"]]
+        intended = _plan_of(intent)
         outcome = await self._trail.outcome_of(intent)
         if outcome is None:
-            found = await self._acted(intended, choice, act)
+            found = await self._acted(intended, act, delay=instruction.now - intent.at)
             outcome = await self._trail.conclude(intent, found, now=instruction.now)
             count("dead_letters_replayed" if what == REPLAY else "dead_letters_discarded", len(found["done"]))
-            _log.warning("dead_letters_dealt_with", what=what, queue=queue, audit_id=intent.audit_id, **outcome.details)
+            _log.warning("dead_letters_dealt_with", what=what, queue=queue, audit_id=intent.audit_id, **found)
         if outcome.details["refused"]:
             raise CopyRefused(f"The bus does not take a copy: {outcome.details['refused']}")
-        return Done(intent.audit_id, intended, outcome.details["done"], outcome.details["gone"], intent.details["more"])
+        done = outcome.details["done"]
+        letters_now = behind(intended.letters, outcome.at - intent.at, numbers=done)
+        return Done(intent.audit_id, letters_now, done, outcome.details["gone"], intended.more)
 
-    async def _acted(self, intended: Sequence[ChosenLetter], choice: Choice, act: Act) -> Outcome:
+    async def _acted(self, intended: Plan, act: Act, *, delay: timedelta) -> Outcome:
+        """What came of it; `delay` after it was intended."""
         try:
-            done = sorted(await act(intended)) if intended else []
+            done = sorted(await act(behind(intended.letters, delay))) if intended.letters else []
         except MessageRefused as refusal:
             return {"done": [], "gone": [], "refused": str(refusal)}
-        asked = {each.sequence_number for each in intended} | set(choice.sequence_numbers)
-        return {"done": done, "gone": sorted(asked - set(done)), "refused": ""}
+        gone = {each.sequence_number for each in intended.letters} - set(done)
+        return {"done": done, "gone": sorted(gone | set(intended.missing)), "refused": ""}
 
     async def _choose(self, queue: str, choice: Choice) -> tuple[Mapping[int, DeadLetter], bool]:
         """The letters a choice fits, by number, as many as one call takes, and whether there are more."""
@@ -213,9 +209,18 @@ class DeadLetterOffice:
         return found
 
 
-def _plan(chosen: Sequence[ChosenLetter], choice: Choice, *, more: bool) -> Done:
-    there = {each.sequence_number for each in chosen}
-    return Done("", chosen, [], sorted(set(choice.sequence_numbers) - there), more)
+def _planned(plan: Plan) -> Done:
+    return Done("", plan.letters, [], plan.missing, plan.more)
+
+
+def _plan_of(intent: AuditEntry) -> Plan:
+    letters = [ChosenLetter.model_validate(each) for each in intent.details["letters"]]
+    return Plan(letters, intent.details["missing"], intent.details["more"])
+
+
+def _missing(choice: Choice, there: Mapping[int, DeadLetter]) -> list[int]:
+    """Those that were asked for by number and are no dead letters, whether or not all others fit into one call."""
+    return sorted(set(choice.sequence_numbers) - set(there))
 
 
 def _refuse_unknown(queue: str) -> None:

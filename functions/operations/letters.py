@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
+import orjson
 from pydantic import BaseModel, ConfigDict
 
 from shared.bus.port import DeadLetter, Replay
@@ -12,7 +13,7 @@ from shared.kernel.clock import Moment
 
 REPLAYS_PER_SECOND: Final = 10
 REPLAYS_PER_SECOND_MAX: Final = 50
-DISCARDED_BYTES_MAX: Final = 1024 * 1024  # of bodies in one call: they are kept in one document of the audit trail
+DISCARDED_BYTES_MAX: Final = 1024 * 1024  # of letters in one call, as JSON: one document of the audit trail keeps them
 # By the first two shared/web/triggers.py counts a copy's patience; the others are Service Bus' notes on dead letters.
 _OF_ITS_LAST_LIFE: Final = frozenset({"postponed", "original_id", "DeadLetterReason", "DeadLetterErrorDescription"})
 
@@ -58,6 +59,24 @@ class ChosenLetter(BaseModel):
             **more,
         )
 
+    def written(self) -> dict[str, Any]:
+        """As the audit trail keeps it."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one call is to deal with.
+
+    :param letters: those it takes
+    :param missing: numbers that were asked for and are no dead letters
+    :param more: whether the choice fits more letters than one call takes
+    """
+
+    letters: Sequence[ChosenLetter]
+    missing: Sequence[int]
+    more: bool
+
 
 def to_replay(letters: Iterable[DeadLetter], *, audit_id: str, per_second: int, now: datetime) -> list[ChosenLetter]:
     """Letters to replay one after the other, so that what failed once does not come back as a flood.
@@ -75,15 +94,36 @@ def to_replay(letters: Iterable[DeadLetter], *, audit_id: str, per_second: int, 
 
 
 def to_discard(letters: Sequence[DeadLetter]) -> list[ChosenLetter]:
-    """Letters to discard, whole, as many as one audit document can keep; at least one."""
+    """Letters to discard, whole, as many as one audit document can keep; at least one.
+
+    A letter's size is that of its JSON: a byte of the body takes up to six there, so that even the largest message
+    (256 KiB) fits into a commit (2 MiB) alone.
+    """
     kept: list[ChosenLetter] = []
     size = 0
     for letter in letters:
-        size += len(letter.message.body)
+        chosen = ChosenLetter.of(letter, body=body_of(letter), properties=dict(letter.message.properties))
+        size += len(orjson.dumps(chosen.written()))
         if kept and size > DISCARDED_BYTES_MAX:
             break
-        kept.append(ChosenLetter.of(letter, body=body_of(letter), properties=dict(letter.message.properties)))
+        kept.append(chosen)
     return kept
+
+
+def behind(
+    intended: Iterable[ChosenLetter], delay: timedelta, *, numbers: Iterable[int] | None = None
+) -> list[ChosenLetter]:
+    """What was intended, `delay` later: copies that all were due long ago would come back as a flood.
+
+    :param numbers: only these letters are put off; None: all
+    """
+    late = None if numbers is None else set(numbers)
+    return [
+        each.model_copy(update={"due_at": each.due_at + delay})
+        if each.due_at is not None and (late is None or each.sequence_number in late)
+        else each
+        for each in intended
+    ]
 
 
 def replays_of(chosen: Iterable[ChosenLetter], there: Mapping[int, DeadLetter], *, audit_id: str) -> list[Replay]:

@@ -23,7 +23,9 @@ _HEADER_TEXTS: Final = {
 _REQUIRED_HEADERS: Final = {("POST", "orders"), ("POST", "payments/stripe")}
 _DESCRIPTION: Final = (
     "Sell and check in tickets. Every refusal is a problem document (RFC 9457) whose `correlation_id` is also the "
-    "`X-Correlation-Id` response header; send your own (8–64 of `A-Za-z0-9._-`) to choose it. Money is in minor units."
+    "`X-Correlation-Id` response header; send your own (8–64 of `A-Za-z0-9._-`) to choose it. Money is in minor units. "
+    "Before any endpoint is asked, the front may answer 400 (no HTTP), 408 (too slow), 414 (too long an address), 431 "
+    "(too many headers) or 429 (too many requests at once)."
 )
 
 
@@ -150,8 +152,16 @@ def _success(spec: EndpointSpec) -> Json:
     if spec.returns is not None:
         answer["content"] = {"application/json": {"schema": _ref(spec.returns)}}
     elif spec.media_type != "application/json":
-        answer["content"] = {spec.media_type: {"schema": {"type": "string"}}}
+        answer["content"] = {spec.media_type: {"schema": _shape(spec.media_type)}}
     return answer
+
+
+def _shape(media_type: str) -> Json:
+    """The schema of an answer that is no model: JSON of its own making, a text, or bytes."""
+    if media_type.startswith("application/json"):
+        return {"type": "object"}
+    is_text = media_type.startswith("text/") or media_type.endswith("+xml")
+    return {"type": "string"} if is_text else {"contentMediaType": media_type}
 
 
 def _refusals(spec: EndpointSpec) -> dict[int, set[str]]:
@@ -169,8 +179,10 @@ def _refusals(spec: EndpointSpec) -> dict[int, set[str]]:
     reads_body = spec.takes is not Nothing and spec.method not in _READS_QUERY
     if reads_body or spec.method in _READS_QUERY:
         found.setdefault(400, set()).add("a field breaks its rules")
+    if spec.method in _READS_QUERY and spec.takes is not Nothing:
+        found.setdefault(414, set()).add("the address is longer than the platform takes")
     if reads_body:
-        found.setdefault(415, set()).add("not application/json")
+        found.setdefault(415, set()).add("not application/json, or compressed")
     if spec.method not in _READS_QUERY:
         limit = BODY_BYTES_MAX if reads_body else RAW_BODY_BYTES_MAX
         found.setdefault(413, set()).add(f"more than {limit} bytes")

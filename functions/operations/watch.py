@@ -36,12 +36,21 @@ class DeadLetterWatch:
         return True
 
     def warnings(self) -> Sequence[str]:
-        """One sentence, if at the last look there were dead letters."""
-        some = [f"{number} in {queue}" for queue, number in sorted(self._counts.items()) if number]
-        return [f"Dead letters: {', '.join(some)}."] if some else []
+        """One sentence, if at the last look there were dead letters; everybody may read it, so it gives no numbers."""
+        return ["There are dead letters: see /api/operations/dead-letters."] if any(self._counts.values()) else []
 
     async def tell_changes(self, now: datetime) -> None:
-        """Log a warning whenever there are other dead letters than at the last telling, so that an alarm can fire."""
-        if await self.bus_answers(now) and self._counts != self._told:
-            self._told = self._counts
+        """Log a warning when there are other dead letters than at the last telling, so that an alarm can fire.
+
+        That there are none any more is told once, as information; a process that begins with none tells nothing.
+        """
+        if not await self.bus_answers(now):
+            return
+        some = {queue: number for queue, number in self._counts.items() if number}
+        if some == self._told:
+            return
+        self._told = some
+        if some:
             _log.warning("dead_letters", **self._counts)
+        else:
+            _log.info("dead_letters_gone")

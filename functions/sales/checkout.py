@@ -137,6 +137,8 @@ def _refuse_unless_payable(order: Order, caller: Caller, now: datetime) -> None:
         raise NotFound(f"There is no order {order.order_id}.")
     if order.method is not Method.CARD:
         raise OrderStateRefused("This order is not paid by card.", state=order.state.value)
+    if order.state is OrderState.PAID:
+        raise OrderStateRefused("This order is paid; its tickets are yours already.", state=order.state.value)
     if order.state is not OrderState.PLACED or now >= order.deadline:
         raise OrderStateRefused("This order can no longer be paid; order again.", state=order.state.value)
 

@@ -15,7 +15,7 @@ from functions.sales.wire import CheckoutView, OrderView, PlaceOrder, ResultQuer
 from shared.auth.permissions import Permission, PermissionMissing
 from shared.kernel.errors import Contended, KeyReused, Malformed, NotFound
 from shared.kernel.ids import ID_PATTERN, OrderId
-from shared.payments.port import PaymentsUnavailable
+from shared.payments.port import PaymentsBusy, PaymentsUnavailable
 from shared.web.endpoint import Admits, Call, Endpoints, Nothing, Raw
 
 
@@ -54,7 +54,9 @@ def _buy(http: Endpoints, placing: Placing, checkouts: Checkouts) -> None:
 
     @http(
         "POST", "orders/{order_id}/checkout", needs=Permission.BUY, returns=CheckoutView,
-        refuses=[NotFound, OrderStateRefused, NotOnSale, PaymentImpossible, PaymentsUnavailable, Contended],
+        refuses=[
+            NotFound, OrderStateRefused, NotOnSale, PaymentImpossible, PaymentsUnavailable, PaymentsBusy, Contended
+        ],
     )  # fmt: skip
     async def open_checkout(call: Call, nothing: Nothing) -> CheckoutView:
         """Open the checkout: the answer says where to send the buyer to pay.
@@ -74,7 +76,7 @@ def _look_and_end(http: Endpoints, orders: Orders, settlement: Settlement) -> No
 
     @http(
         "POST", "orders/{order_id}/cancel", needs=Permission.BUY, returns=OrderView,
-        refuses=[NotFound, OrderStateRefused, PaymentsUnavailable, Contended],
+        refuses=[NotFound, OrderStateRefused, PaymentsUnavailable, PaymentsBusy, Contended],
     )  # fmt: skip
     async def cancel_order(call: Call, nothing: Nothing) -> OrderView:
         """Cancel an order that is not paid: its places go back on sale."""

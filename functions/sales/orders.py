@@ -76,6 +76,7 @@ class Payment(BaseModel):
 
     :param payment_id: the provider's id; for cash at the desk the operator's
     :param refund_number: of the asking for a refund: the provider repeats a refusal under its key
+    :param refund_refused_at: when the provider first would not give it back, which its buyer is told
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -84,6 +85,7 @@ class Payment(BaseModel):
     amount: Money
     received_at: Moment
     refund_number: int = 1
+    refund_refused_at: Moment | None = None
     refund_id: str = ""
     refunded_at: Moment | None = None
 
@@ -198,11 +200,17 @@ class Order(BaseModel):
         """Nothing is left to be done for it."""
         return self._changed(due_at=None)
 
-    def refund_refused(self) -> Self:
-        """The provider would not give the money back; the next asking is another."""
+    def refund_refused(self, now: datetime, *, nothing_done: bool) -> Self:
+        """The provider would not give the money back.
+
+        :param nothing_done: this asking certainly came to nothing, so the next one is another
+        """
         assert self.payment is not None, "only a payment can be refunded"
-        again = self.payment.model_copy(update={"refund_number": self.payment.refund_number + 1})
-        return self._changed(payment=again)
+        changed = {
+            "refund_number": self.payment.refund_number + nothing_done,
+            "refund_refused_at": self.payment.refund_refused_at or now,
+        }
+        return self._changed(payment=self.payment.model_copy(update=changed))
 
     def tickets(self, now: datetime) -> list[Ticket]:
         """One ticket for each place."""

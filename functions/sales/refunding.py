@@ -38,8 +38,7 @@ class Refunding:
                 refund_id = await self._give_back(read.order)
             except PaymentsRefused as refusal:
                 _log.error("refund_refused", order_id=order_id, code=refusal.code)
-                if refusal.nothing_done:
-                    await self._note_refusal(read, now)
+                await self._note_refusal(read, refusal, now)
                 raise
             refunded = read.order.refunded(refund_id=refund_id, now=now)
             _log.info("order_refunded", order_id=order_id, refund_id=refund_id)
@@ -47,11 +46,13 @@ class Refunding:
 
         return await retry(attempt, on=(StaleWrite, Busy, Unavailable))
 
-    async def _note_refusal(self, read: StoredOrder, now: datetime) -> None:
-        """The next asking is another; the first refusal is told to the buyer, who waits for the money."""
+    async def _note_refusal(self, read: StoredOrder, refusal: PaymentsRefused, now: datetime) -> None:
+        """The next asking is another, if this one came to nothing; the first refusal is told to the waiting buyer."""
         assert read.order.payment is not None, "an order that is refunding has a payment"
-        first = read.order.payment.refund_number == 1
-        refused = read.order.refund_refused()
+        first = read.order.payment.refund_refused_at is None
+        if not first and not refusal.nothing_done:
+            return
+        refused = read.order.refund_refused(now, nothing_done=refusal.nothing_done)
         await self._orders.save(read, refused, beside=[outbox(refund_delayed(refused, now))] if first else [])
 
     async def _give_back(self, order: Order) -> str:

@@ -74,7 +74,9 @@ class Repair:
         if order.state is OrderState.REFUNDED:
             # A sold place does not show that it should be free again, as a held one does: so every refund is looked at
             # once, whether or not its event has done this already.
-            await self._holds.restock(order.held, order_id=order.order_id)
+            if moved := await self._holds.restock(order.held, order_id=order.order_id):
+                count("holds_repaired", moved)
+                _log.warning("refund_not_restocked", order_id=order.order_id, holds=moved)
             await self._orders.save(StoredOrder(order, document.etag), order.nothing_owed())
             return
         if self._provider_away and (order.state is OrderState.REFUNDING or order.checkout is not None):

@@ -7,7 +7,7 @@ from shared.bus.port import Bus, BusUnavailable, Message
 from shared.events.sales import PaymentReported
 from shared.kernel.errors import DependencyUnavailable, DomainError, Kind
 from shared.kernel.ids import OrderId, OrganiserId
-from shared.payments.port import FailedPayment, Payments, Session, SignatureRefused
+from shared.payments.port import FailedPayment, FailedRefund, Payments, Session, SignatureRefused, WebhookUnreadable
 from shared.telemetry import Log, correlation, count
 
 PAYMENTS_QUEUE: Final = "payments"
@@ -15,7 +15,7 @@ _log = Log("sales")
 
 
 class WebhookRefused(DomainError):
-    """The webhook is not signed by the provider, or was signed too long ago."""
+    """The webhook is not signed by the provider, was signed too long ago, or is no event that can be read."""
 
     kind = Kind.MALFORMED
 
@@ -30,7 +30,9 @@ class Webhook:
     async def take(self, body: bytes, signature: str, *, now: datetime) -> None:
         """Queue the payment, or the failed one, that `body` reports; what it says of anything else is left alone.
 
-        :raises WebhookRefused: the signature is wrong or stale
+        A refund that failed after all is logged and counted (`refunds_failed`).
+
+        :raises WebhookRefused: the signature is wrong or stale, or it is no event that can be read
         :raises DependencyUnavailable: the bus does not answer; the provider will send it again
         """
         try:
@@ -40,6 +42,17 @@ class Webhook:
             raise WebhookRefused(
                 "The signature does not fit the body, or is too old.", field="Stripe-Signature"
             ) from error
+        except WebhookUnreadable as error:
+            count("webhooks_unreadable")
+            _log.error("webhook_unreadable", error=error)
+            raise WebhookRefused(
+                "Signed, but not an event that can be read here; see the log.", field="body"
+            ) from error
+        if isinstance(told, FailedRefund):
+            # Its order says refunded, and the buyer was told so: for a person, who asks the buyer for another way.
+            count("refunds_failed")
+            _log.error("refund_failed", refund_id=told.refund_id, payment_id=told.payment_id, code=told.code)
+            return
         if told is None or not told.order_id or (isinstance(told, Session) and not told.paid):
             _log.info("webhook_without_use", payment=told.payment_id if told else "")
             return

@@ -93,10 +93,7 @@ class Front:
         try:
             body = await self._body(headers, receive)
         except _BodyTooLarge:
-            return problem(
-                413, f"The body exceeds {self._body_bytes_max} bytes.", correlation_id_of(headers),
-                [(b"connection", b"close")],
-            )  # fmt: skip
+            return problem(413, f"The body exceeds {self._body_bytes_max} bytes.", correlation_id_of(headers))
         async with self._slots:
             outcome = await self._runtime.invoke(
                 match.function,

@@ -42,3 +42,10 @@ def problem(
         *extra,
     ]
     return status, headers, body
+
+
+def written(status: int, detail: str, correlation_id: str) -> bytes:
+    """A problem as it goes over the wire, after which the connection ends."""
+    _, headers, body = problem(status, detail, correlation_id, [(b"connection", b"close")])
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, HTTPStatus(status).phrase.encode("ascii"), lines, body)

@@ -19,9 +19,11 @@ from starlette.applications import Starlette
 
 from local.host.adapters import Adapters
 from local.host.claims import Claims
+from local.host.connection import Connection
 from local.host.errors import EXIT_FORCED
 from local.host.feeds import FeedPump
 from local.host.http import Front
+from local.host.limits import KEEP_ALIVE_SECONDS, raise_file_limit
 from local.host.pages import host_pages, load_pages
 from local.host.queues import QueuePump
 from local.host.routes import Routes
@@ -35,8 +37,6 @@ from shared.topology import TOPOLOGY_FILE, Topology, topology
 log = logging.getLogger("local.host")
 
 _PURGE_SECONDS = 30.0
-# Longer than clients keep idle connections, so that a connection is not closed under a request on its way.
-KEEP_ALIVE_SECONDS = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ def run_worker(worker: Worker, *, pages: Starlette | None = None, announce: Call
     :raises StartRefused: the app cannot be run
     """
     options = worker.options
+    raise_file_limit()
     os.chdir(options.app)
     entities = app_topology(options)
     functions = read_functions(index(options.app), entities)
@@ -123,7 +124,7 @@ async def _serve(
 def _uvicorn_config(front: Front) -> uvicorn.Config:
     return uvicorn.Config(
         front,
-        http="httptools",
+        http=Connection,
         loop="uvloop",
         ws="none",
         lifespan="off",

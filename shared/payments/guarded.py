@@ -4,18 +4,20 @@ from collections.abc import Awaitable, Callable
 
 from shared.breaker import OPEN_SECONDS, Breaker, BreakerOpen
 from shared.kernel.money import Money
-from shared.payments.port import FailedPayment, Payments, PaymentsUnavailable, Session, SessionRequest
+from shared.payments.port import Payments, PaymentsBusy, PaymentsUnavailable, Session, SessionRequest, Told
 
 
 class GuardedPayments:
     """Asks `inner` unless it has not answered lately: then whoever asks is told at once.
 
-    What the provider refuses it has answered; only `PaymentsUnavailable` opens the breaker.
+    What the provider refuses, or will not do just now, it has answered: only `PaymentsUnavailable` other than
+    `PaymentsBusy` opens the breaker. Else one buyer who asks for one order many times at once could close the till for
+    everybody; and a provider that throttles us answers at once, serves others meanwhile, and may say for how long.
     """
 
     def __init__(self, inner: Payments, breaker: Breaker | None = None) -> None:
         self._inner = inner
-        self._breaker = breaker or Breaker("payments", failure=PaymentsUnavailable)
+        self._breaker = breaker or Breaker("payments", failure=PaymentsUnavailable, answer=PaymentsBusy)
 
     async def open_session(self, request: SessionRequest) -> Session:
         """See `Payments.open_session`."""
@@ -33,7 +35,7 @@ class GuardedPayments:
         """See `Payments.refund`."""
         return await self._asked(lambda: self._inner.refund(payment_id, amount=amount, key=key))
 
-    def read_webhook(self, body: bytes, signature: str) -> Session | FailedPayment | None:
+    def read_webhook(self, body: bytes, signature: str) -> Told | None:
         """See `Payments.read_webhook`; nobody is asked for it."""
         return self._inner.read_webhook(body, signature)
 

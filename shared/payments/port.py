@@ -14,6 +14,15 @@ class PaymentsUnavailable(DependencyUnavailable):
     """The provider does not answer, or answers garbage; what we asked for may or may not have happened."""
 
 
+class PaymentsBusy(PaymentsUnavailable):
+    """The provider answers that it will not do this just now: the same is being done already, or we ask too often.
+
+    It is there, so this says nothing of others' requests.
+    """
+
+    retry_after_seconds = 1.0
+
+
 class PaymentsRefused(Exception):
     """The provider will not do this.
 
@@ -30,6 +39,10 @@ class PaymentsRefused(Exception):
 
 class SignatureRefused(Exception):
     """A webhook that the provider did not sign, or signed too long ago."""
+
+
+class WebhookUnreadable(Exception):
+    """The provider signed it, but it is not what we know of its events."""
 
 
 @unique
@@ -77,6 +90,22 @@ class FailedPayment:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedRefund:
+    """A refund the provider had taken on, and that came to nothing days later: the money is ours again.
+
+    :param code: the provider's word for why, e.g. `expired_or_canceled_card`
+    """
+
+    refund_id: str
+    payment_id: str
+    code: str
+
+
+type Told = Session | FailedPayment | FailedRefund
+"""What a webhook tells."""
+
+
+@dataclass(frozen=True, slots=True)
 class SessionLine:
     """What the hosted page lists."""
 
@@ -110,7 +139,7 @@ class Payments(Protocol):
     async def open_session(self, request: SessionRequest) -> Session:
         """The session for `request`, new or, for a known key, the one there is.
 
-        :raises PaymentsUnavailable: no answer; ask again with the same key
+        :raises PaymentsUnavailable: no answer, or not now (`PaymentsBusy`); ask again with the same key
         :raises PaymentsRefused: the provider will not
         """
         ...
@@ -118,26 +147,26 @@ class Payments(Protocol):
     async def session(self, session_id: str) -> Session:
         """The session as it is now.
 
-        :raises PaymentsUnavailable: no answer
+        :raises PaymentsUnavailable: no answer, or not now (`PaymentsBusy`)
         """
         ...
 
     async def expire_session(self, session_id: str) -> Session:
         """The session, no longer payable, or `COMPLETE` when the buyer was faster.
 
-        :raises PaymentsUnavailable: no answer
+        :raises PaymentsUnavailable: no answer, or not now (`PaymentsBusy`)
         """
         ...
 
     async def refund(self, payment_id: str, *, amount: Money, key: str) -> str:
         """Give a payment back; the same key again is the same refund. Returns the refund's id.
 
-        :raises PaymentsUnavailable: no answer; ask again with the same key
+        :raises PaymentsUnavailable: no answer, or not now (`PaymentsBusy`); ask again with the same key
         :raises PaymentsRefused: the provider will not
         """
         ...
 
-    def read_webhook(self, body: bytes, signature: str) -> Session | FailedPayment | None:
+    def read_webhook(self, body: bytes, signature: str) -> Told | None:
         """What a webhook speaks of; None for a kind of event we have no use for.
 
         :raises SignatureRefused: not signed by the provider, or too long ago

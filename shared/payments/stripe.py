@@ -17,12 +17,16 @@ import orjson
 from shared.kernel.money import Money
 from shared.payments.port import (
     FailedPayment,
+    FailedRefund,
+    PaymentsBusy,
     PaymentsRefused,
     PaymentsUnavailable,
     Session,
     SessionRequest,
     SessionStatus,
     SignatureRefused,
+    Told,
+    WebhookUnreadable,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +36,10 @@ NETWORK_RETRIES_MAX: Final = 1  # by the SDK, half a second apart, with the same
 WEBHOOK_TOLERANCE_SECONDS: Final = 300  # Stripe's own default: https://docs.stripe.com/webhooks#replay-attacks
 SESSION_PAID: Final = "checkout.session.completed"
 PAYMENT_FAILED: Final = "payment_intent.payment_failed"
-WEBHOOK_EVENTS: Final = (SESSION_PAID, PAYMENT_FAILED)  # what the webhook's endpoint is subscribed to, at Stripe's
+REFUND_FAILED: Final = "refund.failed"
+WEBHOOK_EVENTS: Final = (SESSION_PAID, PAYMENT_FAILED, REFUND_FAILED)  # what the endpoint is subscribed to, at Stripe's
+PAUSE_SECONDS_MAX: Final = 60.0  # whatever Retry-After says
+_NOT_NOW: Final = frozenset({409, 429})  # the same key is being worked on this moment; too many requests
 _GONE_BACK: Final = "charge_already_refunded"
 
 
@@ -162,6 +169,8 @@ class StripePayments:
             async with asyncio.timeout(self._patience.call_seconds):
                 answer = await ask()
         except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as error:
+            if error.http_status in _NOT_NOW or isinstance(error, stripe.RateLimitError):
+                raise _busy(error.headers) from error
             raise PaymentsUnavailable("The payment service does not answer; try again shortly.") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             # The SDK translates trouble before the body, not within it; and our own patience has an end.
@@ -169,8 +178,6 @@ class StripePayments:
         except stripe.IdempotencyError as error:
             raise PaymentsRefused(str(error), "idempotency_error", nothing_done=False) from error
         except stripe.StripeError as error:
-            if error.http_status == 409:  # the same key is being worked on this moment
-                raise PaymentsUnavailable("The payment service is busy with this order; try again shortly.") from error
             code = str(error.code or type(error).__name__)
             raise PaymentsRefused(
                 str(error), code, nothing_done=isinstance(error, stripe.InvalidRequestError)
@@ -180,21 +187,41 @@ class StripePayments:
         except (LookupError, AttributeError, TypeError, ValueError) as error:  # JSON, but of something else's making
             raise PaymentsUnavailable("The payment service answers garbage; try again shortly.") from error
 
-    def read_webhook(self, body: bytes, signature: str) -> Session | FailedPayment | None:
+    def read_webhook(self, body: bytes, signature: str) -> Told | None:
         """See `Payments.read_webhook`."""
         import stripe
 
+        if not signature.isascii():  # which the SDK's comparison in constant time cannot take
+            raise SignatureRefused("The signature has characters that no signature has.")
         try:  # only the signature is the SDK's work: building its objects costs 0.8 ms, reading the JSON 0.01
             stripe.WebhookSignature.verify_header(
                 body.decode(), signature, self._webhook_secret, tolerance=WEBHOOK_TOLERANCE_SECONDS
             )
-            event = orjson.loads(body)
         except (stripe.SignatureVerificationError, ValueError) as error:
             raise SignatureRefused(str(error)) from error
-        thing = event["data"]["object"]
-        if event["type"] not in WEBHOOK_EVENTS or "order_id" not in (thing["metadata"] or {}):
-            return None
-        return _session(thing) if event["type"] == SESSION_PAID else _failed(thing)
+        try:
+            return _told(orjson.loads(body))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WebhookUnreadable(f"Signed, but no event we can read: {error!r}") from error
+
+
+def _told(event: Mapping[str, Any]) -> Told | None:
+    """From Stripe's JSON (https://docs.stripe.com/api/events/object)."""
+    kind, thing = event["type"], event["data"]["object"]
+    if kind == REFUND_FAILED:  # refunds do not carry our metadata
+        return FailedRefund(thing["id"], thing["payment_intent"] or "", thing.get("failure_reason") or "")
+    if kind not in WEBHOOK_EVENTS or "order_id" not in (thing["metadata"] or {}):
+        return None
+    return _session(thing) if kind == SESSION_PAID else _failed(thing)
+
+
+def _busy(headers: Mapping[str, str] | None) -> PaymentsBusy:
+    """Come again when the provider says, within bounds; it says so in whole seconds, if at all."""
+    busy = PaymentsBusy("The payment service is busy with this or too many others; try again shortly.")
+    given = next((value for name, value in (headers or {}).items() if name.lower() == "retry-after"), "")
+    if given.isascii() and given.isdecimal():
+        busy.retry_after_seconds = min(max(float(given), PaymentsBusy.retry_after_seconds), PAUSE_SECONDS_MAX)
+    return busy
 
 
 def _session(found: Mapping[str, Any]) -> Session:
@@ -202,7 +229,7 @@ def _session(found: Mapping[str, Any]) -> Session:
     metadata = found["metadata"] or {}
     return Session(
         session_id=found["id"],
-        url=found["url"] or "",
+        url=found.get("url") or "",
         status=SessionStatus(found["status"]),
         payment_id=found["payment_intent"] or "",
         paid=found["payment_status"] == "paid",
@@ -213,6 +240,14 @@ def _session(found: Mapping[str, Any]) -> Session:
 
 
 def _refund_id(found: Mapping[str, Any]) -> str:
+    """The id of a refund that Stripe took on (https://docs.stripe.com/api/refunds/object#refund_object-status).
+
+    :raises PaymentsRefused: it failed at once; another asking is another refund
+    """
+    if found["status"] in {"failed", "canceled"}:
+        raise PaymentsRefused(
+            f"The refund {found['id']} came to nothing.", f"refund_{found['status']}", nothing_done=True
+        )
     return str(found["id"])
 
 

@@ -47,7 +47,7 @@ class BodyTooLarge(DomainError):
 
 
 class MediaTypeUnsupported(DomainError):
-    """The body is not `application/json`."""
+    """The body is not `application/json`, or it is compressed."""
 
     kind = Kind.UNSUPPORTED
 
@@ -234,6 +234,8 @@ def _parse[I: Wire](req: func.HttpRequest, takes: type[I], part: str) -> I:
         media_type = str(req.headers.get("content-type", "")).partition(";")[0].strip().lower()
         if media_type != "application/json":
             raise MediaTypeUnsupported("Send the body as application/json.", allowed="application/json")
+        if req.headers.get("content-encoding", "identity") != "identity":
+            raise MediaTypeUnsupported("Send the body as it is, without a Content-Encoding.", allowed="identity")
         return takes.model_validate_json(body)
     except ValidationError as error:
         raise RequestRefused.of(error, part=part) from error

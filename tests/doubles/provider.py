@@ -109,6 +109,8 @@ class Provider:
             raise PaymentsUnavailable("the request was lost")
         if trouble == "refused":
             raise PaymentsRefused("the balance does not cover it", "balance_insufficient", nothing_done=True)
+        if trouble == "forbidden":
+            raise PaymentsRefused("this key may not", "PermissionError", nothing_done=False)
         answer = call()
         if trouble == "lost answer":
             raise PaymentsUnavailable("the answer was lost")

@@ -1,24 +1,28 @@
 """A replay or discard that is interrupted between store and bus: the same request again finishes it, nothing twice."""
 
+import json
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from functions.operations.dead_letters import BusAway, DeadLetterOffice, Instruction
+from functions.operations.dead_letters import BusAway, CopyRefused, DeadLetterOffice, Instruction
 from functions.operations.letters import DISCARDED_BYTES_MAX, Choice
 from functions.operations.watch import COUNTED_EVERY, DeadLetterWatch
-from shared.audit import AUDIT, PLATFORM, AuditTrail
+from shared.audit import AUDIT, PAGE_BYTES_MAX, PLATFORM, READ_AT_ONCE, AuditTrail
 from shared.bus.embedded import EmbeddedBus
-from shared.bus.port import BusUnavailable, Message, Replay
+from shared.bus.port import DEAD_LETTERS_MAX, MESSAGE_BYTES_MAX, BusUnavailable, Message, Replay
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import KeyReused
 from shared.kernel.ids import PersonId
 from shared.retry import StoreSilent
 from shared.store.chaos import ChaosStore, Misbehaviour
 from shared.store.embedded import EmbeddedStore
+from shared.store.port import COMMIT_BYTES_MAX
 from shared.telemetry import gauges
 from shared.topology import topology
 from tests.factories.settings import SIGNING_SECRET
@@ -77,18 +81,19 @@ def office(bus: Interrupted, store: ChaosStore) -> DeadLetterOffice:
     return DeadLetterOffice(bus, AuditTrail(store))
 
 
-async def bury(bus: EmbeddedBus, *bodies: bytes) -> list[int]:
-    """Dead letters with these bodies; their numbers."""
-    await bus.publish(QUEUE, [Message(f"m-{n}", "OrderPaid", body) for n, body in enumerate(bodies)])
+async def bury(bus: EmbeddedBus, *bodies: bytes, prefix: str = "m") -> list[int]:
+    """Dead letters with these bodies; the numbers of all there are."""
+    await bus.publish(QUEUE, [Message(f"{prefix}-{n}", "OrderPaid", body) for n, body in enumerate(bodies)])
     for delivery in await bus.receive(QUEUE, messages_max=len(bodies)):
         await bus.dead_letter(delivery, reason="Bug", description="")
     return [letter.sequence_number for letter in (await bus.peek_dead_letters(QUEUE)).letters]
 
 
-def asked(*, request: str = "r") -> Instruction:
+def asked(*, request: str = "r", now: datetime | None = None) -> Instruction:
     return Instruction(
-        audit_id="aud_1", who=PersonId("per_1"), why="fixed", correlation_id="cor-12345", request=request, now=utc_now()
-    )
+        audit_id="aud_1", who=PersonId("per_1"), why="fixed", correlation_id="cor-12345", request=request,
+        now=now or utc_now(),
+    )  # fmt: skip
 
 
 async def trail(store: ChaosStore) -> list[tuple[str, list[int]]]:
@@ -195,6 +200,125 @@ async def test_one_call_discards_no_more_than_its_audit_entry_can_keep(
     assert [len(letter["body"]) for letter in intent.value["details"]["letters"]] == [len(large)] * kept
 
 
+@pytest.mark.parametrize("first_heard", [True, False])
+async def test_a_request_repeated_in_the_next_month_is_the_same_request(
+    bus: Interrupted, office: DeadLetterOffice, store: ChaosStore, first_heard: bool
+) -> None:
+    numbers = await bury(bus, *[b"1"] * DEAD_LETTERS_MAX)
+    last_second = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)
+    if first_heard:
+        await office.discard(QUEUE, ALL, asked(now=last_second), dry_run=False)
+    else:
+        bus.lost_answers = 1
+        with pytest.raises(BusAway):
+            await office.discard(QUEUE, ALL, asked(now=last_second), dry_run=False)
+    others = await bury(bus, *[b"other"] * 20, prefix="other")
+
+    again = await office.discard(QUEUE, ALL, asked(now=last_second + timedelta(seconds=2)), dry_run=False)
+
+    assert (again.done, again.gone) == ((numbers, []) if first_heard else ([], numbers))
+    assert len(others) == 20
+    assert [letter.sequence_number for letter in (await bus.peek_dead_letters(QUEUE)).letters] == others
+    november, december = [
+        (await AuditTrail(store).page(PLATFORM, datetime(2026, month, 1, tzinfo=UTC), limit=9, continuation=None))
+        for month in (11, 12)
+    ]
+    assert ([each.value["step"] for each in november.documents], december.documents) == (["outcome", "intent"], [])
+    with pytest.raises(KeyReused):
+        await office.discard(QUEUE, ALL, asked(request="other", now=datetime(2026, 12, 31, tzinfo=UTC)), dry_run=False)
+
+
+async def test_letters_that_only_did_not_fit_into_the_call_are_not_called_gone(
+    bus: Interrupted, office: DeadLetterOffice
+) -> None:
+    numbers = await bury(bus, *[b"x" * 200_000] * 7)
+    choice = Choice((*numbers, 999))
+
+    planned = await office.discard(QUEUE, choice, asked(), dry_run=True)
+    done = await office.discard(QUEUE, choice, asked(), dry_run=False)
+
+    assert (planned.gone, planned.more) == ([999], True)
+    assert (done.done, done.gone, done.more) == (numbers[:5], [999], True)
+    dead = [letter.sequence_number for letter in (await bus.peek_dead_letters(QUEUE)).letters]
+    assert dead == numbers[5:]
+
+
+@pytest.mark.parametrize("byte", [b"\xff", b"\0", b'"', b"x", "ö".encode()])
+async def test_what_is_discarded_fits_into_the_trail_whatever_its_bytes(
+    bus: Interrupted, office: DeadLetterOffice, store: ChaosStore, byte: bytes
+) -> None:
+    largest = byte * ((MESSAGE_BYTES_MAX - 100) // len(byte))
+    numbers = await bury(bus, *[largest] * 5)
+
+    done = await office.discard(QUEUE, ALL, asked(), dry_run=False)
+
+    assert done.done == numbers[: len(done.done)]
+    assert done.more == (len(done.done) < len(numbers))
+    assert (await bus.counts(QUEUE))["dead"] == len(numbers) - len(done.done)
+    assert await trail(store) == [("intent", []), ("outcome", done.done)]
+
+
+async def test_copies_of_a_replay_that_is_finished_later_are_spread_from_then_on(
+    bus: Interrupted, office: DeadLetterOffice
+) -> None:
+    numbers = await bury(bus, b"1", b"2", b"3")
+    begun = utc_now() - timedelta(hours=1)
+    bus.lost_requests = 1
+    with pytest.raises(BusAway):
+        await office.replay(QUEUE, ALL, asked(now=begun), per_second=1, dry_run=False)
+    resumed = utc_now()
+
+    done = await office.replay(QUEUE, ALL, asked(now=resumed), per_second=1, dry_run=False)
+    again = await office.replay(QUEUE, ALL, asked(now=resumed + timedelta(hours=1)), per_second=1, dry_run=False)
+
+    assert done.done == numbers
+    assert [letter.due_at for letter in done.letters] == [resumed + timedelta(seconds=n) for n in range(3)]
+    assert again == done
+    assert await waiting(bus) == ["replay:aud_1:1"]
+
+
+async def test_a_copy_the_bus_can_never_take_is_refused_now_and_when_asked_again(
+    bus: Interrupted, office: DeadLetterOffice, store: ChaosStore
+) -> None:
+    await bury(
+        bus, b"small", b"x" * (MESSAGE_BYTES_MAX - 20)
+    )  # the copy says whose copy it is, for which no room is left
+
+    for _ in range(2):
+        with pytest.raises(CopyRefused, match="exceeds 262144 bytes"):
+            await office.replay(QUEUE, ALL, asked(), per_second=50, dry_run=False)
+
+    assert (await bus.counts(QUEUE))["dead"] == 2
+    assert await waiting(bus) == []
+    page = await AuditTrail(store).page(PLATFORM, utc_now(), limit=50, continuation=None)
+    outcome, _ = [each.value["details"] for each in page.documents]
+    assert (outcome["done"], outcome["gone"], "exceeds" in outcome["refused"]) == ([], [], True)
+
+
+async def test_a_page_of_the_trail_is_short_where_its_entries_are_large_and_the_next_one_goes_on(
+    bus: Interrupted, office: DeadLetterOffice, store: ChaosStore
+) -> None:
+    begun = utc_now().replace(day=15)
+    for n in range(8):
+        await bury(bus, *[b"x" * 250_000] * 4, prefix=f"m{n}")
+        instruction = replace(asked(now=begun + timedelta(seconds=n)), audit_id=f"aud_{n}")
+        assert len((await office.discard(QUEUE, ALL, instruction, dry_run=False)).done) == 4
+
+    pages, continuation = [], None
+    for _ in range(20):
+        page = await AuditTrail(store).page(PLATFORM, begun, limit=200, continuation=continuation)
+        pages.append([each.id for each in page.documents])
+        continuation = page.continuation
+        if continuation is None:
+            break
+        assert sum(len(str(each.value)) for each in page.documents) < PAGE_BYTES_MAX + READ_AT_ONCE * COMMIT_BYTES_MAX
+
+    assert len(pages) > 1
+    entries = [f"aud_{n}:{step}" for n in range(8) for step in ("intent", "outcome")]
+    assert sorted(id_ for ids in pages for id_ in ids) == sorted(entries)
+    assert len((await AuditTrail(store).page(PLATFORM, begun, limit=3, continuation=None)).documents) == 3
+
+
 @asynccontextmanager
 async def closed(bus: EmbeddedBus) -> AsyncIterator[None]:
     """The bus's file is out of reach."""
@@ -211,10 +335,48 @@ async def test_the_watch_asks_now_and_then_and_says_when_the_bus_is_away(bus: In
     assert await watch.bus_answers(now + COUNTED_EVERY / 2)
     assert watch.warnings() == []
     assert await watch.bus_answers(now + COUNTED_EVERY)
-    assert watch.warnings() == [f"Dead letters: 2 in {QUEUE}."]
+    assert watch.warnings() == ["There are dead letters: see /api/operations/dead-letters."]
     assert gauges()[f"dead_letters.{QUEUE}"] == 2
 
     async with closed(bus):
         assert await watch.bus_answers(now + COUNTED_EVERY * 1.5)
         assert not await watch.bus_answers(now + COUNTED_EVERY * 2)
         assert not await watch.bus_answers(now + COUNTED_EVERY * 2 + timedelta(milliseconds=1))
+
+
+async def test_an_alarm_fires_when_letters_came_or_some_went_and_neither_at_the_start_nor_at_the_end(
+    bus: Interrupted, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tessera.operations")
+    watch, now = DeadLetterWatch(bus), utc_now()
+    told: list[list[tuple[str, str, int]]] = []
+
+    async def tell() -> None:
+        nonlocal now
+        now += COUNTED_EVERY
+        caplog.clear()
+        await watch.tell_changes(now)
+        lines = [(record.levelname, json.loads(record.getMessage())) for record in caplog.records]
+        told.append([(level, line["event"], line.get(QUEUE, 0)) for level, line in lines])
+
+    await tell()  # nothing yet
+    numbers = await bury(bus, b"1", b"2")
+    await tell()  # the first
+    await tell()  # the same
+    numbers = await bury(bus, b"3", prefix="more")
+    await tell()  # more
+    await bus.discard(QUEUE, numbers[:1])
+    await tell()  # fewer
+    await bus.discard(QUEUE, numbers[1:])
+    await tell()  # none
+    await tell()  # none still
+
+    assert told == [
+        [],
+        [("WARNING", "dead_letters", 2)],
+        [],
+        [("WARNING", "dead_letters", 3)],
+        [("WARNING", "dead_letters", 2)],
+        [("INFO", "dead_letters_gone", 0)],
+        [],
+    ]

@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.breaker import FAILURES_MAX
 from shared.kernel.clock import utc_now
 from shared.kernel.money import Money
-from shared.payments.port import PaymentsUnavailable, SessionLine, SessionRequest, SessionStatus
+from shared.payments.guarded import GuardedPayments
+from shared.payments.port import PaymentsBusy, PaymentsUnavailable, SessionLine, SessionRequest, SessionStatus
 from shared.payments.stripe import Patience, StripePayments
 from tests.emulators.processes import Emulator
 from tests.support.fault_proxy import Fault, FaultProxy, proxied
@@ -95,3 +97,50 @@ async def test_what_was_asked_of_a_failing_provider_happens_once_when_asked_agai
         refunds = [each for each in (await books(stripe))["refunds"] if each["payment_intent"] == payment_id]
         assert [(each["id"], each["amount"]) for each in refunds] == [(refund_id, 5000)]
         assert (await payments.expire_session(session.session_id)).status is SessionStatus.COMPLETE
+
+
+@asynccontextmanager
+async def guarded(stripe: Emulator, fault: dict[str, object]) -> AsyncIterator[GuardedPayments]:
+    """Payments behind their breaker, while Stripe does this."""
+    inner = StripePayments(api_key=API_KEY, api_base=stripe.url, webhook_secret="whsec_of_the_tests")
+    async with httpx.AsyncClient(base_url=stripe.url) as http:
+        (await http.post("/_emulator/faults", json=fault)).raise_for_status()
+        try:
+            yield GuardedPayments(inner)
+        finally:
+            await http.delete("/_emulator/faults")
+            await inner.close()
+
+
+async def test_a_buyer_who_asks_many_times_at_once_does_not_close_the_checkout_for_others(stripe: Emulator) -> None:
+    slow = {"kind": "slow", "seconds": 3, "times": 1, "path": "/checkout/sessions"}
+    async with asyncio.timeout(20), guarded(stripe, slow) as payments:
+        request = checkout("ord_eager")
+        answers = await asyncio.gather(
+            *(payments.open_session(request) for _ in range(FAILURES_MAX * 2)), return_exceptions=True
+        )
+        others = await payments.open_session(checkout("ord_of_others"))
+
+    busy = [answer for answer in answers if isinstance(answer, PaymentsBusy)]
+    assert len(busy) == FAILURES_MAX * 2 - 1
+    assert {answer.retry_after_seconds for answer in busy} == {1.0}
+    assert len(await sessions_of(stripe, "ord_eager")) == 1
+    assert await sessions_of(stripe, "ord_of_others") == [others.session_id]
+
+
+@pytest.mark.parametrize(("seconds", "pause"), [(7, 7.0), (0, 1.0), (600, 60.0)])
+async def test_a_provider_that_throttles_us_is_asked_on_when_it_says(
+    stripe: Emulator, seconds: int, pause: float
+) -> None:
+    throttle = {"kind": "throttle", "seconds": seconds, "times": FAILURES_MAX * 2}
+    async with asyncio.timeout(20), guarded(stripe, throttle) as payments:
+        pauses = set()
+        for _ in range(FAILURES_MAX * 2):
+            with pytest.raises(PaymentsBusy) as told:
+                await payments.open_session(checkout(f"ord_throttled_{seconds}"))
+            pauses.add(told.value.retry_after_seconds)
+
+        session = await payments.open_session(checkout(f"ord_throttled_{seconds}"))
+
+    assert pauses == {pause}
+    assert await sessions_of(stripe, f"ord_throttled_{seconds}") == [session.session_id]

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from local.stack import Ports, Stack
+from shared.bus.port import MESSAGE_BYTES_MAX
 from shared.kernel.ids import derived_id
 from tests.functions.conftest import undocumented_statuses
 from tests.support.api import Api, Json, Person, fields, refusal, soon
@@ -237,6 +238,23 @@ def test_a_replay_sent_again_with_its_key_does_nothing_twice_and_another_with_it
     assert other in dead(admin, "insights")
 
 
+def test_a_letter_whose_copy_would_be_too_large_is_not_replayed_however_often_it_is_asked(
+    api: Api, admin: Person
+) -> None:
+    number = bury(api, "stock", "OrderPaid", "x" * (MESSAGE_BYTES_MAX - 50))
+    key = str(uuid.uuid4())
+    asked: Json = {"sequence_numbers": [number], "why": "once more"}
+
+    answers = [admin.post("operations/dead-letters/stock/replay", asked, key=key) for _ in range(2)]
+
+    assert [refusal(answer) for answer in answers] == [(409, "copy-refused")] * 2
+    assert f"exceeds {MESSAGE_BYTES_MAX} bytes" in answers[0].json()["detail"] == answers[1].json()["detail"]
+    assert dead(admin, "stock") == [number]
+    items = admin.get("operations/audit").json()["items"]
+    assert [items[0]["step"], items[0]["details"]["done"], items[1]["step"]] == ["outcome", [], "intent"]
+    assert items[0]["details"]["refused"] in answers[0].json()["detail"]
+
+
 def test_a_discarded_letter_is_kept_whole_by_the_audit_trail(api: Api, admin: Person) -> None:
     number = bury(api, "stock", "OrderPaid", "not JSON", note="n")
     stays = bury(api, "stock", "OrderExpired")
@@ -265,7 +283,7 @@ def test_dead_letters_are_a_gauge_and_a_warning_while_the_service_is_ready(api: 
 
     ready = soon(lambda: api.nobody.get("health/ready").json()["warnings"], "a warning")
     gauges = admin.get("operations/counters").json()["gauges"]
-    assert ready == ["Dead letters: 1 in refunds."]
+    assert ready == ["There are dead letters: see /api/operations/dead-letters."]
     assert {name: value for name, value in gauges.items() if name.startswith("dead_letters.") and value} == {
         "dead_letters.refunds": 1
     }

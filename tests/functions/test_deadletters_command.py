@@ -1,16 +1,22 @@
 """`make deadletters`, as somebody at a terminal uses it."""
 
+import asyncio
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
+import typer
 
+from local.deadletters import main
 from local.stack import ROOT, Ports, Stack
 from tests.functions.test_dead_letters import bury, dead
 from tests.support.api import Api
+from tests.support.fault_proxy import Fault, proxied
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +68,47 @@ def test_letters_are_counted_listed_planned_replayed_and_discarded(api: Api) -> 
     assert (silent[0], "why: say it, for the audit trail" in silent[1]) == (1, True)
     assert (discarded[0], "1 discarded; audit id aud_" in discarded[1]) == (0, True)
     assert dead(admin, "stock") == [second]
+
+
+async def test_what_was_given_up_is_finished_by_the_same_command_with_the_key_it_printed(api: Api) -> None:
+    admin = api.person("admin")
+    number, other = bury(api, "refunds", "OrderRefunding"), bury(api, "refunds", "OrderRefunding")
+    telling = ["--token", admin.token, "--queue", "refunds", "--discard", "--number", str(number), "--why", "by hand"]
+    async with proxied(api.stack.ports.host) as proxy:
+        await proxy.set(Fault.RESET)
+        code, text = await asyncio.to_thread(command, "--url", f"http://127.0.0.1:{proxy.port}", *telling)
+    assert (code, dead(admin, "refunds")) == (1, [other])  # it happened, and nobody heard
+    [key] = re.findall(r"--key (\S+) \(make: KEY=\1\)", text)
+
+    finished = command("--url", api.stack.url, *telling, "--key", key)
+    as_another = command("--url", api.stack.url, *telling)
+
+    assert (finished[0], "1 discarded; audit id aud_" in finished[1]) == (0, True)
+    assert "No longer" not in finished[1]
+    assert ("0 discarded" in as_another[1], f"No longer dead letters: {number}." in as_another[1]) == (True, True)
+    assert dead(admin, "refunds") == [other]
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [
+        ({"queue": "stock", "number": [1]}, "--number, --all and --key are for --replay or --discard"),
+        ({"queue": "stock", "everything": True}, "--number, --all and --key are for --replay or --discard"),
+        ({"queue": "stock", "key": "k"}, "--number, --all and --key are for --replay or --discard"),
+        ({"queue": "stock", "show": 1, "discard": True}, "--show shows one letter and goes with nothing else"),
+        ({"reason": "Bug"}, "say which --queue"),
+        ({"replay": True, "everything": True}, "say which --queue"),
+        ({"queue": "stock", "replay": True, "discard": True, "everything": True}, "--replay or --discard, not both"),
+    ],
+)
+def test_options_that_would_not_be_heeded_are_refused(
+    options: dict[str, Any], answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        main(url="http://127.0.0.1:9", token="t", **options)
+
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().err.startswith(f"Not done: {answer}")
 
 
 def test_with_an_address_and_a_token_it_serves_any_tessera(api: Api) -> None:

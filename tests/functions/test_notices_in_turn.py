@@ -183,7 +183,8 @@ async def test_a_payment_of_another_amount_that_goes_back_is_told_as_such(office
     assert "Your payment of 60.00 EUR was not what the order cost." in office.mailbox.mails[0].text
 
 
-async def test_a_refused_refund_is_told_once_and_the_refund_when_it_comes(office: Office) -> None:
+@pytest.mark.parametrize("refusal", ["refused", "forbidden"])
+async def test_a_refused_refund_is_told_once_and_the_refund_when_it_comes(office: Office, refusal: str) -> None:
     order = await office.order()
     assert order.checkout is not None
     session = office.provider.pay(order.checkout.session_id)
@@ -192,7 +193,7 @@ async def test_a_refused_refund_is_told_once_and_the_refund_when_it_comes(office
     assert await office.write() == ["Your tickets for Summer concert"]
     await office.cases.settlement.refund(order.order_id, caller=catalog.owner(order.organiser_id), now=office.now)
 
-    office.provider.trouble = ["refused", "refused"]
+    office.provider.trouble = [refusal, refusal]
     for _ in range(2):
         with pytest.raises(PaymentsRefused):
             await office.cases.refunding.run(order.order_id, now=office.now)

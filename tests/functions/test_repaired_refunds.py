@@ -10,6 +10,7 @@ from functions.inventory.pools import Availability
 from functions.sales.orders import Method, Order
 from functions.sales.repair import GRACE
 from functions.sales.states import OrderState
+from shared.telemetry import counters
 from tests.doubles.mailbag import Mailbag
 from tests.factories import catalog, sales
 from tests.factories import settings as factory
@@ -41,7 +42,7 @@ async def left(cases: UseCases, order: Order) -> Availability:
 
 async def test_a_refund_nobody_heard_of_gives_its_places_back(cases: UseCases) -> None:
     order = await refunded(cases)
-    before = await left(cases, order)
+    before, repaired = await left(cases, order), counters().get("holds_repaired", 0)
 
     looked_at = [await cases.repair.overdue_orders(moment) for moment in (catalog.NOW, LATER, LATER)]
 
@@ -50,14 +51,16 @@ async def test_a_refund_nobody_heard_of_gives_its_places_back(cases: UseCases) -
     assert (before.sold, after.sold) == (order.quantity, 0)
     assert after.available == before.available + order.quantity
     assert looked_at == [0, 1, 0]
+    assert counters().get("holds_repaired", 0) == repaired + 1
 
 
 async def test_a_refund_whose_places_went_back_already_changes_nothing_more(cases: UseCases) -> None:
     order = await refunded(cases)
     await cases.holds.restock(order.held, order_id=order.order_id)
-    before = await left(cases, order)
+    before, repaired = await left(cases, order), counters().get("holds_repaired", 0)
 
     await cases.repair.overdue_orders(LATER)
 
     assert await left(cases, order) == before
+    assert counters().get("holds_repaired", 0) == repaired
     assert (await cases.audit.of_everything()).violations == []

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from local.host.limits import CONNECTIONS_MAX
 from local.host.process import HostProcess
 
 APP = Path(__file__).parent / "apps" / "http"
@@ -192,3 +194,16 @@ def test_pages_of_the_launcher_are_served_beside_the_functions(tmp_path: Path) -
         assert httpx.get(f"{host.url}/").text == "welcome"
         assert httpx.get(f"{host.url}/api/orders/mine").text == "mine"
         assert json.loads(httpx.get(f"{host.url}/nowhere").text)["status"] == 404
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux shows another process' limits")
+def test_a_worker_may_open_more_files_than_the_shell_it_was_started_from(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * CONNECTIONS_MAX if hard == resource.RLIM_INFINITY else min(2 * CONNECTIONS_MAX, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        with HostProcess.start(app=APP, data=tmp_path) as host:
+            [worker] = host.worker_pids()
+            assert resource.prlimit(worker, resource.RLIMIT_NOFILE) == (wanted, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.kernel.money import Money
-from shared.payments.port import FailedPayment, Payments, Session, SessionRequest
+from shared.payments.port import Payments, Session, SessionRequest, Told
 from shared.store.port import Document, Everywhere, OrderBy, Page, Store, Where, Write
 from tests.doubles.stores import Passing
 
@@ -151,7 +151,7 @@ class SteppingPayments:
         await self._turns.wait()
         return await self._inner.refund(payment_id, amount=amount, key=key)
 
-    def read_webhook(self, body: bytes, signature: str) -> Session | FailedPayment | None:
+    def read_webhook(self, body: bytes, signature: str) -> Told | None:
         """See `Payments.read_webhook`."""
         return self._inner.read_webhook(body, signature)
 

@@ -1,6 +1,7 @@
 """Circuit breakers: when they open, who tries again, and what does not concern them."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -119,6 +120,63 @@ async def test_a_try_that_was_called_off_says_nothing_good() -> None:
         await trial
 
     await fail(lambda: guard.call(neighbour.ask), 1, BreakerOpen)
+
+
+async def test_a_call_of_before_it_opened_says_nothing_of_the_trial() -> None:
+    guard, neighbour, late = breaker(), Neighbour(Away()), Neighbour(Away())
+    late.slowness.clear()
+    early = asyncio.create_task(guard.call(late.ask))
+    await asyncio.sleep(0)
+    await fail(lambda: guard.call(neighbour.ask), FAILURES_MAX)
+    await asyncio.sleep(OPEN_SECONDS * 1.5)
+    neighbour.error = None
+    neighbour.slowness.clear()
+
+    trial = asyncio.create_task(guard.call(neighbour.ask))
+    await asyncio.sleep(0)
+    late.slowness.set()
+    with pytest.raises(Away):
+        await early
+    assert gauges()["breaker.test"] == 1  # the trial is still to decide
+    neighbour.slowness.set()
+
+    assert await trial == "an answer"
+    assert await guard.call(neighbour.ask) == "an answer"
+    assert gauges()["breaker.test"] == 0
+
+
+async def test_an_answer_to_a_call_of_before_it_opened_does_not_close_it() -> None:
+    guard, neighbour, late = breaker(), Neighbour(Away()), Neighbour(None)
+    late.slowness.clear()
+    early = asyncio.create_task(guard.call(late.ask))
+    await asyncio.sleep(0)
+    await fail(lambda: guard.call(neighbour.ask), FAILURES_MAX)
+    await asyncio.sleep(OPEN_SECONDS * 1.5)
+    neighbour.slowness.clear()
+    trial = asyncio.create_task(guard.call(neighbour.ask))
+    await asyncio.sleep(0)
+
+    late.slowness.set()
+    assert await early == "an answer"
+    neighbour.slowness.set()
+    with pytest.raises(Away):
+        await trial
+
+    await fail(lambda: guard.call(neighbour.ask), 1, BreakerOpen)
+
+
+async def test_a_clock_that_is_set_back_keeps_it_open_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard, neighbour = breaker(), Neighbour(Away())
+    await fail(lambda: guard.call(neighbour.ask), FAILURES_MAX)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 3600)
+
+    await fail(lambda: guard.call(neighbour.ask), 1, BreakerOpen)
+    await asyncio.sleep(OPEN_SECONDS * 1.5)
+    neighbour.error = None
+
+    assert await guard.call(neighbour.ask) == "an answer"
+    assert gauges()["breaker.test"] == 0
 
 
 class Sick(Provider):

@@ -97,11 +97,11 @@ def test_what_is_owed_is_written_on_the_order_itself(state: str, owes_at: object
     assert STEPS[state](sales.order()).due_at == owes_at
 
 
-def test_a_refund_is_owed_from_the_moment_it_is_wanted_until_the_money_went_back() -> None:
+def test_a_refund_is_owed_until_the_money_and_the_places_went_back() -> None:
     refunding = in_state("paid").refunding(payment=PAYMENT, now=NOW)
     refunded = refunding.refunded(refund_id="re_1", now=LATER)
 
-    assert (refunding.due_at, refunded.due_at) == (NOW, None)
+    assert (refunding.due_at, refunded.due_at, refunded.nothing_owed().due_at) == (NOW, LATER, None)
     assert refunded.payment == PAYMENT.model_copy(update={"refund_id": "re_1", "refunded_at": LATER})
 
 

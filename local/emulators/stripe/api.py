@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import math
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from local.emulators.database import Database
 from local.emulators.serving import break_connection
 from local.emulators.stripe.account import API_VERSION, Account, Origin
-from local.emulators.stripe.errors import ApiError
+from local.emulators.stripe.errors import INVALID, ApiError
 from local.emulators.stripe.faults import Fault, Faults
 from local.emulators.stripe.idempotency import Keys, Stored
 from local.emulators.stripe.ledger import new_id
@@ -45,12 +46,12 @@ class Api:
             try:
                 self._authenticate(request)
                 fault = self._faults.next(request.method, request.url.path)
-                if fault is not None and fault.kind in {"error", "reset"}:
-                    return _failure(fault.kind, request_id)
+                if fault is not None and fault.kind in {"error", "throttle", "reset"}:
+                    return _failure(fault, request_id)
                 response = await self._perform(operation, request, request_id, fault)
             except ApiError as error:
                 response = _reply(error.status, orjson.dumps(error.body), request_id)
-            return response if fault is None or fault.kind == "slow" else _failure(fault.kind, request_id)
+            return response if fault is None or fault.kind == "slow" else _failure(fault, request_id)
 
         return answer
 
@@ -114,11 +115,17 @@ class _BrokenConnection(Response):
         await break_connection(scope, receive)
 
 
-def _failure(kind: str, request_id: str) -> Response:
-    match kind:
+def _failure(fault: Fault, request_id: str) -> Response:
+    match fault.kind:
         case "error":
             error = {"error": {"message": "An unknown error occurred (injected).", "type": "api_error"}}
             return _reply(500, orjson.dumps(error), request_id)
+        case "throttle":  # https://docs.stripe.com/rate-limits
+            refused = {"code": "rate_limit", "message": "Request rate limit exceeded.", "type": INVALID}
+            reply = _reply(429, orjson.dumps({"error": refused}), request_id)
+            if fault.seconds:
+                reply.headers["Retry-After"] = str(math.ceil(fault.seconds))
+            return reply
         case "garbage":
             return _reply(200, b"<html>\x00not what you asked for", request_id)
         case _:

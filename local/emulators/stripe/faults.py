@@ -7,20 +7,23 @@ from pydantic import Field
 
 from local.emulators.replies import Control
 
-Kind = Literal["error", "reset", "slow", "lost", "garbage"]
+Kind = Literal["error", "reset", "slow", "lost", "garbage", "throttle"]
 
 
 class Fault(Control):
     """One rule; the first that matches a request decides.
 
-    `error` answers 500 and `reset` cuts the connection, both before anything happened; `lost` cuts it and `garbage`
-    answers nonsense after the action was performed; `slow` waits, then performs it.
+    `error` answers 500, `throttle` 429 with `seconds` as Retry-After (0: none) and `reset` cuts the connection, all
+    before anything happened; `lost` cuts it and `garbage` answers nonsense after the action was performed; `slow`
+    waits, then performs it.
     """
 
     kind: Kind
     times: int | None = Field(default=None, ge=1, description="how many requests it hits; unset: until cleared")
     fraction: float = Field(default=1.0, gt=0, le=1, description="the part of matching requests it hits")
-    seconds: float = Field(default=1.0, ge=0, le=600, description="how slow, for `slow`")
+    seconds: float = Field(
+        default=1.0, ge=0, le=600, description="how slow, for `slow`; the pause to ask for, for `throttle`"
+    )
     path: str = Field(default="", description="only requests whose path contains this")
     method: Literal["GET", "POST"] | None = None
 
