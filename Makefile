@@ -29,8 +29,9 @@ demo: $(READY) ## Sell a ticket from sign-in to the door, step by step, on a Tes
 	@$(PYTHON) -m local.demo
 
 import: $(READY) ## Event documents into a running Tessera: FILE= CREATOR=mail@address DRY_RUN=1 KEEP_GOING=1 (docs/importing.md)
-	@$(PYTHON) -m local.importer '$(or $(FILE),$(error Say which file: make import FILE=docs/samples/events.json))' --url http://127.0.0.1:$(PORT) \
-	  --sign-in http://127.0.0.1:$$(( $(PORT) + 2 )) $(if $(CREATOR),--as '$(CREATOR)') $(call flag,DRY_RUN,--dry-run) \
+	@# The shell reads FILE and CREATOR from its environment, so that they may contain any quotes.
+	@$(if $(FILE),,$(error Say which file: make import FILE=docs/samples/events.json))$(PYTHON) -m local.importer "$$FILE" \
+	  --url http://127.0.0.1:$(PORT) --sign-in http://127.0.0.1:$$(( $(PORT) + 2 )) $${CREATOR:+--as "$$CREATOR"} $(call flag,DRY_RUN,--dry-run) \
 	  $(call flag,KEEP_GOING,--keep-going) $(ARGS)
 
 deadletters: $(READY) ## Messages nobody could handle: QUEUE= REASON= TYPE= NUMBER= ALL=1 REPLAY=1 DISCARD=1 WHY= DRY_RUN=1 KEY= (ARGS=--help)

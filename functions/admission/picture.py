@@ -1,7 +1,8 @@
 """A ticket as a picture, for a phone's photos or for paper: the event, the place, who it is for, and the QR code. Pure.
 
 Everything people wrote may be long or foreign: it is wrapped, then cut with an ellipsis, so that nothing ever reaches
-the code. The fonts come with us, since a function's machine has none; they have Latin, Greek and Cyrillic, and more.
+the code. The fonts come with us, since a function's machine has none. They have Latin, Greek, Cyrillic and some more;
+Chinese, Japanese, Korean, Thai or Devanagari are drawn as boxes, and who reads only boxes has the number and the code.
 """
 
 import io

@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from functions.catalog.events import EventState
 from functions.catalog.filtering import Facet, Facets, FacetValue, Filters, Sort
+from functions.catalog.listing import SEARCH_CHARACTERS_MAX
 from functions.catalog.wire import PageQuery
 from shared.kernel.clock import Moment, StampedMoment
 from shared.kernel.ids import EventId, OrganiserId
@@ -41,7 +42,8 @@ class FilterQuery(Wire):
     q: Annotated[str, Field(max_length=100), AfterValidator(_findable)] | None = Field(
         default=None,
         description="every word must occur in the event's name, venue, city, organiser, category or description; case, "
-        "accents and punctuation do not matter",
+        "accents and punctuation do not matter. Of a long description only the beginning is searched: all these texts "
+        f"together, each word once, as far as {SEARCH_CHARACTERS_MAX} characters go",
     )
     city: Annotated[str, Field(max_length=200), AfterValidator(_wanted)] | None = Field(
         default=None, description="the whole name, in any case and accents"
@@ -148,7 +150,11 @@ class EventPage(BaseModel):
 
 
 class FacetValueView(BaseModel):
-    """A value, to be sent as a filter, and how many events have it."""
+    """A value and how many events have it.
+
+    Cities, categories and currencies can be sent as the filters `city`, `category` and `currency`; a month as `from`
+    and `until`.
+    """
 
     value: str
     count: int

@@ -12,7 +12,8 @@ from shared.kernel.money import Money
 from shared.kernel.text import folded, words
 
 PUBLIC_LIST: Final = "public"
-SCHEMA: Final = 2  # grows when listings get new fields; the feed's lease too, so that all are written anew
+# Grows when listings get new fields or text is folded otherwise; the feed's lease too, so that all are written anew.
+SCHEMA: Final = 3
 SEARCH_CHARACTERS_MAX: Final = 4_000
 NAME_KEY_CHARACTERS_MAX: Final = 200  # it is carried in continuation tokens
 

@@ -2,11 +2,17 @@
 
 Whether an event is sold out is decided by looking at its stock, not by what a change said, so that changes may come
 late, twice or in any order. After writing, it looks again: what was written may rest on a look that somebody's newer
-one has overtaken, and whoever wrote last sees that. The listing is read before the stock and written by its etag.
+one has overtaken, and whoever wrote last sees that. The listing is read before the stock and written by its etag. Each
+change is compared with both lists, for one of them may be wrong alone: whoever wrote it was overtaken, or died, before
+looking again.
+
+An event whose stock or whose own document is missing must not stop the lists of everybody: it is logged, counted
+(`events_not_relisted`) and left as it is listed. Transient trouble raises, and the feed brings the change again.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
@@ -16,9 +22,10 @@ from functions.catalog.repository import CatalogRepository
 from functions.inventory.holds import Holds
 from functions.inventory.pools import Shard
 from shared.kernel.errors import Contended
+from shared.kernel.errors import NotFound as NothingThere
 from shared.kernel.ids import EventId
 from shared.store.port import NotFound, StaleWrite
-from shared.telemetry import Log
+from shared.telemetry import Log, count
 
 TTL_SECONDS_MAX: Final = 2**31 - 1  # Cosmos keeps lifetimes in 32 bits
 LOOKS_MAX: Final = 10  # at the stock of one event in a row; the feed gives the change again when they do not suffice
@@ -38,19 +45,15 @@ class Relisting:
         :raises Contended: the stock of one kept changing while we looked
         """
         for event in events:
-            listing = Listing.of(event, sold_out=await self._sold_out(event))
-            await self._repository.list_in(organiser_list(event.organiser_id), listing)
-            if event.state is EventState.DRAFT:
-                continue
-            ttl_seconds = _ttl_seconds(event, now)
-            if ttl_seconds > 0:
-                await self._repository.list_in(PUBLIC_LIST, listing, ttl_seconds=ttl_seconds)
-            await self._follow(event, now)
+            with _left_out(event.event_id):
+                await self._relist(event, now)
 
     async def follow_stock(self, shards: Sequence[Shard], *, now: datetime) -> None:
         """Bring the lists up to date with changed stock.
 
-        Costs one read for each event that is sold from; more only when a shard runs empty or is empty no more.
+        Costs two reads for each event in `shards` whose lists and shards agree. Where a shard is empty and the event
+        not sold out, or the other way round, its event and stock are read too: each time such a shard changes, for as
+        long as that lasts.
 
         :raises Contended: the stock of one kept changing while we looked
         """
@@ -58,14 +61,32 @@ class Relisting:
         for shard in shards:
             changed[shard.event_id].append(shard)
         for event_id, of_event in changed.items():
-            listing = await self._repository.stored_listing(PUBLIC_LIST, event_id)
-            if listing is None:
-                continue  # over; or not listed yet, and whoever lists it looks at the stock afterwards
-            if any(listing.sold_out is not (shard.available == 0) for shard in of_event):
-                await self._follow((await self._repository.event(event_id)).event, now)
+            with _left_out(event_id):
+                if await self._differs(event_id, of_event):
+                    await self._follow((await self._repository.event(event_id)).event, now)
+
+    async def _relist(self, event: Event, now: datetime) -> None:
+        listing = Listing.of(event, sold_out=await self._sold_out(event))
+        await self._repository.list_in(organiser_list(event.organiser_id), listing)
+        if event.state is EventState.DRAFT:
+            return
+        ttl_seconds = _ttl_seconds(event, now)
+        if ttl_seconds > 0:
+            await self._repository.list_in(PUBLIC_LIST, listing, ttl_seconds=ttl_seconds)
+        await self._follow(event, now)
+
+    async def _differs(self, event_id: EventId, shards: Sequence[Shard]) -> bool:
+        """Whether a list says of the event what one of its shards does not; one that has no listing says nothing.
+
+        The event is over then; or not listed yet, and whoever lists it looks at the stock afterwards.
+        """
+        for list_id in (organiser_list(shards[0].organiser_id), PUBLIC_LIST):
+            listing = await self._repository.stored_listing(list_id, event_id)
+            if listing is not None and any(listing.sold_out is not (shard.available == 0) for shard in shards):
+                return True
+        return False
 
     async def _follow(self, event: Event, now: datetime) -> None:
-        # The public list comes last: `follow_stock` looks at it, so until it is right all of this is done again.
         await self._follow_in(organiser_list(event.organiser_id), event, None)
         ttl_seconds = _ttl_seconds(event, now)
         if ttl_seconds > 0:
@@ -91,6 +112,15 @@ class Relisting:
             return False
         sold_from = {ticket_type.pool_id for ticket_type in event.ticket_types}
         return await self._holds.all_taken([event.pool(pool_id) for pool_id in sorted(sold_from)])
+
+
+@contextmanager
+def _left_out(event_id: EventId) -> Iterator[None]:
+    try:
+        yield
+    except (NotFound, NothingThere) as missing:
+        count("events_not_relisted")
+        _log.error("event_not_relisted", error=missing, event_id=event_id)
 
 
 def _ttl_seconds(event: Event, now: datetime) -> int:

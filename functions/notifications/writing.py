@@ -64,7 +64,7 @@ def _facts(order: Order, *, by: str, tickets_void: bool) -> dict[str, Any]:
         "order": order,
         "by": by,
         "when": f"{starts:%A, %d %B %Y, %H:%M} ({order.event.timezone})",
-        "deadline": f"{deadline:%H:%M} ({order.event.timezone})",
+        "deadline": f"{deadline:%H:%M on %A, %d %B %Y} ({order.event.timezone})",
         "place": ", ".join(part for part in place if part),
         "refunded": order.payment.amount if order.payment else order.total,
         "tickets_void": tickets_void,

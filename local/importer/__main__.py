@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from local.importer.client import Client, Unreachable, minted_token
+from local.importer.client import Client, Unreachable, minted_token, wrong_with_token, wrong_with_url
 from local.importer.documents import Placed, Reading, read
 from local.importer.sending import Outcome, Result, Sender
 
@@ -41,6 +41,7 @@ def main(
     The whole file is checked first, and unless --keep-going is given nothing is sent when anything is wrong. Ends with
     0 when all is in place; 1 when some documents are not; 2 when nothing was sent; 3 when Tessera cannot be reached.
     """
+    _check_options(url, sign_in, token)
     reading = _read(file)
     for mistake in reading.mistakes[:SHOWN_MAX]:
         print(mistake, file=sys.stderr)
@@ -61,6 +62,15 @@ def main(
     number = Counter(outcome.result for outcome in outcomes)
     print(f"{file}: " + ", ".join(f"{number[result]} {result}" for result in Result if number[result]) + ".")
     raise typer.Exit(NOT_ALL if number[Result.REFUSED] or reading.mistakes else DONE)
+
+
+def _check_options(url: str, sign_in: str, token: str) -> None:
+    wrong = {"--url": wrong_with_url(url), "--sign-in": wrong_with_url(sign_in), "--token": wrong_with_token(token)}
+    for option, what in wrong.items():
+        if what:
+            print(f"{option}: {what}", file=sys.stderr)
+    if any(wrong.values()):
+        raise typer.Exit(NOTHING_SENT)
 
 
 def _read(file: Path) -> Reading:
@@ -99,9 +109,9 @@ def _import(url: str, bearer: Callable[[], str], documents: list[Placed]) -> lis
             for placed in documents:
                 outcome = sender.send(placed.document)
                 outcomes.append(outcome)
-                if outcome.result is Result.REFUSED:
+                if told := _told(outcome):
                     progress.console.print(
-                        f"{placed.where}: {placed.document.external_id}: {outcome.why}",
+                        f"{placed.where}: {placed.document.external_id}: {told}",
                         markup=False,
                         highlight=False,
                         soft_wrap=True,
@@ -110,6 +120,13 @@ def _import(url: str, bearer: Callable[[], str], documents: list[Placed]) -> lis
     finally:
         client.close()
     return outcomes
+
+
+def _told(outcome: Outcome) -> str:
+    """What its owner should know of a document beyond how many went the same way."""
+    if outcome.overwrote:
+        return f"the draft was different and is now as the file has it: {', '.join(outcome.overwrote)}"
+    return outcome.why
 
 
 if __name__ == "__main__":

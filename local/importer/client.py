@@ -1,8 +1,10 @@
 """The API as the importer uses it: signed in, patient with what is busy, each refusal in words."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -56,8 +58,9 @@ class Client:
         :raises Refused: it was refused
         :raises Unreachable: no answer after `ATTEMPTS_MAX` attempts, or not let in
         """
-        trouble, renewed = "", False
+        trouble, renewed, pause = "", False, 0.0
         for attempt in range(ATTEMPTS_MAX):
+            time.sleep(pause)
             try:
                 answer = self._once(method, path, body, key)
             except httpx.TransportError as error:
@@ -66,12 +69,13 @@ class Client:
                 if answer.status_code == httpx.codes.UNAUTHORIZED:
                     if renewed:
                         raise Unreachable(f"{method} {path}: the token was refused: {answer.text[:300]}")
-                    self._token, renewed = self._bearer(), True
+                    trouble, pause = f"the token was refused: {answer.text[:300]}", 0.0
+                    if attempt + 1 < ATTEMPTS_MAX:
+                        self._token, renewed = self._bearer(), True
                     continue
                 if answer.status_code not in _AGAIN:
                     return _value(answer)
                 trouble, pause = f"{answer.status_code} {answer.text[:200]}", _pause(answer, attempt)
-            time.sleep(pause)
         raise Unreachable(f"{method} {path}: {trouble}")
 
     def close(self) -> None:
@@ -81,6 +85,26 @@ class Client:
     def _once(self, method: str, path: str, body: Json | None, key: str) -> httpx.Response:
         headers = {"authorization": f"Bearer {self._token}"} | ({"idempotency-key": key} if key else {})
         return self._http.request(method, f"/api/{path}", json=body, headers=headers)
+
+
+def wrong_with_url(url: str) -> str:
+    """What is wrong with the address of a server, in words; empty when nothing is."""
+    try:
+        host, parts = httpx.URL(url).host, urlsplit(url)
+        host.encode("idna")  # the resolver does so, and raises where this does
+        _ = parts.port  # reading it checks it
+    except (httpx.InvalidURL, ValueError) as error:
+        return f"{url!r} is no address: {error}"
+    if parts.scheme not in {"http", "https"} or not host:
+        return f"{url!r} is no address: it must begin with http:// or https:// and name a host"
+    return ""
+
+
+def wrong_with_token(token: str) -> str:
+    """What is wrong with an access token, in words that do not tell it; empty when nothing is."""
+    if re.fullmatch(r"[!-~]*", token):
+        return ""
+    return "The token is none: it may have no blanks, and nothing but ASCII characters."
 
 
 def minted_token(sign_in: str, email: str) -> str:

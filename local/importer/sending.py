@@ -29,11 +29,13 @@ class Outcome:
     """What became of a document, and of which event.
 
     :param why: for a refusal, in words
+    :param overwrote: the fields of a draft that were not as the document has them, and now are
     """
 
     result: Result
     event_id: str = ""
     why: str = ""
+    overwrote: tuple[str, ...] = ()
 
 
 class Sender:
@@ -44,6 +46,7 @@ class Sender:
         self._organisers: dict[str, str] = {}
         self._venues: dict[str, str] = {}
         self._patience_seconds: dict[str, int] = {}
+        self._sent: set[tuple[str, str]] = set()
 
     def send(self, document: EventDocument) -> Outcome:
         """Bring the document in, as far as Tessera lets us.
@@ -52,6 +55,10 @@ class Sender:
         """
         try:
             organiser_id = self._organiser(document.organiser)
+            # Checking the file finds this only where both name the organiser, or both give its id.
+            if (organiser_id, document.external_id) in self._sent:
+                return Outcome(Result.REFUSED, why="a document before has this external_id, for the same organiser")
+            self._sent.add((organiser_id, document.external_id))
             venue_id = self._venue(organiser_id, document)
             return self._event(organiser_id, venue_id, document)
         except Refused as refusal:
@@ -91,13 +98,15 @@ class Sender:
         details = {"venue_id": venue_id, **document.event.model_dump(mode="json")}
         event, as_created = self._created({"organiser_id": organiser_id, **details}, document.external_id)
         if event.state == "draft":
-            # A draft that was changed since may differ in what the API does not show, so it is written again.
-            changed = not as_created or event.version > 1
-            if changed:
+            overwrote = tuple(differences(event, document.event, venue_id))
+            # The API does not show `expected_demand`: where the document is not the one the draft was made from, it may
+            # be another.
+            if overwrote or not as_created:
                 event = _view(self._own(organiser_id, "PUT", f"events/{event.event_id}", details))
             if document.publish:
-                return Outcome(Result.PUBLISHED, self._published(organiser_id, event.event_id).event_id)
-            return Outcome(Result.CHANGED if changed else Result.DRAFT, event.event_id)
+                published = self._published(organiser_id, event.event_id)
+                return Outcome(Result.PUBLISHED, published.event_id, overwrote=overwrote)
+            return Outcome(Result.CHANGED if overwrote else Result.DRAFT, event.event_id, overwrote=overwrote)
         differs = differences(event, document.event, venue_id)
         if differs:
             why = f"the event is {event.state}, and what people bought must not change under them: {', '.join(differs)}"

@@ -335,7 +335,7 @@ async def test_the_watch_asks_now_and_then_and_says_when_the_bus_is_away(bus: In
     assert await watch.bus_answers(now + COUNTED_EVERY / 2)
     assert watch.warnings() == []
     assert await watch.bus_answers(now + COUNTED_EVERY)
-    assert watch.warnings() == [f"Dead letters: 2 in {QUEUE}."]
+    assert watch.warnings() == ["There are dead letters: see /api/operations/dead-letters."]
     assert gauges()[f"dead_letters.{QUEUE}"] == 2
 
     async with closed(bus):

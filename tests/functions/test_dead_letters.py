@@ -283,7 +283,7 @@ def test_dead_letters_are_a_gauge_and_a_warning_while_the_service_is_ready(api: 
 
     ready = soon(lambda: api.nobody.get("health/ready").json()["warnings"], "a warning")
     gauges = admin.get("operations/counters").json()["gauges"]
-    assert ready == ["Dead letters: 1 in refunds."]
+    assert ready == ["There are dead letters: see /api/operations/dead-letters."]
     assert {name: value for name, value in gauges.items() if name.startswith("dead_letters.") and value} == {
         "dead_letters.refunds": 1
     }

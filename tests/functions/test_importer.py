@@ -96,6 +96,65 @@ def test_a_changed_document_changes_a_draft(importer: Importer) -> None:
     assert len(importer.events(1)) == 1
 
 
+def test_a_draft_edited_by_hand_becomes_what_the_file_says_once_and_its_fields_are_named(importer: Importer) -> None:
+    file = importer.file(document())
+    importer(file)
+    (created,) = importer.events(1)
+    path = f"events/{created['event_id']}"
+    by_hand = {"venue_id": importer.person.get(path).json()["venue"]["venue_id"], **document()["event"]}
+    edited = importer.person.put(path, by_hand | {"name": "By hand", "description": "Mine."})
+
+    first = importer(file)
+    after = importer.person.get(path).json()
+    second = importer(file)
+
+    assert edited.status_code == 200
+    assert (first.returncode, first.stdout.split(": ")[1]) == (0, "1 changed draft.\n")
+    assert first.stderr == (
+        "document 1: one: the draft was different and is now as the file has it: name, description\n"
+    )
+    assert (after["name"], after["description"], after["version"]) == ("Event one", "", 3)
+    assert (second.returncode, second.stdout.split(": ")[1], second.stderr) == (0, "1 draft.\n", "")
+    assert importer.person.get(path).json() == after
+
+
+def test_a_changed_demand_which_cannot_be_seen_is_written(importer: Importer) -> None:
+    importer(importer.file(document()))
+    (created,) = importer.events(1)
+
+    done = importer(importer.file(document(pools=[{"name": "Hall", "capacity": 10, "expected_demand": 500}])))
+
+    assert (done.returncode, done.stdout.split(": ")[1], done.stderr) == (0, "1 draft.\n", "")
+    assert importer.person.get(f"events/{created['event_id']}").json()["version"] == 2
+
+
+def test_the_same_event_by_its_organisers_name_and_id_is_refused_the_second_time(importer: Importer) -> None:
+    importer(importer.file(document()))
+    (created,) = importer.events(1)
+    by_id = document(name="Another name") | {"organiser": {"organiser_id": created["organiser_id"]}}
+
+    done = importer(importer.file(document(), by_id))
+
+    assert (done.returncode, done.stdout.split(": ")[1]) == (1, "1 draft, 1 refused.\n")
+    assert done.stderr == "document 2: one: a document before has this external_id, for the same organiser\n"
+    assert importer.events(1) == [created]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--url", "http://127.0.0.1:abc"), ("--url", "http://[::1"), ("--url", "localhost:7071"),
+     ("--sign-in", "http://127.0.0.1:abc"), ("--token", "tokén")],
+)  # fmt: skip
+def test_an_option_that_cannot_be_right_is_told_before_anything_is_sent(
+    importer: Importer, option: str, value: str
+) -> None:
+    done = importer(SAMPLE, option, value)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{option}: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [

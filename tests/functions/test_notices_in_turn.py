@@ -101,7 +101,7 @@ async def test_failed_payments_are_told_once_however_often_they_are_reported(off
     [mail] = office.mailbox.mails
     assert order.checkout is not None
     assert order.checkout.url in mail.text
-    assert "Your places are still held for you until 13:15 (Europe/Brussels)." in mail.text
+    assert "held for you\nuntil 13:15 on Thursday, 15 January 2026 (Europe/Brussels)." in mail.text
 
 
 async def test_a_failure_reported_after_the_payment_or_the_end_changes_nothing(office: Office) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from local.importer.client import ATTEMPTS_MAX, Client, Refused, Unreachable
+from local.importer.client import ATTEMPTS_MAX, Client, Refused, Unreachable, wrong_with_token, wrong_with_url
 
 NOW = {"retry-after": "0"}
 
@@ -47,6 +47,51 @@ def test_who_is_always_busy_is_given_up() -> None:
     with pytest.raises(Unreachable, match="503 busy"):
         client(server).ask("GET", "me")
     assert len(server.asked) == ATTEMPTS_MAX
+
+
+@pytest.mark.parametrize("last", [httpx.Response(503, text="busy"), httpx.ReadTimeout("busy")])
+def test_after_the_last_attempt_nothing_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, last: httpx.Response | httpx.TransportError
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("local.importer.client.time.sleep", pauses.append)
+
+    with pytest.raises(Unreachable, match="busy"):
+        client(Server(last)).ask("GET", "me")
+
+    assert [pause for pause in pauses if pause] == [0.25, 0.5, 1.0, 2.0, 4.0]
+
+
+def test_a_token_refused_at_the_last_attempt_is_the_reason_given() -> None:
+    busy = [httpx.Response(503, headers=NOW)] * (ATTEMPTS_MAX - 1)
+    server = Server(*busy, httpx.Response(401, text="expired"))
+
+    with pytest.raises(Unreachable, match="the token was refused: expired"):
+        client(server).ask("GET", "me")
+    assert len(server.asked) == ATTEMPTS_MAX
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:abc", "http://127.0.0.1:99999", "http://[::1", "http://[zz]", "localhost:7071", "", "http://",
+     "ftp://localhost", "http://a..b", "http://xn--", "http://" + "a" * 70, "http://a\nb"],
+)  # fmt: skip
+def test_what_is_no_address_is_known_before_it_is_asked(url: str) -> None:
+    assert repr(url) in wrong_with_url(url)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:7071", "http://[::1]:7071", "https://zürich.example/", "HTTP://a"])
+def test_an_address_is_one(url: str) -> None:
+    assert wrong_with_url(url) == ""
+
+
+@pytest.mark.parametrize(("token", "right"), [("", True), ("ey.J-_~+/=", True), ("é", False), ("a b", False),
+                                              ("a\n", False), ("\0", False)])  # fmt: skip
+def test_a_token_is_what_a_header_can_carry_and_is_not_told(token: str, right: bool) -> None:
+    told = wrong_with_token(token)
+
+    assert (told == "") is right
+    assert "é" not in told
 
 
 def test_a_token_that_ran_out_is_asked_for_again_once() -> None:

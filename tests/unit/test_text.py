@@ -29,6 +29,9 @@ from shared.kernel.text import folded, words
         ("Konzert\u00adhaus", "konzerthaus"),
         ("  a \t\n b ", "A B"),
         ("\u212b", "å"),
+        ("❤\ufe0f", "❤"),
+        ("葛\U000e0100飾", "葛飾"),
+        ("1\ufe0f\u20e3", "1"),
     ],
 )
 def test_what_people_take_for_the_same_is_folded_alike(one: str, other: str) -> None:
@@ -52,6 +55,19 @@ def test_folding_again_changes_nothing_and_words_are_parts_of_the_folded_text(te
 
     assert folded(once) == once
     assert all(word in once and word and not set(word) & set(" ,.!?-'") for word in words(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("हिन्दी संगीत समारोह मुंबई", 4), ("เทศกาลดนตรี กรุงเทพฯ น้ำ", 3), ("தமிழ் இசை", 2), ("❤\ufe0f #\ufe0f\u20e3", 0)],
+)
+def test_a_word_does_not_end_at_its_vowel_signs(text: str, number: int) -> None:
+    assert len(words(text)) == number
+
+
+@pytest.mark.parametrize(("one", "other"), [("कि", "की"), ("कि", "क"), ("ดี", "ดา"), ("น้ำ", "นา")])
+def test_words_with_other_vowel_signs_are_other_words(one: str, other: str) -> None:
+    assert words(one) != words(other)
 
 
 def test_punctuation_separates_words() -> None:

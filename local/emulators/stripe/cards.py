@@ -7,6 +7,20 @@ VISA_SUCCEEDS = "4242424242424242"
 
 
 @dataclass(frozen=True)
+class KeptCard:
+    """What Stripe shows to merchants of a card. Nothing else of a card is ever written down.
+
+    :param exp_month: 0 where it is not known, as is `exp_year`
+    """
+
+    brand: str
+    last4: str
+    exp_month: int
+    exp_year: int
+    name: str
+
+
+@dataclass(frozen=True)
 class Card:
     """What a buyer types into the form, as typed."""
 
@@ -34,6 +48,12 @@ class Card:
         if matched is None or not 1 <= int(matched[1]) <= 12:
             return None
         return 2000 + int(matched[2]), int(matched[1])
+
+    @property
+    def kept(self) -> KeptCard:
+        """What may be written down of it."""
+        year, month = self.expires or (0, 0)
+        return KeptCard(self.brand, self.digits[-4:], month, year, self.name)
 
     def problems(self, *, year: int, month: int) -> dict[str, str]:
         """What the form must say beside each field, judged in the month given."""
@@ -84,6 +104,8 @@ _AUTHENTICATED: dict[str, Decline | None] = {
     "4000008260003178": Decline("card_declined", "insufficient_funds", "Your card has insufficient funds."),
     "4000008400001629": Decline("card_declined", "generic_decline", "Your card was declined."),
 }
+_AUTHENTICATED_BY_LAST4 = {number[-4:]: decline for number, decline in _AUTHENTICATED.items()}
+assert len(_AUTHENTICATED_BY_LAST4) == len(_AUTHENTICATED), "while the bank asks, its last digits stand for a card"
 _NOT_A_TEST_CARD = Decline(
     "card_declined", "test_mode_live_card", "Your card was declined. This is test mode: use a test card."
 )
@@ -95,10 +117,13 @@ def wants_authentication(card: Card) -> bool:
 
 
 def decide(card: Card) -> Decline | None:
-    """The bank's word on a well-formed card, after it asked its customer where it wants to: None is yes."""
-    if wants_authentication(card):
-        return _AUTHENTICATED[card.digits]
+    """The bank's word on a well-formed card about which it does not ask its customer: None is yes."""
     return None if card.digits in _GOOD else _DECLINES.get(card.digits, _NOT_A_TEST_CARD)
+
+
+def decide_authenticated(card: KeptCard) -> Decline | None:
+    """The bank's word on a card after its customer said yes: None is yes."""
+    return _AUTHENTICATED_BY_LAST4[card.last4]
 
 
 def _luhn(digits: str) -> bool:

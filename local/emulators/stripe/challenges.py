@@ -6,7 +6,7 @@ finds what became of it instead of happening again.
 
 from local.emulators.stripe import payments, sessions
 from local.emulators.stripe.account import BUYER, Account
-from local.emulators.stripe.cards import Card
+from local.emulators.stripe.cards import KeptCard, decide_authenticated
 from local.emulators.stripe.ledger import Object
 
 FAILURE = {
@@ -18,7 +18,7 @@ FAILURE = {
 
 
 def open_challenge(account: Account, session: Object) -> Object | None:
-    """The question the bank asks about a session just now: its `id`, and the card's `number`, `expiry` and `name`.
+    """The question the bank asks about a session just now: its `id`, and the fields of the `KeptCard` it is about.
 
     A session that is paid or closed leaves no question open.
     """
@@ -40,8 +40,8 @@ def answer(account: Account, session_id: str, challenge_id: str, *, yes: bool) -
     if challenge is None or challenge["id"] != challenge_id:
         return None
     if yes:
-        card = Card(number=challenge["number"], expiry=challenge["expiry"], name=challenge["name"])
-        return payments.charge_card(account, session, card)
+        card = KeptCard(**{name: value for name, value in challenge.items() if name != "id"})
+        return payments.charge_card(account, session, card, decide_authenticated(card))
     intent = payments.intent(account, session["payment_intent"])
     intent |= {"status": "requires_payment_method", "last_payment_error": FAILURE}
     intent |= {"next_action": None, "_challenge": None}

@@ -1,11 +1,11 @@
 """Paying a session and giving money back (https://docs.stripe.com/api/payment_intents, /refunds)."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from local.emulators.stripe import sessions
 from local.emulators.stripe.account import BUYER, Account, Origin
-from local.emulators.stripe.cards import Card, Decline, decide, wants_authentication
+from local.emulators.stripe.cards import Card, Decline, KeptCard, decide, wants_authentication
 from local.emulators.stripe.errors import ApiError, missing
 from local.emulators.stripe.ledger import Object, new_id
 from local.emulators.stripe.parameters import CreateRefund
@@ -40,12 +40,11 @@ def pay(account: Account, session_id: str, card: Card) -> Attempt:
         return Attempt(session, problems=problems)
     if wants_authentication(card):
         return _ask_first(account, session, card)
-    return charge_card(account, session, card)
+    return charge_card(account, session, card.kept, decide(card))
 
 
-def charge_card(account: Account, session: Object, card: Card) -> Attempt:
-    """Take the money of an open session, or hear the bank's no; call it inside a transaction."""
-    decline = decide(card)
+def charge_card(account: Account, session: Object, card: KeptCard, decline: Decline | None) -> Attempt:
+    """Take the money of an open session, or write down the bank's no; call it inside a transaction."""
     intent, fresh = intent_of(account, session)
     session = session | {"payment_intent": intent["id"]}
     charge = _charge(account, intent, card, decline)
@@ -153,7 +152,7 @@ def _ask_first(account: Account, session: Object, card: Card) -> Attempt:
         "status": "requires_action",
         "last_payment_error": None,
         "next_action": {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": session["url"]}},
-        "_challenge": {"id": challenge, "number": card.digits, "expiry": card.expiry, "name": card.name},
+        "_challenge": {"id": challenge, **asdict(card.kept)},
     }
     session = session | {"payment_intent": asked["id"]}
     account.ledger.save(session)
@@ -203,8 +202,7 @@ def keep_intent(account: Account, paid: Object, *, fresh: bool) -> None:
     account.emit("payment_intent.created", paid | begun, BUYER)
 
 
-def _charge(account: Account, paid: Object, card: Card, decline: Decline | None) -> Object:
-    year, month = card.expires or (0, 0)
+def _charge(account: Account, paid: Object, card: KeptCard, decline: Decline | None) -> Object:
     return {
         "id": new_id("ch"),
         "object": "charge",
@@ -223,7 +221,7 @@ def _charge(account: Account, paid: Object, card: Card, decline: Decline | None)
         "payment_intent": paid["id"],
         "payment_method_details": {
             "type": "card",
-            "card": {"brand": card.brand, "exp_month": month, "exp_year": year, "last4": card.digits[-4:]},
+            "card": {name: value for name, value in asdict(card).items() if name != "name"},
         },
         "refunded": False,
         "status": "succeeded" if decline is None else "failed",
