@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from functions.catalog.events import Event
@@ -230,6 +230,7 @@ async def pages(cases: UseCases, query: dict[str, str], limit: int) -> list[str]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example([Given(renamed(catalog.event(name="हिन्दी", pools={"floor": 1}), 0), True, False)], [{"q": "हिन्दु"}], 1)
 @given(given_events(), st.lists(queries(), min_size=4, max_size=8), st.integers(1, 4))
 def test_the_list_and_its_counts_are_what_an_oracle_says(
     made: list[Given], asked: list[dict[str, str]], limit: int
