@@ -199,9 +199,9 @@ def test_of_a_file_with_mistakes_nothing_is_sent(importer: Importer) -> None:
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        "line 2: organiser: Field required",
-        "line 2: venue: Field required",
-        "line 2: event: Field required",
+        "line 2: organiser: Field required (allowed: a value: it cannot be left out)",
+        "line 2: venue: Field required (allowed: a value: it cannot be left out)",
+        "line 2: event: Field required (allowed: a value: it cannot be left out)",
         "line 3: not a JSON object (allowed: an event document, see docs/importing.md)",
         "line 4: external_id: “one” is on line 1 too (allowed: each once for an organiser)",
         f"{file}: 5 mistakes; nothing was sent.",
@@ -215,7 +215,7 @@ def test_with_keep_going_what_is_right_is_imported(importer: Importer) -> None:
     done = importer(file, "--keep-going")
 
     assert (done.returncode, done.stdout) == (1, f"{file}: 2 draft.\n")
-    assert done.stderr.startswith("line 2: organiser: Field required")
+    assert done.stderr.startswith("line 2: organiser: Field required (allowed: a value: it cannot be left out)")
     assert sorted(event["name"] for event in importer.events(2)) == ["Event one", "Event three"]
 
 

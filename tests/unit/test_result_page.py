@@ -73,7 +73,7 @@ def test_the_page_looks_again_a_bounded_number_of_times_and_then_says_what_to_do
     assert links == [PAGE, f"?order={order_id}&outcome=paid"]
 
 
-@pytest.mark.parametrize("state", set(OrderState) - {OrderState.PLACED})
+@pytest.mark.parametrize("state", sorted(set(OrderState) - {OrderState.PLACED}))
 def test_only_a_placed_order_leads_to_its_checkout(state: OrderState) -> None:
     for cancelled in (True, False):
         assert PAGE not in shown(order(state=state), cancelled=cancelled, look=LOOKS_MAX)[2]
