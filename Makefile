@@ -52,7 +52,7 @@ check: $(READY) ## Format, lint, types, import contracts
 format: $(READY) ## Format the code
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
-bench: $(READY) ## Measure, and write bench/results/latest.json (about 8 minutes)
+bench: $(READY) ## Measure, and write bench/results/latest.json (about 10 minutes)
 	@$(PYTHON) -m bench.main
 
 torture: $(READY) ## The fault, misuse and property tests with many more rounds, with a progress bar (about an hour)

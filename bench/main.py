@@ -56,7 +56,7 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help=f"Measure only these of: {', '.join(MEASURES)}.")] = None,
     history: Annotated[int, typer.Option(min=0, help="Old orders in the store before anything is measured.")] = 0,
 ) -> None:
-    """Measure everything, print a table, write bench/results/latest.json. About twelve minutes.
+    """Measure everything, print a table, write bench/results/latest.json. About ten minutes.
 
     With --history every figure is measured on one store, which is filled first: 5 GB and two minutes for a million.
     """
