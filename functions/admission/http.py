@@ -23,6 +23,7 @@ from shared.kernel.errors import Malformed, NotFound
 from shared.kernel.ids import EventId, OrderId, TicketNumber
 from shared.web.endpoint import Admits, Call, Endpoints, Nothing, Raw, Wire
 from shared.web.fields import Id
+from shared.web.paging import PageQuery
 from shared.web.problem import form
 
 
@@ -64,13 +65,6 @@ class TicketPage(BaseModel):
 
     items: list[TicketView]
     continuation: str | None = None
-
-
-class PageQuery(Wire):
-    """How much of the wallet, and from where."""
-
-    limit: int = Field(default=20, ge=1, le=100)
-    continuation: str | None = Field(default=None, max_length=2_000)
 
 
 class Scan(Wire):

@@ -18,7 +18,6 @@ from functions.catalog.wire import (
     NewOrganiser,
     NewVenue,
     OrganiserView,
-    PageQuery,
     VenuePage,
     VenueView,
     new_event,
@@ -28,6 +27,7 @@ from shared.kernel.errors import Contended, KeyReused, Malformed, NotFound
 from shared.kernel.ids import EventId, OrganiserId, VenueId, derived_id, random_id
 from shared.store.port import Page
 from shared.web.endpoint import Admits, Call, Endpoints, Nothing, Raw, Wire
+from shared.web.paging import PageQuery
 
 # Everybody sees the same list, and at an on-sale all at once: it is read once a second for all who ask in that second.
 KEPT_SECONDS: Final = 1.0

@@ -8,13 +8,13 @@ from pydantic_core import PydanticCustomError
 from functions.catalog.events import EventState
 from functions.catalog.filtering import Facet, Facets, FacetValue, Filters, Sort
 from functions.catalog.listing import SEARCH_CHARACTERS_MAX
-from functions.catalog.wire import PageQuery
 from shared.kernel.clock import Moment, StampedMoment
 from shared.kernel.ids import EventId, OrganiserId
 from shared.kernel.money import AMOUNT_MINOR_MAX, Currency, Money
 from shared.kernel.text import words
 from shared.web.endpoint import Wire
 from shared.web.fields import PlannedMoment
+from shared.web.paging import PageQuery
 from shared.web.problem import rule_broken
 
 QUERY_WORDS_MAX: Final = 8

@@ -27,13 +27,6 @@ def _known_timezone(name: str) -> str:
     return ZoneInfo(name).key
 
 
-class PageQuery(Wire):
-    """How much of a list, and from where."""
-
-    limit: int = Field(default=20, ge=1, le=100, description="items a page")
-    continuation: str | None = Field(default=None, max_length=2_000, description="from the previous page")
-
-
 class NewOrganiser(Wire):
     """An organiser to create."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.bus.embedded import EmbeddedBus
+from shared.bus.port import Bus, Receiver
 from shared.store.embedded import EmbeddedStore
 from shared.topology import topology
 from tests.contract.harness import BusUnderTest, FakeClock, StoreUnderTest
@@ -31,3 +32,13 @@ def bus_under_test(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[B
     bus = EmbeddedBus(tmp_path / "bus.db", topology(), now=clock)
     yield BusUnderTest(bus, bus, bus, clock.pass_time, clock)
     bus.close()
+
+
+@pytest.fixture
+def bus(bus_under_test: BusUnderTest) -> Bus:
+    return bus_under_test.bus
+
+
+@pytest.fixture
+def receiver(bus_under_test: BusUnderTest) -> Receiver:
+    return bus_under_test.receiver

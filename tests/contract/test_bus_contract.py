@@ -22,16 +22,6 @@ QUEUE = "payments"
 SETTINGS = topology().queue(QUEUE)
 
 
-@pytest.fixture
-def bus(bus_under_test: BusUnderTest) -> Bus:
-    return bus_under_test.bus
-
-
-@pytest.fixture
-def receiver(bus_under_test: BusUnderTest) -> Receiver:
-    return bus_under_test.receiver
-
-
 def message(id_: str = "m-1", type_: str = "PaymentReported", body: bytes = b'{"n":1}') -> Message:
     return Message(id_, type_, body)
 

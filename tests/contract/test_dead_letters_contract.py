@@ -25,16 +25,6 @@ SETTINGS = topology().queue(QUEUE)
 
 
 @pytest.fixture
-def bus(bus_under_test: BusUnderTest) -> Bus:
-    return bus_under_test.bus
-
-
-@pytest.fixture
-def receiver(bus_under_test: BusUnderTest) -> Receiver:
-    return bus_under_test.receiver
-
-
-@pytest.fixture
 def dead(bus_under_test: BusUnderTest) -> DeadLetters:
     return bus_under_test.dead_letters
 
