@@ -77,6 +77,13 @@ def order(books: Books, state: str, method: str = "card") -> Record:
     return document(books, "orders", "order", state=state, method=method)
 
 
+def owed_confirmation(books: Books) -> Record:
+    """The record of a mail that its buyer must have: an order paid since refunded may have been overtaken."""
+    sent = {mail["message_id"] for mail in books.of_kind("mail", "mail")}
+    names = (f"confirmation.{order['order_id']}" for order in books.orders.values() if order["state"] == "paid")
+    return document(books, "mail", "mail", message_id=next(name for name in names if name in sent))
+
+
 def mail_of(books: Books, state: str, kind: str) -> str:
     """The Message-ID of the mail of a kind to the first buyer with an address whose order is in `state`."""
     told = [o for o in books.orders.values() if o["state"] == state and o["buyer"]["email"]]
@@ -198,7 +205,7 @@ CORRUPTIONS: dict[str, list[tuple[str, Corruption]]] = {
         ("told of an end that never was", lambda b: b.mails.update([mail_of(b, "paid", "expired")])),
         ("an uncounted copy", lambda b: b.mails.update([next(iter(b.mails))])),
         ("a mail for nobody", lambda b: b.mails.update(["<confirmation.ord_x@tessera.example>"])),
-        ("sent, not written down", lambda b: document(b, "mail", "mail").update(state="sending")),
+        ("sent, not written down", lambda b: owed_confirmation(b).update(state="sending")),
     ],
     "insights_count_each_purchase_once": [
         ("not counted", lambda b: remove(b, "insights", "insight", name="OrderPaid")),
