@@ -7,13 +7,26 @@ renders its own JSON and hands it to the standard library.
 import logging
 from collections import Counter
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 correlation: Final[ContextVar[str]] = ContextVar("correlation", default="")
+use_case: Final[ContextVar[str]] = ContextVar("use_case", default="none")
 _counters: Final[Counter[str]] = Counter()
 _gauges: Final[dict[str, int]] = {}
+
+
+@dataclass(slots=True)
+class Charge:
+    """What a use case has cost at the store, since this process began."""
+
+    calls: int = 0
+    request_units: float = 0.0
+
+
+_charges: Final[dict[str, Charge]] = {}
 
 
 class Log:
@@ -68,3 +81,18 @@ def gauge(name: str, value: int) -> None:
 def gauges() -> dict[str, int]:
     """The newest value of every gauge, as this process knows it, by name."""
     return dict(_gauges)
+
+
+def charge(request_units: float) -> None:
+    """Add one call of the store to what the present `use_case` costs.
+
+    :param request_units: what the store charged for it, the tries of it included
+    """
+    total = _charges.setdefault(use_case.get(), Charge())
+    total.calls += 1
+    total.request_units += request_units
+
+
+def charges() -> dict[str, Charge]:
+    """The running total of every use case of this process, by its name."""
+    return {name: Charge(total.calls, total.request_units) for name, total in _charges.items()}
