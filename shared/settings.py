@@ -8,10 +8,12 @@ begins with `COSMOS` and `SERVICEBUS` is read by the Functions host too, for the
 import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SERVICES: Final = ("commerce", "identity", "insights", "workers")  # docs/architecture.md, Deployable services
 
 
 class SettingsRefused(Exception):
@@ -20,6 +22,13 @@ class SettingsRefused(Exception):
 
 def _without_slash(url: str) -> str:
     return url.rstrip("/")
+
+
+def _known_services(text: str) -> str:
+    unknown = {part.strip() for part in text.split(",")} - {*SERVICES, "all"}
+    if unknown:
+        raise ValueError(f"there are all, {', '.join(SERVICES)}")
+    return text
 
 
 def _all_urls(text: str) -> str:
@@ -43,6 +52,9 @@ class Settings(BaseSettings):
 
     tessera_store: Literal["embedded", "cosmos"] = _setting("embedded", "where documents are kept", "cosmos")
     tessera_bus: Literal["embedded", "servicebus"] = _setting("embedded", "where messages are sent", "servicebus")
+    tessera_services: Annotated[str, AfterValidator(_known_services)] = _setting(
+        "all", "the services this app runs, comma-separated: commerce, identity, insights, workers", "commerce"
+    )
     tessera_data: Path = _setting(Path(".tessera"), "the folder of the embedded store and bus", ".tessera")
     tessera_signing_secret: SecretStr = _setting(
         ..., "signs continuation tokens", "<32 random characters>", min_length=32
@@ -105,6 +117,12 @@ class Settings(BaseSettings):
     insights_api_key: SecretStr = _setting(
         ..., "the bearer key of the private insights endpoints", "<32 random characters>", min_length=32
     )
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services this app runs."""
+        named = {part.strip() for part in self.tessera_services.split(",")}
+        return SERVICES if "all" in named else tuple(name for name in SERVICES if name in named)
 
     @property
     def authorities(self) -> tuple[str, ...]:
