@@ -19,7 +19,6 @@ from shared.store.cosmos_account import CosmosAccount
 from shared.topology import Topology, topology
 from tests.contract.harness import FakeClock, StoreUnderTest
 
-
 ORDERED: Final = ("at", "n", "v")
 
 
