@@ -66,8 +66,9 @@ def choose_store(settings: Settings) -> Store:
 
         return EmbeddedStore.at(settings.tessera_data / "store.db", topology(), secret)
     from shared.store.cosmos import CosmosStore
+    from shared.store.guarded import GuardedStore
 
-    return CosmosStore(cosmos_account(settings), topology(), secret)
+    return GuardedStore(CosmosStore(cosmos_account(settings), topology(), secret))
 
 
 def cosmos_account(settings: Settings) -> "CosmosAccount":
