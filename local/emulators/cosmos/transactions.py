@@ -38,6 +38,18 @@ class Outcome:
     stored: Stored | None = None
     before: Stored | None = None
 
+    @property
+    def id(self) -> str:
+        """The document's."""
+        found = self.stored or self.before
+        assert found is not None
+        return found.id
+
+    @property
+    def wrote(self) -> bool:
+        """Whether the document is another one now, or gone."""
+        return self.stored is None or self.before is not None or self.status == 201
+
 
 def find(connection: sqlite3.Connection, container: Container, key: Key, id_: str, now: int) -> Stored | None:
     """The living document of that id."""
