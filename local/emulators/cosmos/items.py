@@ -29,7 +29,7 @@ class Items:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._history = History()
-        self._positions: dict[Scope, int] = {}
+        self._positions: dict[tuple[int, str, str, str], int] = {}
 
     async def answer(self, asking: Asking, fault: Fault | None = None) -> Answer:
         """The answer to a request about documents.
@@ -157,10 +157,11 @@ class Items:
         if scope is None:
             raise unsupported("a change feed over all ranges at once; ask range by range, as the SDKs do")
         headers = dict(asking.headers)
+        place = (container.number, "" if scope.key is None else scope.key.text, scope.low, scope.high)
         if fault is not None and fault.kind == "repeat":
-            headers["if-none-match"] = f'"{self._positions.get(scope, 0)}"'
+            headers["if-none-match"] = f'"{self._positions.get(place, 0)}"'
         elif headers.get("if-none-match") != NEWEST:
-            self._positions[scope] = position_in(headers.get("if-none-match"))
+            self._positions[place] = position_in(headers.get("if-none-match"))
         found = changes(self._account, scope, headers, queries.page_limit(headers.get("x-ms-max-item-count")))
         answered = {"etag": f'"{found.position}"'}
         if not found.documents:
