@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PORT ?= 7071
 WORKERS ?= 1
 DATA ?= .tessera
+STORE ?= embedded
+BUS ?= embedded
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -11,7 +13,7 @@ READY := $(VENV)/.ready
 # $(call flag,NAME,--option): the option where NAME says yes, nothing where it says no, and an error where it says neither.
 flag = $(if $(filter 1 yes true,$($(1))),$(2),$(if $(filter-out 0 no false,$($(1))),$(error $(1)=$($(1)): say 1 or 0)))
 
-.PHONY: help setup run demo import deadletters test check format bench torture lock clean-data clean
+.PHONY: help setup run demo import deadletters test check format bench package torture lock clean-data clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,11 +24,11 @@ $(READY): requirements-dev.txt .python-version
 
 setup: $(READY) ## Make .venv with everything in requirements-dev.txt (other targets do it by themselves)
 
-run: $(READY) ## Start Tessera here, with demo data (PORT=7071 WORKERS=1 DATA=.tessera)
-	@$(PYTHON) -m local.run --port $(PORT) --workers $(WORKERS) --data $(DATA)
+run: $(READY) ## Start Tessera here, with demo data (PORT=7071 WORKERS=1 DATA=.tessera STORE=cosmos BUS=servicebus)
+	@$(PYTHON) -m local.run --port $(PORT) --workers $(WORKERS) --data $(DATA) --store $(STORE) --bus $(BUS)
 
-demo: $(READY) ## Sell a ticket from sign-in to the door, step by step, on a Tessera of its own
-	@$(PYTHON) -m local.demo
+demo: $(READY) ## Sell a ticket from sign-in to the door, step by step, on a Tessera of its own (STORE= BUS=)
+	@$(PYTHON) -m local.demo --store $(STORE) --bus $(BUS)
 
 import: $(READY) ## Event documents into a running Tessera: FILE= CREATOR=mail@address DRY_RUN=1 KEEP_GOING=1 (docs/importing.md)
 	@# The shell reads FILE and CREATOR from its environment, so that they may contain any quotes.
@@ -54,6 +56,9 @@ format: $(READY) ## Format the code
 
 bench: $(READY) ## Measure, and write bench/results/latest.json (about 10 minutes)
 	@$(PYTHON) -m bench.main
+
+package: $(READY) ## The zip that Azure runs, dist/tessera.zip, and the functions of each service in it
+	@$(PYTHON) -m local.package
 
 torture: $(READY) ## The fault, misuse and property tests with many more rounds, with a progress bar (about an hour)
 	@$(PYTHON) -m tests.torture
