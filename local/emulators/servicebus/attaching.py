@@ -10,6 +10,7 @@ from local.emulators.servicebus.publishing import EntityNode
 from local.emulators.servicebus.requests import Answer, CbsNode, ManagementNode
 from local.emulators.servicebus.session import Session
 from local.emulators.servicebus.tokens import granted
+from shared.kernel.clock import utc_now
 
 LINKS_MAX = 256  # of a session
 
@@ -91,7 +92,7 @@ def _allowed(session: Session, wanted: str, grants: Grants) -> Address:
 
     :raises AmqpError: there is none, or no token
     """
-    if not granted(grants, path_of(wanted), session.broker.now()):
+    if not granted(grants, path_of(wanted), utc_now()):
         raise AmqpError("amqp:unauthorized-access", f"No valid token was put for {path_of(wanted)!r}.")
     address = session.broker.resolve(wanted)
     if address is None:

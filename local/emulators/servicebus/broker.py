@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
-from datetime import datetime
 from typing import Protocol
 
 from local.emulators.servicebus.addresses import Address, resolve
@@ -28,14 +26,12 @@ class Broker:
     """The namespace.
 
     :param engine: its queues
-    :param now: the clock of locks, schedules and tokens
     """
 
-    def __init__(self, engine: Engine, topology: Topology, tokens: Tokens, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, engine: Engine, topology: Topology, tokens: Tokens) -> None:
         self.engine = engine
         self.topology = topology
         self.tokens = tokens
-        self.now = now
         self.faults = Faults()
         self.connections: set[Droppable] = set()
         self.waiting: set[asyncio.Event] = set()

@@ -10,6 +10,7 @@ from local.emulators.servicebus.messages import Parts, reply, take_apart
 from local.emulators.servicebus.performatives import ACCEPTED, AmqpError
 from local.emulators.servicebus.tokens import TokenRefused
 from local.emulators.servicebus.values import Described, Int, Malformed, Value
+from shared.kernel.clock import utc_now
 
 type Answer = Callable[[bytes], Awaitable[None]]
 
@@ -41,7 +42,7 @@ class CbsNode:
         if not isinstance(kind, str) or not isinstance(audience, str) or not isinstance(token, str):
             return 400, "put-token needs its type, its name and a token."
         try:
-            until = self._broker.tokens.check(kind, token, audience, self._broker.now())
+            until = self._broker.tokens.check(kind, token, audience, utc_now())
         except TokenRefused as refused:
             return 401, str(refused)
         self._grants[path_of(audience)] = until

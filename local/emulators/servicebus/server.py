@@ -31,9 +31,9 @@ async def running(
     """Serve on a listening socket until the block ends.
 
     :param data: where the database is, or will be
-    :param now: the clock of locks, schedules and tokens
+    :param now: the clock of locks, schedules and windows; tokens go by the real one, as their makers do
     """
-    broker = Broker(Engine(data / DATABASE, topology, now=now), topology, tokens, now=now)
+    broker = Broker(Engine(data / DATABASE, topology, now=now), topology, tokens)
     watching = asyncio.create_task(broker.watch())
     serving: set[asyncio.Task[None]] = set()
 
