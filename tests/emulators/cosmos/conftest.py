@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
@@ -14,6 +15,7 @@ from local.emulators.cosmos.signatures import Gate, MasterKey
 from local.emulators.serving import served
 from shared.kernel.clock import utc_now
 from shared.topology import topology
+from tests.emulators.cosmos.rest import Rest
 
 KEY = b64encode(b"the account's key of the tests, 64 bytes or so").decode()
 
@@ -43,6 +45,12 @@ async def url(tmp_path: Path, clock: Clock) -> AsyncIterator[str]:
     app = build(tmp_path / "cosmos.sqlite", Gate(MasterKey(KEY)), topology=topology(), now=clock)
     async with served(app) as address:
         yield address
+
+
+@pytest.fixture
+async def rest(url: str) -> AsyncIterator[Rest]:
+    async with httpx.AsyncClient(timeout=10) as http:
+        yield Rest(http, url, KEY)
 
 
 @pytest.fixture
