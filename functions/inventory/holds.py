@@ -143,7 +143,9 @@ class Holds:
     async def _restock_one(self, part: Allocation, order_id: OrderId) -> bool:
         for _ in range(RESTOCK_LOOKS_MAX):
             hold = await self._repository.hold(part.pool_id, part.shard, order_id, part.attempt)
-            if hold is None or hold.state is HoldState.FREED:
+            if hold is None:
+                continue  # the order says that it has it: the store does not show it yet
+            if hold.state is HoldState.FREED:
                 return False
             if await self._repository.move(part, order_id, before=hold.state, after=HoldState.FREED):
                 return True
@@ -153,6 +155,8 @@ class Holds:
         if await self._repository.entomb(pool, shard, order_id=order_id, attempt=attempt, now=now):
             return
         hold = await self._repository.hold(pool.pool_id, shard, order_id, attempt)
-        if hold is not None and hold.state is HoldState.HELD:
+        if hold is None:
+            raise Contended("The store has the hold, and does not show it yet; later.")
+        if hold.state is HoldState.HELD:
             part = Allocation(pool_id=pool.pool_id, shard=shard, quantity=hold.quantity, attempt=attempt)
             await self._repository.move(part, order_id, before=HoldState.HELD, after=HoldState.FREED)

@@ -36,6 +36,7 @@ from shared.store.port import (
     Replace,
     StaleWrite,
     Store,
+    Unavailable,
     Where,
     Write,
 )
@@ -123,7 +124,10 @@ class InventoryRepository:
             except ConditionFailed:
                 return None
             except AlreadyExists:
-                return await self.hold(pool.pool_id, shard, order_id, attempt)
+                found = await self.hold(pool.pool_id, shard, order_id, attempt)
+                if found is None:  # and not “short”: what this hold keeps would be nobody's
+                    raise Unavailable("The store has the hold, and does not show it yet.") from None
+                return found
             return Hold(quantity, HoldState.HELD)
 
         return await retry(commit, on=TRANSIENT)

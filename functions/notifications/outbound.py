@@ -4,6 +4,7 @@ SMTP can promise at least once and no more: if we die after the server took the 
 is sent again, with the same Message-ID, and counted. A claim keeps two deliveries from sending at the same time.
 """
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
@@ -34,12 +35,14 @@ class MailState(StrEnum):
 class Claim:
     """The right to send a mail now.
 
+    :param owner: made up for this claim
     :param maybe_sent: an earlier claim lapsed without a word: the mail may have gone out
     """
 
     message_id: str
     etag: str
     organiser_id: OrganiserId
+    owner: str
     copies: int
     maybe_sent: bool
 
@@ -52,21 +55,22 @@ class OutboundMail:
 
     async def claim(self, message_id: str, organiser_id: OrganiserId, now: datetime) -> Claim | MailState:
         """The right to send, or the state the mail is in; `SENDING` means somebody else is at it now."""
+        owner, wanted = uuid.uuid4().hex, (1, False)  # by the owner we know our claim again if its answer was lost
 
         async def attempt() -> Claim | MailState:
+            nonlocal wanted
             found = await self._find(message_id)
-            if found is None:
-                value = _value(organiser_id, MailState.SENDING, copies=1, now=now)
-                [etag] = await self._store.commit(MAIL, message_id, [Create(_ID, value, KEPT_SECONDS)])
-                return Claim(message_id, etag, organiser_id, copies=1, maybe_sent=False)
-            state = MailState(found.value["state"])
-            lapsed = state is MailState.SENDING and found.value["claimed_until"] <= stamp(now)
+            if found is not None and found.value.get("claimed_by") == owner:
+                return Claim(message_id, found.etag, organiser_id, owner, *wanted)
+            state = MailState.WAITING if found is None else MailState(found.value["state"])
+            lapsed = found is not None and state is MailState.SENDING and found.value["claimed_until"] <= stamp(now)
             if not lapsed and state is not MailState.WAITING:
                 return state
-            copies = int(found.value["copies"]) + lapsed
-            value = _value(organiser_id, MailState.SENDING, copies=copies, now=now)
-            [etag] = await self._store.commit(MAIL, message_id, [Replace(_ID, value, found.etag, KEPT_SECONDS)])
-            return Claim(message_id, etag, organiser_id, copies=copies, maybe_sent=lapsed)
+            wanted = (1 if found is None else int(found.value["copies"]) + lapsed, lapsed)
+            value = _value(organiser_id, MailState.SENDING, owner=owner, copies=wanted[0], now=now)
+            write = Create(_ID, value, KEPT_SECONDS) if found is None else Replace(_ID, value, found.etag, KEPT_SECONDS)
+            [etag] = await self._store.commit(MAIL, message_id, [write])
+            return Claim(message_id, etag, organiser_id, owner, *wanted)
 
         return await retry(attempt, on=(AlreadyExists, StaleWrite, Busy, Unavailable))
 
@@ -75,9 +79,19 @@ class OutboundMail:
 
         :raises StaleWrite: the claim lapsed and another took it
         """
-        value = _value(claim.organiser_id, state, copies=claim.copies, now=now)
+        value = _value(claim.organiser_id, state, owner=claim.owner, copies=claim.copies, now=now)
         write = Replace(_ID, value, claim.etag, KEPT_SECONDS)
-        await retry(lambda: self._store.commit(MAIL, claim.message_id, [write]), on=(Busy, Unavailable))
+
+        async def attempt() -> None:
+            try:
+                await self._store.commit(MAIL, claim.message_id, [write])
+            except StaleWrite:
+                found = await self._find(claim.message_id)
+                if found is None or found.value != value:
+                    raise
+                # It was our own write whose answer was lost.
+
+        await retry(attempt, on=(Busy, Unavailable))
 
     async def _find(self, message_id: str) -> Document | None:
         try:
@@ -86,11 +100,12 @@ class OutboundMail:
             return None
 
 
-def _value(organiser_id: OrganiserId, state: MailState, *, copies: int, now: datetime) -> dict[str, Any]:
+def _value(organiser_id: OrganiserId, state: MailState, *, owner: str, copies: int, now: datetime) -> dict[str, Any]:
     return {
         "kind": "mail",
         "organiser_id": organiser_id,
         "state": state.value,
+        "claimed_by": owner,
         "copies": copies,
         "claimed_until": stamp(now + CLAIM),
     }

@@ -10,7 +10,7 @@ from functions.sales.failing import FailedPayments
 from functions.sales.placing import EXPIRIES
 from functions.sales.refunding import Refunding
 from functions.sales.settling import Settlement
-from functions.sales.states import OPEN
+from functions.sales.states import OPEN, OrderStateRefused
 from functions.sales.webhook import PAYMENTS_QUEUE
 from shared.bus.port import Bus
 from shared.events.sales import ExpireOrder, OrderRefunding, PaymentReported
@@ -32,7 +32,8 @@ def consumers(
             return
         try:
             await settlement.settle(report, now=now)
-        except NotFound as error:
+        except (NotFound, OrderStateRefused) as error:
+            # What is being placed cannot have been paid for: the store shows an earlier state of the order, or none.
             raise NotYet(f"payment {report.payment_id} is ahead of its order") from error
 
     async def expire_order(command: ExpireOrder, now: datetime) -> None:

@@ -91,7 +91,7 @@ class Placing:
             try:
                 return await self._orders.create(fresh, beside=[command])
             except AlreadyExists:
-                read = _same_request(await self._orders.read(fresh.order_id), fresh.body_hash)
+                read = _same_request(await self._orders.known(fresh.order_id), fresh.body_hash)
             read = await self._settled(read, until=now + PATIENCE)
             if read.order.state not in {OrderState.PLACING, OrderState.REFUSED}:
                 return read
@@ -135,11 +135,14 @@ class Placing:
         except (Busy, Unavailable):
             return await retry(lambda: self._orders.save(begun, changed, beside=beside), on=(Busy, Unavailable))
 
+    async def _known(self, order_id: OrderId) -> StoredOrder:
+        return await retry(lambda: self._orders.known(order_id), on=(Busy, Unavailable))
+
     async def _settled(self, read: StoredOrder, *, until: datetime) -> StoredOrder:
         """The order once the attempt at work on it is through, or as it is when that has stood still too long."""
         while read.order.state is OrderState.PLACING and utc_now() < min(until, read.order.begun_at + PATIENCE):
             await asyncio.sleep(POLL_SECONDS)
-            read = await self._orders.read(read.order.order_id)
+            read = await self._known(read.order.order_id)
         return read
 
     async def _overtaken(self, mine: Order) -> Order:
@@ -148,7 +151,7 @@ class Placing:
         What this attempt holds goes back at once, unless the write that seemed refused was our own. Should we die here,
         it goes back when the order ends: whoever overtook us counts this attempt among the abandoned.
         """
-        read = await self._orders.read(mine.order_id)
+        read = await self._known(mine.order_id)
         if read.order.attempt > mine.attempt or read.order.state is OrderState.CANCELLED:
             await self._holds.free(mine.held, order_id=mine.order_id)
         for _ in range(OVERTAKEN_POLLS_MAX):
@@ -157,7 +160,7 @@ class Placing:
             if read.order.state is not OrderState.PLACING:
                 return read.order
             await asyncio.sleep(POLL_SECONDS)
-            read = await self._orders.read(mine.order_id)
+            read = await self._known(mine.order_id)
         raise Contended("The same order is being placed twice at this moment; send the same request again.")
 
     async def _refuse(self, begun: StoredOrder, now: datetime) -> bool:
@@ -168,7 +171,7 @@ class Placing:
         try:
             await self._save(begun, refused, beside)
         except StaleWrite:
-            return (await self._orders.read(begun.order.order_id)).order.state is OrderState.REFUSED
+            return (await self._known(begun.order.order_id)).order.state is OrderState.REFUSED
         return True
 
     async def _price(self, wanted: Wanted, *, order_id: OrderId, caller: Caller, now: datetime) -> Order:

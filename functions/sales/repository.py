@@ -9,7 +9,18 @@ from shared.kernel.clock import stamp
 from shared.kernel.errors import NotFound as NothingThere
 from shared.kernel.ids import OrderId
 from shared.store.paging import all_documents
-from shared.store.port import EVERYWHERE, PAGE_MAX, Create, Document, NotFound, Replace, Store, Where, Write
+from shared.store.port import (
+    EVERYWHERE,
+    PAGE_MAX,
+    Create,
+    Document,
+    NotFound,
+    Replace,
+    Store,
+    Unavailable,
+    Where,
+    Write,
+)
 
 ORDERS = "orders"
 _ID = "order"
@@ -43,6 +54,16 @@ class OrderRepository:
         except NotFound:
             return None
         return StoredOrder(Order.model_validate(document.value), document.etag)
+
+    async def known(self, order_id: OrderId) -> StoredOrder:
+        """An order that is certainly there: its id was refused as taken, or we wrote it ourselves.
+
+        :raises Unavailable: the store does not show it yet; ask again
+        """
+        found = await self.find(order_id)
+        if found is None:
+            raise Unavailable(f"The store has order {order_id}, and does not show it yet.")
+        return found
 
     async def create(self, order: Order, *, beside: Sequence[Write] = ()) -> StoredOrder:
         """Write a new order.

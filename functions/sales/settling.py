@@ -49,6 +49,7 @@ class Settlement:
         """The order after a payment was reported: paid with its tickets, or on its way to be refunded.
 
         :raises NotFound: no such order (yet)
+        :raises OrderStateRefused: it is not placed (yet)
         :raises SecondPayment: it was paid before, by another payment
         """
 

@@ -137,6 +137,8 @@ class _Line:
         self._link: Link[SdkReceiver] = Link(lambda: client.sdk().get_queue_receiver(queue, prefetch_count=1))
         self._watching: asyncio.Task[None] | None = None
         self._idle = False
+        self._users = 0
+        self._awaited = False
         self._held: dict[str, ServiceBusReceivedMessage] = {}
 
     @asynccontextmanager
@@ -145,11 +147,16 @@ class _Line:
 
         :raises BusError: what the SDK raised inside, translated
         """
-        watched = await self._stop_watching()
-        async with self._link.use() as sdk:
-            await sdk.__aenter__()  # opens it, if it is not open
-            yield sdk
-        if watched:
+        self._users += 1
+        try:
+            self._awaited |= await self._stop_watching()
+            async with self._link.use() as sdk:
+                await sdk.__aenter__()  # opens it, if it is not open
+                yield sdk
+        finally:
+            self._users -= 1
+        if self._awaited and not self._users:
+            self._awaited = False
             self.watch_if_idle()  # somebody waits still
 
     @asynccontextmanager
@@ -199,8 +206,13 @@ class _Line:
         return len(states) - scheduled, scheduled
 
     def watch_if_idle(self) -> None:
-        """Listen for the next message, if the last call found none."""
-        if self._idle and self._watching is None:
+        """Listen for the next message, if the last call found none; once nobody needs the link for something else.
+
+        Listening begun before them would have the link first, and keep it for longer than they can wait.
+        """
+        if self._users:
+            self._awaited = True
+        elif self._idle and self._watching is None:
             self._watching = asyncio.create_task(self._watch())
 
     async def close(self) -> None:

@@ -20,9 +20,10 @@ from shared.kernel.errors import DomainError, Kind, Malformed, NotFound
 from shared.kernel.ids import ID_PATTERN, random_id
 from shared.store.port import Busy, ContinuationRefused, StoreError
 from shared.telemetry import Log, correlation, count
-from shared.web.problem import MEDIA_TYPE, STATUS, RequestRefused, problem_body
+from shared.web.problem import MEDIA_TYPE, STATUS, RequestRefused, problem_body, retry_after
 
 BODY_BYTES_MAX: Final = 64 * 1024
+SILENT_SECONDS: Final = 5.0  # after which to ask again when the store does not answer
 RAW_BODY_BYTES_MAX: Final = 1024 * 1024  # where no model reads it: the provider's webhook, or a body nobody wants
 _CORRELATION = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 _IDEMPOTENCY_KEY = re.compile(r"^[\x21-\x7e]{1,128}$")
@@ -259,7 +260,7 @@ def _refusal(refusal: DomainError, correlation_id: str) -> func.HttpResponse:
     status = STATUS[refusal.kind]
     headers: dict[str, Any] = {"x-correlation-id": correlation_id}
     if refusal.retry_after_seconds is not None:
-        headers["retry-after"] = str(max(1, round(refusal.retry_after_seconds)))
+        headers["retry-after"] = retry_after(refusal.retry_after_seconds)
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     _log.info("refused", code=refusal.code(), status=status, detail=refusal.detail)
@@ -284,7 +285,8 @@ def _store_trouble(error: StoreError, correlation_id: str) -> func.HttpResponse:
     """The store is throttled or silent: nothing was lost, and the same request may be sent again."""
     _log.error("store_trouble", error=error)
     busy = isinstance(error, Busy)
-    headers = {"x-correlation-id": correlation_id, "retry-after": "1" if busy else "5"}
+    pause = error.retry_after_seconds if isinstance(error, Busy) else SILENT_SECONDS
+    headers = {"x-correlation-id": correlation_id, "retry-after": retry_after(pause)}
     detail = "The store is busy; send the same request again." if busy else "The store does not answer; try again soon."
     body = problem_body(
         code="store-busy" if busy else "store-unavailable", status=503, detail=detail, correlation_id=correlation_id

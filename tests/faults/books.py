@@ -1,22 +1,16 @@
-"""What every party wrote down: Tessera's two database files, the payment double's ledger, the mailbox, the clients.
+"""What every party wrote down: Tessera's store and bus, the payment double's ledger, the mailbox, the clients.
 
 Read with nothing but sqlite3 and HTTP, so that no code under test stands between the oracle and the facts.
 """
 
 import json
-import sqlite3
-import time
 from collections import Counter
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from tests.faults.databases import Document, Message, Record, read_documents, read_messages
 from tests.faults.shop import Shop
-
-_STATES = ("ready", "locked", "scheduled", "dead")
-
-type Record = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -55,8 +49,8 @@ class Books:
     """
 
     pools: dict[str, int]
-    documents: dict[tuple[str, str, str], Record]
-    messages: list[tuple[str, int, str, str]]
+    documents: dict[Document, Record]
+    messages: list[Message]
     sessions: list[Record]
     intents: list[Record]
     refunds: list[Record]
@@ -81,10 +75,10 @@ class Books:
 async def read_books(shop: Shop, answers: Answers) -> Books:
     """Read them all."""
     data = shop.stack.data
-    state = await shop.stripe("state")
+    state, documents = await shop.stripe("state"), read_documents(data)
     return Books(
-        pools={pool["pool_id"]: pool["capacity"] for pool in _published(data, shop.event["event_id"])},
-        documents=read_documents(data),
+        pools={pool["pool_id"]: pool["capacity"] for pool in _published(documents, shop.event["event_id"])},
+        documents=documents,
         messages=read_messages(data),
         sessions=state["sessions"],
         intents=state["payment_intents"],
@@ -93,24 +87,6 @@ async def read_books(shop: Shop, answers: Answers) -> Books:
         errors=read_errors(data),
         answers=answers,
     )
-
-
-def read_documents(data: Path) -> dict[tuple[str, str, str], Record]:
-    """Every live document of the store's file."""
-    rows = _rows(
-        data / "store.db",
-        "SELECT container, partition, id, body FROM documents WHERE expires_at IS NULL OR expires_at > ?",
-        time.time(),
-    )
-    return {(container, partition, id_): json.loads(body) for container, partition, id_, body in rows}
-
-
-def read_messages(data: Path) -> list[tuple[str, int, str, str]]:
-    """Every message on the bus's file."""
-    return [
-        (queue, state, id_, reason or "")
-        for queue, state, id_, reason in _rows(data / "bus.db", "SELECT queue, state, id, reason FROM messages")
-    ]
 
 
 def read_errors(data: Path) -> list[str]:
@@ -129,29 +105,10 @@ def read_errors(data: Path) -> list[str]:
     return found
 
 
-def unfinished(data: Path) -> dict[str, int]:
-    """What is still on its way, by name; empty once everything has settled."""
-    on_the_bus = "SELECT queue, state, count(*) FROM messages WHERE state < 3 GROUP BY queue, state"
-    found = {f"{queue} {_STATES[state]}": number for queue, state, number in _rows(data / "bus.db", on_the_bus)}
-    found["outbox"] = _rows(data / "store.db", "SELECT count(*) FROM documents WHERE id LIKE 'outbox:%'")[0][0]
-    found["feeds"] = _rows(
-        data / "store.db",
-        "SELECT count(*) FROM leases AS l WHERE EXISTS "
-        "(SELECT 1 FROM documents AS d WHERE d.container = l.container AND d.seq > l.position)",
-    )[0][0]
-    return {name: number for name, number in found.items() if number}
-
-
-def _published(data: Path, event_id: str) -> list[Record]:
-    [body] = _rows(data / "store.db", "SELECT body FROM documents WHERE container = 'events' AND id = 'event' "
-                   "AND partition = ?", event_id)[0]  # fmt: skip
-    pools: list[Record] = json.loads(body)["pools"]
+def _published(documents: Mapping[Document, Record], event_id: str) -> list[Record]:
+    """The pools of an event as it says itself."""
+    pools: list[Record] = documents["events", event_id, "event"]["pools"]
     return pools
-
-
-def _rows(path: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
-        return connection.execute(sql, values).fetchall()
 
 
 async def _mails(shop: Shop) -> Counter[str]:

@@ -8,7 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tests.faults.books import Books, Record
+from tests.faults.books import Books
+from tests.faults.databases import Record
 
 type Rule = Callable[[Books], Iterator[str]]
 _ENDED: Final = {"paid", "refused", "expired", "cancelled", "refunded"}

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import httpx
 
-from local.layout import Ports, stack_secrets
+from local.layout import BusKind, Ports, StoreKind, stack_secrets
 from local.stack import Stack
 from shared.kernel.clock import utc_now
 
@@ -193,19 +193,28 @@ async def person(stack: Stack, http: httpx.AsyncClient, name: str) -> Person:
     return Person(answer.raise_for_status().json()["access_token"], email)
 
 
-def stack_at(data: Path, *, deadline_seconds: int = 900, workers: int = 1) -> Stack:
-    """A Tessera on free ports whose unpaid orders end after `deadline_seconds`; not started."""
-    settings = {"TESSERA_ORDER_DEADLINE_SECONDS": str(deadline_seconds)}
-    return Stack(data, Ports.free(), workers=workers, settings=settings)
+def stack_at(data: Path, *, deadline_seconds: int = 900, workers: int = 1, azure: bool = False) -> Stack:
+    """A Tessera on free ports whose unpaid orders end after `deadline_seconds`; not started.
+
+    :param azure: through Azure's SDKs, on the doubles of Cosmos DB and Service Bus
+    """
+    return Stack(
+        data,
+        Ports.free(),
+        workers=workers,
+        store=StoreKind.COSMOS if azure else StoreKind.EMBEDDED,
+        bus=BusKind.SERVICEBUS if azure else BusKind.EMBEDDED,
+        settings={"TESSERA_ORDER_DEADLINE_SECONDS": str(deadline_seconds)},
+    )
 
 
 @asynccontextmanager
 async def opened(
-    data: Path, pools: Sequence[Pool], *, deadline_seconds: int = 900, workers: int = 1
+    data: Path, pools: Sequence[Pool], *, deadline_seconds: int = 900, workers: int = 1, azure: bool = False
 ) -> AsyncIterator[Shop]:
     """A started Tessera with an event on sale; all of it ends with the block."""
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=50)
-    with stack_at(data, deadline_seconds=deadline_seconds, workers=workers) as stack:
+    with stack_at(data, deadline_seconds=deadline_seconds, workers=workers, azure=azure) as stack:
         async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, limits=limits) as http:
             yield await Shop.open(stack, http, pools)
 

@@ -29,7 +29,7 @@ from shared.mail.smtp import SmtpMailer
 from shared.store.embedded import EmbeddedStore
 from shared.telemetry import counters
 from shared.topology import topology
-from tests.faults.books import read_documents, read_messages, unfinished
+from tests.faults.databases import read_documents, read_messages, unfinished
 from tests.faults.shop import TIMEOUT_SECONDS, Pool, Shop, stack_at
 
 SETTLED_SECONDS = 40.0

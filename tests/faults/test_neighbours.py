@@ -23,7 +23,7 @@ from local.emulators.stripe.webhooks import sign
 from local.layout import Ports
 from local.stack import Stack
 from shared.breaker import FAILURES_MAX
-from tests.faults.books import read_documents, read_messages
+from tests.faults.databases import read_documents, read_messages
 from tests.faults.onsale import on_sale, reconciled
 from tests.faults.shop import TIMEOUT_SECONDS, Person, Pool, Shop, webhook_secret
 from tests.support.fault_proxy import Fault, FaultProxy, proxied

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.books import Answers, Books, Record, read_books
+from tests.faults.books import Answers, Books, read_books
+from tests.faults.databases import Record
 from tests.faults.onsale import on_sale, settled
 from tests.faults.oracle import RULES, contradictions
 from tests.faults.shop import Pool, Shop, opened

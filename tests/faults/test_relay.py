@@ -19,7 +19,7 @@ from shared.store.chaos import ChaosStore, Misbehaviour
 from shared.store.embedded import EmbeddedStore
 from shared.store.port import EVERYWHERE, Create, Delete, Store
 from shared.topology import topology
-from tests.faults.books import read_documents, read_messages
+from tests.faults.databases import read_documents, read_messages
 
 SECRET = "a signing secret of thirty-two bytes"
 APP = Path(__file__).parent / "apps" / "relay"

@@ -16,7 +16,7 @@ from local.layout import stack_secrets
 from local.stack import Stack
 from shared.kernel.clock import utc_now
 from shared.kernel.ids import derived_id
-from tests.faults.books import read_documents, read_messages
+from tests.faults.databases import read_documents, read_messages
 from tests.faults.shop import DECLINED_CARD, TIMEOUT_SECONDS, Person, Pool, Shop, stack_at, webhook_secret
 
 HASTY_SECONDS = 2

@@ -17,7 +17,7 @@ from shared.kernel.ids import derived_id
 from shared.store.embedded import EmbeddedStore
 from shared.store.port import Create, Delete
 from shared.topology import topology
-from tests.faults.books import read_documents
+from tests.faults.databases import read_documents
 from tests.faults.onsale import on_sale, reconciled, settled
 from tests.faults.shop import Pool, Shop, opened
 
