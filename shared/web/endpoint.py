@@ -1,8 +1,8 @@
 """HTTP endpoints: an edge declares its permission, input and answer; its handler sees neither HTTP nor JSON.
 
-`Endpoints` puts on every request what all share: correlation id, sign-in, permission, body limit, parsing, problem
-documents. An endpoint without a permission cannot be written. An unexpected error is logged and answered as a 500
-problem, since Azure's own 500 has neither a body nor the correlation id.
+`Endpoints` puts on every request what all share: correlation id, trace, sign-in, permission, body limit, parsing,
+problem documents. An endpoint without a permission cannot be written. An unexpected error is logged and answered as a
+500 problem, since Azure's own 500 has neither a body nor the correlation id.
 """
 
 import re
@@ -19,7 +19,7 @@ from shared.kernel.clock import utc_now
 from shared.kernel.errors import DomainError, Kind, Malformed, NotFound
 from shared.kernel.ids import ID_PATTERN, random_id
 from shared.store.port import Busy, ContinuationRefused, StoreError
-from shared.telemetry import Log, correlation, count
+from shared.telemetry import Invocation, Log, SpanKind, correlation, count
 from shared.web.problem import MEDIA_TYPE, STATUS, RequestRefused, problem_body
 
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -178,7 +178,22 @@ class Endpoints:
                     re.sub(r"\s+", " ", description).strip(), refuses, headers, media_type,
                 )
             )  # fmt: skip
-            run = self._runner(handler, needs, takes, "query" if method in {"GET", "DELETE"} else "body", status)
+            answered = self._answering(
+                handler, needs, takes, "query" if method in {"GET", "DELETE"} else "body", status
+            )
+            told = {"http.method": method, "http.route": f"/api/{route}"}
+
+            async def run(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+                correlation_id = correlation_id_of(req)
+                token = correlation.set(correlation_id)
+                try:
+                    with Invocation(name, SpanKind.SERVER, context.trace_context.trace_parent, told) as invocation:
+                        response = await answered(req, correlation_id)
+                        invocation.answered(response.status_code)
+                        return response
+                finally:
+                    correlation.reset(token)
+
             # The worker compares parameter names with bindings, so the name is copied by hand: `functools.wraps`
             # would show it the handler's signature.
             run.__name__ = name
@@ -188,12 +203,10 @@ class Endpoints:
 
         return register
 
-    def _runner[I: Wire](
+    def _answering[I: Wire](
         self, handler: Handler[I], needs: Permission, takes: type[I], part: str, status: int
-    ) -> Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]:
-        async def run(req: func.HttpRequest) -> func.HttpResponse:
-            correlation_id = correlation_id_of(req)
-            token = correlation.set(correlation_id)
+    ) -> Callable[[func.HttpRequest, str], Awaitable[func.HttpResponse]]:
+        async def answered(req: func.HttpRequest, correlation_id: str) -> func.HttpResponse:
             try:
                 now = utc_now()
                 caller = await self._gate.admit(req.headers.get("authorization"), needs, now)
@@ -209,10 +222,8 @@ class Endpoints:
                 return _store_trouble(error, correlation_id)
             except Exception as error:
                 return _bug(error, correlation_id)
-            finally:
-                correlation.reset(token)
 
-        return run
+        return answered
 
 
 def correlation_id_of(req: func.HttpRequest) -> str:
