@@ -1,4 +1,4 @@
-"""What Azure loads: the function app, as `functions/composition.py` puts it together."""
+"""What Azure loads: the function app, as `functions/composition` puts it together."""
 
 import gc
 

@@ -54,22 +54,18 @@ class Ready(BaseModel):
 def endpoints(
     health: Health,
     watch: DeadLetterWatch,
-    office: DeadLetterOffice,
-    trail: AuditTrail,
     specs: Callable[[], Sequence[EndpointSpec]],
     *,
     server: str,
     gate: Admits,
 ) -> Endpoints:
-    """The endpoints of operations.
+    """The endpoints that every app has, whatever services it runs.
 
-    :param specs: every endpoint there is, these included
+    :param specs: every endpoint of this app, these included
     """
     http = Endpoints("operations", gate)
     _health(http, health)
     _counters(http, watch)
-    dead_letter_endpoints(http, office)
-    audit_endpoint(http, trail)
 
     @cache
     def document() -> dict[str, Any]:
@@ -89,6 +85,14 @@ def endpoints(
         """Show this description as a page."""
         return Raw(page(), "text/html", {"cache-control": "public, max-age=300"})
 
+    return http
+
+
+def office_endpoints(office: DeadLetterOffice, trail: AuditTrail, gate: Admits) -> Endpoints:
+    """The endpoints for those who run the platform: dead letters, and who did what with them."""
+    http = Endpoints("operations", gate)
+    dead_letter_endpoints(http, office)
+    audit_endpoint(http, trail)
     return http
 
 

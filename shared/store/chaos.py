@@ -20,6 +20,7 @@ from shared.store.port import (
     NotFound,
     OrderBy,
     Page,
+    Position,
     Store,
     Unavailable,
     Where,
@@ -156,7 +157,7 @@ class ChaosStore:
             self._handed[key] = batch
         return batch
 
-    async def advance(self, container: str, lease: str, *, owner: str, position: int) -> None:
+    async def advance(self, container: str, lease: str, *, owner: str, position: Position) -> None:
         """As the inner feed, remembering the batch for a repetition.
 
         :raises LeaseLost: `owner` no longer holds it

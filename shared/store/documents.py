@@ -21,14 +21,27 @@ def body_of(value: Value, *, partition_key: str, partition: str) -> str:
 
     :raises ValueError: it holds a property that is the store's own, or another partition's key
     """
+    return dumps(whole(value, partition_key=partition_key, partition=partition))
+
+
+def whole(value: Value, *, partition_key: str, partition: str) -> Value:
+    """`value` with its partition-key property.
+
+    :raises ValueError: it holds a property that is the store's own, or another partition's key
+    """
     for name in value:
         if name in _RESERVED or name.startswith("_"):
             raise ValueError(f"The property {name!r} belongs to the store.")
     if partition_key != "id":
         if value.get(partition_key, partition) != partition:
             raise ValueError(f"{partition_key!r} names another partition than {partition!r}.")
-        value = {**value, partition_key: partition}
-    return dumps(value)
+        return {**value, partition_key: partition}
+    return value
+
+
+def own_part(document: Value) -> Value:
+    """What we wrote of a document as Cosmos gives it: without `id`, `ttl` and what begins with `_`."""
+    return {name: value for name, value in document.items() if name not in _RESERVED and not name.startswith("_")}
 
 
 def dumps(value: Json) -> str:

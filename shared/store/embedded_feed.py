@@ -5,7 +5,7 @@ import sqlite3
 import orjson
 
 from shared.store.embedded_file import EmbeddedFile
-from shared.store.port import PAGE_MAX, FeedBatch, LeaseLost
+from shared.store.port import PAGE_MAX, FeedBatch, LeaseLost, Position
 
 _HELD = "SELECT owner, held_until FROM leases WHERE container = ? AND lease = ?"
 _ACQUIRE = """
@@ -65,7 +65,7 @@ class EmbeddedFeed(EmbeddedFile):
             return None
         return FeedBatch(f"[{','.join(_document(*row) for row in rows)}]", rows[-1][2])
 
-    async def advance(self, container: str, lease: str, *, owner: str, position: int) -> None:
+    async def advance(self, container: str, lease: str, *, owner: str, position: Position) -> None:
         """Move the lease on, durably; it never moves back.
 
         :raises LeaseLost: `owner` no longer holds it; the batch will be seen again

@@ -22,6 +22,7 @@ import orjson
 
 type Json = Any  # a JSON value; mypy cannot follow the recursive type through pydantic's dumps
 type Value = Mapping[str, Json]
+type Position = int | str
 type Operator = Literal["=", "!=", "<", "<=", ">", ">=", "contains"]
 
 WRITES_MAX = 100  # operations in a transactional batch: https://learn.microsoft.com/azure/cosmos-db/concepts-limits
@@ -187,7 +188,7 @@ class ContinuationRefused(StoreError):
 
 
 class Store(Protocol):
-    """A document store. `shared/store/embedded.py` is the only one so far; Cosmos DB's adapter will be the other."""
+    """A document store: `shared/store/cosmos.py` on Azure, `shared/store/embedded.py` on one machine."""
 
     async def read(self, container: str, partition: str, id: str) -> Document:  # noqa: A002 - the field's own word
         """The document, at its latest committed version.
@@ -247,11 +248,11 @@ class FeedBatch:
     :param text: a JSON array of whole documents with their system properties (`id`, `_etag`, `_ts` in seconds, `_lsn`)
         and the partition-key property; a document changed twice appears once, in its latest version; deletes do not
         appear
-    :param position: where the lease stands once the batch is done
+    :param position: where the lease stands once the batch is done; only its own feed can read it
     """
 
     text: str
-    position: int
+    position: Position
 
     @property
     def documents(self) -> Sequence[Value]:
@@ -277,7 +278,7 @@ class ChangeFeed(Protocol):
         """
         ...
 
-    async def advance(self, container: str, lease: str, *, owner: str, position: int) -> None:
+    async def advance(self, container: str, lease: str, *, owner: str, position: Position) -> None:
         """Move the lease on, durably.
 
         :raises LeaseLost: `owner` no longer holds it; the batch will be seen again

@@ -110,7 +110,7 @@ async def relay_until(store: EmbeddedStore, name: str, wanted: int) -> None:
         ):
             seen += [document["id"] for document in batch.documents]
             await store.advance("orders", "relay", owner=name, position=batch.position)
-            if batch.position >= wanted:
+            if int(batch.position) >= wanted:
                 await store.commit("orders", "shared", [Create("done", {})])
         await store.release("orders", "relay", owner=name)
     say(seen)

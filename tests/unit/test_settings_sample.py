@@ -1,24 +1,141 @@
-"""The sample of local settings lists exactly what the code reads."""
+"""The settings: what is missing or impossible is named, and the sample lists exactly what the code reads."""
 
+import ast
 import json
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from shared.settings import Settings, SettingsRefused
+from shared.settings import Settings, SettingsRefused, variable
 
-SAMPLE = Path(__file__).parents[2] / "local.settings.sample.json"
+ROOT: Final = Path(__file__).parents[2]
+SAMPLE: Final = ROOT / "local.settings.sample.json"
+HOSTS_OWN: Final = {
+    "FUNCTIONS_WORKER_RUNTIME",
+    "AzureWebJobsStorage__accountName",
+    "AzureWebJobsStorage__credential",
+    "COSMOS__credential",
+    "SERVICEBUS__credential",
+}
+LONG: Final = "x" * 64
+ENOUGH: Final = {
+    "TESSERA_SIGNING_SECRET": LONG,
+    "TESSERA_TICKET_KEY": LONG,
+    "TESSERA_PUBLIC_URL": "https://tickets.example.org/",
+    "AUTH_AUTHORITIES": "https://one.example.org/v2.0, https://two.example.org",
+    "AUTH_AUDIENCE": "api://tessera",
+    "STRIPE_API_KEY": "sk_test_secret",
+    "STRIPE_WEBHOOK_SECRET": "whsec_secret",
+    "SMTP_HOST": "smtp.example.org",
+    "INSIGHTS_API_KEY": LONG,
+}
+COSMOS_STRING: Final = "AccountEndpoint=http://127.0.0.1:1;AccountKey=c2VjcmV0;"
+BUS_STRING: Final = (
+    "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=all;SharedAccessKey=secret;UseDevelopmentEmulator=true"
+)
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> "Read":
+    for field in Settings.model_fields:
+        monkeypatch.delenv(variable(field), raising=False)
+    return Read(monkeypatch)
+
+
+class Read:
+    """The settings of an environment that holds enough, and these."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, *, without: str = "", **changes: str) -> Settings:
+        for name, value in {**ENOUGH, **changes}.items():
+            if name != without:
+                self._monkeypatch.setenv(name, value)
+        return Settings.from_environment()
 
 
 def test_the_sample_lists_every_setting_and_no_other() -> None:
     values = json.loads(SAMPLE.read_text())["Values"]
-    hosts_own = {"FUNCTIONS_WORKER_RUNTIME"}
-    assert set(values) - hosts_own == {name.upper() for name in Settings.model_fields}
+    assert set(values) - HOSTS_OWN == {variable(name) for name in Settings.model_fields}
 
 
-def test_a_missing_setting_is_named_and_no_value_is_shown() -> None:
+def test_the_sample_is_accepted_once_its_placeholders_are_filled_in(read: Read) -> None:
+    values = json.loads(SAMPLE.read_text())["Values"]
+    filled = {name: LONG if "<" in value else value for name, value in values.items()}
+    chosen = read(**{**filled, **ENOUGH, "COSMOS__accountEndpoint": "https://tessera.documents.azure.com"})
+    assert (chosen.tessera_store, chosen.tessera_bus, chosen.cosmos_connection) == ("embedded", "embedded", None)
+
+
+def test_what_is_enough_is_accepted_and_addresses_lose_their_last_slash(read: Read) -> None:
+    chosen = read()
+    assert chosen.tessera_public_url == "https://tickets.example.org"
+    assert chosen.authorities == ("https://one.example.org/v2.0", "https://two.example.org")
+
+
+@pytest.mark.parametrize("missing", ENOUGH)
+def test_a_missing_setting_is_named_with_its_purpose_and_an_example(read: Read, missing: str) -> None:
     with pytest.raises(SettingsRefused) as refused:
-        Settings.from_environment({"TESSERA_SIGNING_SECRET": "too-short-but-secret"})
-    assert "STRIPE_API_KEY" in str(refused.value)
-    assert "TESSERA_SIGNING_SECRET" in str(refused.value)
-    assert "too-short-but-secret" not in str(refused.value)
+        read(without=missing)
+    (line,) = str(refused.value).splitlines()[1:]
+    field = Settings.model_fields[missing.lower()]
+    (example,) = field.examples or []
+    assert line == f"  {missing} ({field.description}): missing; e.g. {example}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TESSERA_SIGNING_SECRET", "too-short-but-secret"),
+        ("SMTP_PORT", "99999"),
+        ("TESSERA_ORDER_DEADLINE_SECONDS", "soon"),
+        ("TESSERA_STORE", "mongodb"),
+        ("TESSERA_PUBLIC_URL", "ftp://other.example.org"),
+        ("AUTH_AUTHORITIES", "https://one.example.org, two.example.org"),
+        ("SERVICEBUS__fullyQualifiedNamespace", "sb://x.example.org"),
+    ],
+)
+def test_a_malformed_setting_is_named_and_its_value_not_shown(read: Read, name: str, value: str) -> None:
+    with pytest.raises(SettingsRefused) as refused:
+        read(**{name: value})
+    (line,) = str(refused.value).splitlines()[1:]
+    assert line.startswith(f"  {name} (")
+    assert value not in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"TESSERA_STORE": "cosmos"}, "TESSERA_STORE=cosmos needs COSMOS__accountEndpoint"),
+        ({"TESSERA_BUS": "servicebus"}, "TESSERA_BUS=servicebus needs SERVICEBUS__fullyQualifiedNamespace"),
+        ({"COSMOS": "AccountKey=c2VjcmV0"}, "COSMOS must say AccountEndpoint and AccountKey"),
+        ({"SERVICEBUS": "Endpoint=sb://127.0.0.1"}, "SERVICEBUS must say Endpoint and SharedAccessKey"),
+        (
+            {"COSMOS": COSMOS_STRING, "COSMOS__accountEndpoint": "https://a.example.org"},
+            "set COSMOS__accountEndpoint or COSMOS, not both",
+        ),
+    ],
+)
+def test_one_way_to_the_store_and_the_bus_is_asked_for(read: Read, changes: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingsRefused) as refused:
+        read(**changes)
+    assert told in str(refused.value)
+    assert "c2VjcmV0" not in str(refused.value)
+
+
+def test_a_managed_identity_or_a_connection_string_is_a_way(read: Read) -> None:
+    by_string = read(TESSERA_STORE="cosmos", COSMOS=COSMOS_STRING, TESSERA_BUS="servicebus", SERVICEBUS=BUS_STRING)
+    assert "c2VjcmV0" not in repr(by_string)
+    assert by_string.cosmos_endpoint is None
+
+
+def test_nothing_else_reads_the_environment() -> None:
+    readers = [
+        path.relative_to(ROOT)
+        for folder in ("shared", "functions")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "environb"}
+    ]
+    assert readers == []

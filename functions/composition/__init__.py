@@ -1,0 +1,18 @@
+"""Settings → adapters → use cases → functions."""
+
+import azure.functions as func
+
+from functions.composition.adapters import Adapters, choose_adapters
+from functions.composition.services import function_app
+from functions.composition.use_cases import UseCases, use_cases
+from shared.settings import Settings
+from shared.telemetry import quieten_libraries
+
+__all__ = ["Adapters", "UseCases", "choose_adapters", "compose", "function_app", "use_cases"]
+
+
+def compose(settings: Settings) -> func.FunctionApp:
+    """The function app for these settings."""
+    quieten_libraries()
+    adapters = choose_adapters(settings)
+    return function_app(settings, adapters, use_cases(settings, adapters))

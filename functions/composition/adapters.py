@@ -1,0 +1,76 @@
+"""Settings → adapters. The only module of the functions that chooses one."""
+
+from dataclasses import dataclass
+
+from shared.auth.tokens import TokenValidator
+from shared.bus.port import ManagedBus
+from shared.credentials import managed_identity
+from shared.mail.guarded import GuardedMailer
+from shared.mail.port import Mailer
+from shared.mail.smtp import SmtpMailer
+from shared.payments.guarded import GuardedPayments
+from shared.payments.port import Payments
+from shared.payments.stripe import StripePayments
+from shared.settings import Settings, connection_parts
+from shared.store.port import Store
+from shared.topology import topology
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """What the use cases stand on; tests put their own together."""
+
+    store: Store
+    bus: ManagedBus
+    payments: Payments
+    mailer: Mailer
+    validator: TokenValidator
+
+
+def choose_adapters(settings: Settings) -> Adapters:
+    """The adapters that the settings name. Files and connections open with the first call."""
+    return Adapters(
+        store=choose_store(settings),
+        bus=choose_bus(settings),
+        payments=GuardedPayments(
+            StripePayments(
+                api_key=settings.stripe_api_key.get_secret_value(),
+                api_base=settings.stripe_api_base,
+                webhook_secret=settings.stripe_webhook_secret.get_secret_value(),
+            )
+        ),
+        mailer=GuardedMailer(
+            SmtpMailer(
+                host=settings.smtp_host,
+                port=settings.smtp_port,
+                username=settings.smtp_username,
+                password=settings.smtp_password.get_secret_value(),
+                starttls=settings.smtp_starttls,
+                sender=settings.mail_from,
+            )
+        ),
+        validator=TokenValidator(settings.authorities, settings.auth_audience),
+    )
+
+
+def choose_store(settings: Settings) -> Store:
+    """The embedded store, or Cosmos DB: with the app's identity, or with a key where it is an emulator."""
+    secret = settings.tessera_signing_secret.get_secret_value().encode()
+    if settings.tessera_store == "embedded":
+        from shared.store.embedded import EmbeddedStore
+
+        return EmbeddedStore.at(settings.tessera_data / "store.db", topology(), secret)
+    from shared.store.cosmos import CosmosStore
+
+    if settings.cosmos_endpoint is not None:
+        identity = managed_identity(settings.cosmos_client_id)
+        return CosmosStore.at(settings.cosmos_endpoint, identity, topology(), secret)
+    parts = connection_parts(settings.cosmos_connection)
+    return CosmosStore.at(parts["accountendpoint"], parts["accountkey"], topology(), secret)
+
+
+def choose_bus(settings: Settings) -> ManagedBus:
+    """The embedded bus, or Service Bus: with the app's identity, or with a key where it is an emulator."""
+    from shared.bus.embedded import EmbeddedBus
+
+    return EmbeddedBus.at(settings.tessera_data / "bus.db", topology())

@@ -1,0 +1,98 @@
+"""What the product does, by context, on whatever adapters it is given."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from functions.admission.codes import Codes
+from functions.admission.door import Door
+from functions.admission.repository import TicketRepository
+from functions.catalog.browsing import Browsing
+from functions.catalog.managing import Managing
+from functions.catalog.relisting import Relisting
+from functions.catalog.repository import CatalogRepository
+from functions.composition.adapters import Adapters
+from functions.identity.memberships import Memberships
+from functions.insights.events import RecordedEvents
+from functions.inventory.audit import Audit
+from functions.inventory.holds import Holds
+from functions.inventory.repository import InventoryRepository
+from functions.notifications.outbound import OutboundMail
+from functions.notifications.telling import Telling
+from functions.operations.dead_letters import DeadLetterOffice
+from functions.operations.relay import Relay
+from functions.operations.watch import DeadLetterWatch
+from functions.sales.checkout import Checkouts, CheckoutSessions
+from functions.sales.failing import FailedPayments
+from functions.sales.placing import Placing
+from functions.sales.reading import Orders
+from functions.sales.refunding import Refunding
+from functions.sales.repair import Repair
+from functions.sales.repository import OrderRepository
+from functions.sales.settling import Settlement
+from shared.audit import AuditTrail
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """Everything the product does, by context."""
+
+    browsing: Browsing
+    relisting: Relisting
+    managing: Managing
+    holds: Holds
+    audit: Audit
+    door: Door
+    placing: Placing
+    checkouts: Checkouts
+    settlement: Settlement
+    failed_payments: FailedPayments
+    refunding: Refunding
+    orders: Orders
+    repair: Repair
+    memberships: Memberships
+    telling: Telling
+    recorded: RecordedEvents
+    relay: Relay
+    trail: AuditTrail
+    office: DeadLetterOffice
+    watch: DeadLetterWatch
+
+
+def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
+    """The use cases on these adapters."""
+    store = adapters.store
+    inventory, catalog = InventoryRepository(store), CatalogRepository(store)
+    orders, tickets = OrderRepository(store), TicketRepository(store)
+    holds, memberships, codes = (
+        Holds(inventory),
+        Memberships(store),
+        Codes(*settings.tessera_ticket_key.get_secret_value().split(",")),
+    )
+    sessions = CheckoutSessions(adapters.payments)
+    settlement = Settlement(orders, tickets, sessions)
+    refunding = Refunding(orders, adapters.payments)
+    deadline = timedelta(seconds=settings.tessera_order_deadline_seconds)
+    reading, trail = Orders(orders), AuditTrail(store)
+    return UseCases(
+        browsing=Browsing(catalog, holds),
+        relisting=Relisting(catalog, holds),
+        managing=Managing(catalog, holds, memberships.own),
+        holds=holds,
+        audit=Audit(inventory),
+        door=Door(tickets, codes),
+        placing=Placing(orders, catalog, holds, deadline),
+        checkouts=Checkouts(orders, catalog, sessions, f"{settings.tessera_public_url}/api"),
+        settlement=settlement,
+        failed_payments=FailedPayments(orders),
+        refunding=refunding,
+        orders=reading,
+        repair=Repair(orders, inventory, holds, settlement, refunding, deadline),
+        memberships=memberships,
+        telling=Telling(reading, tickets, codes, OutboundMail(store), adapters.mailer),
+        recorded=RecordedEvents(store),
+        relay=Relay(store, adapters.bus),
+        trail=trail,
+        office=DeadLetterOffice(adapters.bus, trail),
+        watch=DeadLetterWatch(adapters.bus),
+    )
