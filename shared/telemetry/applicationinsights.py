@@ -23,9 +23,6 @@ from shared.telemetry.metrics import count
 from shared.telemetry.scrubbing import scrubbed, scrubbed_text
 from shared.telemetry.tracing import BusinessEvent, Span, SpanKind
 
-STATSBEAT_OFF: Final = "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL"
-os.environ.setdefault(STATSBEAT_OFF, "true")  # or the library reports on itself, to Microsoft, from threads of its own
-
 with warnings.catch_warnings():
     # OpenCensus is retired; what it warns of on Python 3.13 (locale, utcfromtimestamp, pkg_resources) stays as it is.
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -55,6 +52,7 @@ _lock: Final = threading.Lock()
 class ApplicationInsights:
     """Sends spans as requests and dependencies, events as custom events, and metrics each minute.
 
+    :param role: the name of the app, which Application Insights shows as the node of its map
     :param sampling_ratio: the share of operations whose spans come here, so that counts can be scaled
     :param send_seconds: how long spans and events wait for others to be sent with
     """
@@ -64,6 +62,7 @@ class ApplicationInsights:
         connection: Connection,
         authentication: Authentication,
         *,
+        role: str = "tessera",
         sampling_ratio: float = 1.0,
         send_seconds: float = SEND_SECONDS,
         metrics_seconds: float = METRICS_SECONDS,
@@ -84,8 +83,9 @@ class ApplicationInsights:
         self._spans = _Spans(sampling_ratio=sampling_ratio, **options)
         self._events = _Events(**options)
         self._metrics = _Metrics(metrics_seconds, options)
+        self._node = {"ai.cloud.role": role, "ai.cloud.roleInstance": f"{platform.node()}:{os.getpid()}"}
         for exporter in (self._spans, self._events, self._metrics.exporter):
-            exporter.add_telemetry_processor(_prepare)
+            exporter.add_telemetry_processor(self._prepare)
         atexit.register(self.close, FLUSH_SECONDS)
 
     def span(self, span: Span) -> None:
@@ -95,6 +95,16 @@ class ApplicationInsights:
     def event(self, event: BusinessEvent) -> None:
         """See `Exporter.event`."""
         self._events.handle(logging.makeLogRecord({"msg": "business event", "told": event}))
+
+    def _prepare(self, envelope: Any) -> None:
+        """The library calls this for every envelope before it is sent: nothing personal leaves, and we are named."""
+        told = envelope.data.baseData
+        for key in list(told):
+            if key not in _STRUCTURE:
+                told[key] = scrubbed(told[key])
+        envelope.tags.update(self._node)
+        if "ai.operation.name" in envelope.tags:
+            envelope.tags["ai.operation.name"] = scrubbed_text(envelope.tags["ai.operation.name"])
 
     def close(self, seconds: float) -> None:
         """See `Exporter.close`; a second time does nothing."""
@@ -110,6 +120,10 @@ class _Told:
     """What all three kinds share: counts what was taken and what not, and tells a change once instead of each time."""
 
     taken = True
+
+    def _check_stats_collection(self) -> bool:
+        """No: the library would report on itself, to Microsoft, from threads of its own (statsbeat)."""
+        return False
 
     def _transmit(self, envelopes: Sequence[Any]) -> Any:
         result = super()._transmit(envelopes)  # type: ignore[misc]  # of the library's TransportMixin
@@ -181,7 +195,7 @@ class _Events(_Told, AzureEventHandler):  # type: ignore[misc]  # the library ha
 
 
 class _MetricEnvelopes(_Told, MetricsExporter):  # type: ignore[misc]  # the library has no types
-    """The library's exporter of metrics, for measurements of ours, which it would leave out where they are histograms."""
+    """The library's exporter of metrics, for measurements of ours: its own leaves histograms out."""
 
     def metric_to_envelopes(self, metric: Measurement) -> list[Any]:
         """The envelope of a measurement."""
@@ -269,19 +283,6 @@ def _name(span: Span) -> str:
     if span.kind is not SpanKind.SERVER:
         return span.name
     return f"{span.attributes['http.method']} {span.attributes['http.route']}"
-
-
-def _prepare(envelope: Any) -> None:
-    """The library calls this for every envelope before it is sent: nothing personal leaves, and we are named."""
-    told = envelope.data.baseData
-    for key in list(told):
-        if key not in _STRUCTURE:
-            told[key] = scrubbed(told[key])
-    tags = envelope.tags
-    tags["ai.cloud.role"] = os.environ.get("WEBSITE_SITE_NAME", "tessera")
-    tags["ai.cloud.roleInstance"] = f"{os.environ.get('WEBSITE_INSTANCE_ID', platform.node())[:16]}:{os.getpid()}"
-    if "ai.operation.name" in tags:
-        tags["ai.operation.name"] = scrubbed_text(tags["ai.operation.name"])
 
 
 def _moment(at: float) -> str:

@@ -14,7 +14,6 @@ from prometheus_client.registry import Collector
 from shared.telemetry.metrics import BUCKETS, charges, counters, gauges, histograms
 from shared.telemetry.names import COUNTERS, GAUGES, HISTOGRAMS
 
-MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX: Final = "tessera_"
 _BOUNDS: Final = [*(str(bound) for bound in BUCKETS), "+Inf"]
 
