@@ -20,7 +20,8 @@ from bench import ceilings, figures
 from bench.history import DOCUMENTS_PER_ORDER, write_history
 from bench.load import CLIENTS, SECONDS
 from bench.shop import Shop
-from local.stack import Ports, Stack
+from local.layout import Ports
+from local.stack import Stack
 
 # Orders that one figure left unpaid are not to expire while the next is measured on the same store.
 UNHURRIED = {"TESSERA_ORDER_DEADLINE_SECONDS": "82800"}

@@ -18,8 +18,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from local.layout import Ports
 from local.oidc_client import SignInRefused, sign_in
-from local.stack import CLIENT_ID, Ports, Stack
+from local.stack import CLIENT_ID, Stack
 
 ATTEMPTS_MAX: Final = 5  # of a request that is answered 503 or not at all; it has a key, so nothing happens twice
 TIMEOUT_SECONDS: Final = 30.0
@@ -161,7 +162,7 @@ def _office(url: str, token: str, *, data: Path, port: int) -> Iterator[Office]:
 
 
 def _admin_token(data: Path, port: int) -> str:
-    stack = Stack(data, Ports(port, port + 1, port + 2, port + 3, port + 4))
+    stack = Stack(data, Ports.counted_from(port))
     try:
         admin = next(each for each in stack.people() if each["role"] == "admin")
     except FileNotFoundError:

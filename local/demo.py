@@ -4,22 +4,23 @@ Starts a Tessera of its own on free ports in a temporary folder. Ends with 0 onl
 """
 
 import asyncio
-import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
+import typer
 from rich.console import Console
 
 from local.host.process import HostFailed
+from local.layout import BusKind, Ports, StoreKind, stack_secrets
 from local.offline import code_is_genuine
 from local.oidc_client import SignInRefused, sign_in
 from local.seed.seed import Seeder, SeedRefused
-from local.stack import CLIENT_ID, Ports, Stack, StackFailed, stack_secrets
+from local.stack import CLIENT_ID, Stack, StackFailed
 from shared.kernel.clock import utc_now
 
 PATIENCE_SECONDS = 20.0
@@ -213,12 +214,15 @@ async def _sell(stack: Stack, console: Console) -> None:
         await Demo(stack, http, console).run()
 
 
-def main() -> int:
-    """Run the demo; 0 if all of it happened."""
+def main(
+    store: Annotated[StoreKind, typer.Option(help="Where documents are kept.")] = StoreKind.EMBEDDED,
+    bus: Annotated[BusKind, typer.Option(help="Where messages are sent.")] = BusKind.EMBEDDED,
+) -> None:
+    """Sell a ticket from sign-in to the door, step by step, on a Tessera of its own; 0 if all of it worked."""
     console = Console(width=150)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tessera-demo-") as folder:
-        stack = Stack(Path(folder), Ports.free())
+        stack = Stack(Path(folder), Ports.free(), store=store, bus=bus)
         try:
             with stack:
                 Seeder(stack.url, stack.entra_url).seed(utc_now())
@@ -228,10 +232,9 @@ def main() -> int:
                 asyncio.run(_sell(stack, console))
         except (StepFailed, StackFailed, HostFailed, SeedRefused) as error:
             console.print(f"\n[red]The demo failed:[/red] {error}", highlight=False)
-            return 1
+            raise typer.Exit(1) from None
     console.print("\n[bold green]Sold, delivered, checked in once, counted once.[/bold green]\n")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)

@@ -13,8 +13,9 @@ from typing import Annotated, Final
 import typer
 
 from local.host.process import HostFailed
+from local.layout import BusKind, Ports, StoreKind
 from local.seed.seed import Seeder, SeedRefused
-from local.stack import Ports, Stack, StackFailed
+from local.stack import Stack, StackFailed
 from shared.kernel.clock import utc_now
 
 
@@ -26,6 +27,12 @@ def main(
         int, typer.Option(min=1, max=65_000, help="The API's port; the doubles take those after it.")
     ] = 7071,
     workers: Annotated[int, typer.Option(min=1, max=16, help="Host processes over the one database.")] = 1,
+    store: Annotated[
+        StoreKind, typer.Option(help="Where documents are kept: a file, or Cosmos DB's double through its SDK.")
+    ] = StoreKind.EMBEDDED,
+    bus: Annotated[
+        BusKind, typer.Option(help="Where messages are sent: a file, or Service Bus' double through its SDK.")
+    ] = BusKind.EMBEDDED,
     seed: Annotated[bool, typer.Option(help="Create the demo's organisers and events.")] = True,
     anonymous_browsing: Annotated[bool, typer.Option(help="Let people look at events before they sign in.")] = False,
 ) -> None:
@@ -33,9 +40,9 @@ def main(
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
-    ports = Ports(port, port + 1, port + 2, port + 3, port + 4)
+    ports = Ports.counted_from(port)
     settings = {"TESSERA_ANONYMOUS_BROWSING": str(anonymous_browsing).lower()}
-    stack = Stack(data.resolve(), ports, workers=workers, settings=settings)
+    stack = Stack(data.resolve(), ports, workers=workers, store=store, bus=bus, settings=settings)
     had_data = (stack.data / "secrets.json").exists()
     started = time.monotonic()
     try:

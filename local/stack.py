@@ -4,17 +4,12 @@ What `make run`, the demo, the benchmark and the end-to-end tests start. Secrets
 data directory, readable by its owner only.
 """
 
-import contextlib
 import json
 import os
-import random
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +17,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from local.host.process import HostProcess
+from local.layout import BusKind, Ports, StoreKind, stack_secrets
 from shared.payments.stripe import WEBHOOK_EVENTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -29,34 +25,12 @@ STARTED_SECONDS: Final = 20.0
 STOPPED_SECONDS: Final = 10.0
 AUDIENCE: Final = "api://tessera"
 CLIENT_ID: Final = "tessera-web"
-_FREE_FROM: Final = 10_000
-_FREE_UNTIL: Final = 32_000  # Linux gives outgoing connections ports from 32768 on (ip_local_port_range)
+BUS_KEY_NAME: Final = "RootManageSharedAccessKey"
 EMULATORS: Final = ("entra", "mailbox", "stripe")
 
 
 class StackFailed(Exception):
     """A part did not start, or ended by itself; the message says which and where its log is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Where everything listens on 127.0.0.1."""
-
-    host: int = 7071
-    stripe: int = 7072
-    entra: int = 7073
-    mailbox: int = 7074
-    smtp: int = 7025
-
-    @classmethod
-    def free(cls) -> Self:
-        """Ports nobody uses at this moment, and that the kernel gives to no outgoing connection in the meantime."""
-        found: list[int] = []
-        while len(found) < 5:
-            number = random.randrange(_FREE_FROM, _FREE_UNTIL)  # noqa: S311 - no secret
-            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", number)):
-                found += [number] if number not in found else []
-        return cls(*found)
 
 
 @dataclass(slots=True)
@@ -70,6 +44,8 @@ class Stack:
     data: Path
     ports: Ports
     workers: int = 1
+    store: StoreKind = StoreKind.EMBEDDED
+    bus: BusKind = BusKind.EMBEDDED
     settings: Mapping[str, str] = field(default_factory=dict)
     pages: str | None = "local.home:pages"
     host: HostProcess | None = None
@@ -115,6 +91,9 @@ class Stack:
         own = stack_secrets(self.data)
         return {
             "TESSERA_DATA": str(self.data),
+            "TESSERA_STORE": self.store,
+            "TESSERA_BUS": self.bus,
+            **self._azure(own),
             "TESSERA_SIGNING_SECRET": own["signing_secret"],
             "TESSERA_TICKET_KEY": own["ticket_key"],
             "TESSERA_PUBLIC_URL": self.url,
@@ -132,6 +111,12 @@ class Stack:
             "TESSERA_SIGN_IN_URL": self.entra_url,
             **self.settings,
         }
+
+    @property
+    def emulators(self) -> Sequence[str]:
+        """The doubles that this stack needs."""
+        chosen = {"cosmos": self.store is StoreKind.COSMOS, "servicebus": self.bus is BusKind.SERVICEBUS}
+        return [*EMULATORS, *(name for name, wanted in chosen.items() if wanted)]
 
     def start(self) -> Self:
         """Start every part and return once all answer.
@@ -152,18 +137,18 @@ class Stack:
 
         :raises StackFailed: one did not start
         """
-        for name in EMULATORS:
+        for name in self.emulators:
             self._start(name)
-        for name in EMULATORS:
+        for name in self.emulators:
             self._wait(name)
 
     def kill_emulator(self, name: str) -> None:
-        """`kill -9` for one of `EMULATORS`."""
+        """`kill -9` for one of `emulators`."""
         self._parts[name].kill()
         self._parts[name].wait()
 
     def start_emulator(self, name: str) -> None:
-        """Start one of `EMULATORS` again, after it was killed; it keeps its state.
+        """Start one of `emulators` again, after it was killed; it keeps its state.
 
         :raises StackFailed: it did not start
         """
@@ -218,7 +203,7 @@ class Stack:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, **(self._stripe_secrets() if name == "stripe" else {}), "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, **self._emulator_secrets(name), "PYTHONUNBUFFERED": "1"},
             )
 
     def _arguments(self, name: str) -> Sequence[str]:
@@ -228,14 +213,32 @@ class Stack:
                     "--redirect-uri", self.redirect_uri]  # fmt: skip
         if name == "mailbox":
             return [*common, "--port", str(ports.mailbox), "--smtp-port", str(ports.smtp)]
+        if name in ("cosmos", "servicebus"):
+            return [*common, "--port", str(getattr(ports, name))]
         wanted = [part for type_ in WEBHOOK_EVENTS for part in ("--webhook-event", type_)]
         return [*common, "--port", str(ports.stripe), "--webhook-url", f"{self.url}/api/payments/stripe", *wanted]
 
-    def _stripe_secrets(self) -> Mapping[str, str]:
+    def _emulator_secrets(self, name: str) -> Mapping[str, str]:
         own = stack_secrets(self.data)
+        if name == "stripe":
+            return {
+                "STRIPE_API_KEY": own["stripe_api_key"],
+                "STRIPE_WEBHOOK_SECRET": own["stripe_webhook_secret"],
+            }
+        keys = {"cosmos": "COSMOS_KEY", "servicebus": "SERVICEBUS_KEY"}
+        return {keys[name]: own["azure_key"]} if name in keys else {}
+
+    def _azure(self, own: Mapping[str, str]) -> Mapping[str, str]:
+        """How the functions and the host reach the doubles of Azure's services, where they are wanted."""
+        endpoint, namespace = f"http://127.0.0.1:{self.ports.cosmos}", f"sb://127.0.0.1:{self.ports.servicebus}"
+        bus = f"Endpoint={namespace};SharedAccessKeyName={BUS_KEY_NAME};SharedAccessKey={own['azure_key']}"
         return {
-            "STRIPE_API_KEY": own["stripe_api_key"],
-            "STRIPE_WEBHOOK_SECRET": own["stripe_webhook_secret"],
+            **(
+                {"COSMOS": f"AccountEndpoint={endpoint};AccountKey={own['azure_key']};"}
+                if self.store is StoreKind.COSMOS
+                else {}
+            ),
+            **({"SERVICEBUS": f"{bus};UseDevelopmentEmulator=true"} if self.bus is BusKind.SERVICEBUS else {}),
         }
 
     def _wait(self, name: str) -> None:
@@ -248,22 +251,3 @@ class Stack:
 
     def _log(self, name: str) -> Path:
         return self.data / f"{name}.log"
-
-
-def stack_secrets(data: Path) -> dict[str, str]:
-    """The secrets of a data directory, made at first use."""
-    path = data / "secrets.json"
-    if not path.exists():
-        made = {
-            "signing_secret": secrets.token_urlsafe(32),
-            "ticket_key": urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("="),
-            "stripe_api_key": f"sk_test_{secrets.token_hex(16)}",
-            "stripe_webhook_secret": f"whsec_{secrets.token_hex(16)}",
-            "insights_api_key": secrets.token_urlsafe(32),
-        }
-        fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps(made, indent=2))
-        fresh.rename(path)  # whole or not at all
-    found: dict[str, str] = json.loads(path.read_text())
-    return found

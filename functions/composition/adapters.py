@@ -1,6 +1,7 @@
 """Settings → adapters. The only module of the functions that chooses one."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shared.auth.tokens import TokenValidator
 from shared.bus.port import ManagedBus
@@ -16,6 +17,9 @@ from shared.settings import Settings, connection_parts
 from shared.store.port import Store
 from shared.telemetry import Exporter, is_traced
 from shared.topology import topology
+
+if TYPE_CHECKING:
+    from shared.store.cosmos_account import CosmosAccount
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,18 @@ def choose_store(settings: Settings) -> Store:
         return EmbeddedStore.at(settings.tessera_data / "store.db", topology(), secret)
     from shared.store.cosmos import CosmosStore
 
+    return CosmosStore(cosmos_account(settings), topology(), secret)
+
+
+def cosmos_account(settings: Settings) -> "CosmosAccount":
+    """A connection to the account that the settings name; nothing is opened yet."""
+    from shared.store.cosmos_account import CosmosAccount
+
+    database = topology().database
     if settings.cosmos_endpoint is not None:
-        identity = managed_identity(settings.cosmos_client_id)
-        return CosmosStore.at(settings.cosmos_endpoint, identity, topology(), secret)
+        return CosmosAccount(settings.cosmos_endpoint, managed_identity(settings.cosmos_client_id), database)
     parts = connection_parts(settings.cosmos_connection)
-    return CosmosStore.at(parts["accountendpoint"], parts["accountkey"], topology(), secret)
+    return CosmosAccount(parts["accountendpoint"], parts["accountkey"], database)
 
 
 def choose_bus(settings: Settings) -> ManagedBus:

@@ -115,7 +115,7 @@ async def _serve(
         server.should_exit = True
         await _finish([serving, *pumps])
     finally:
-        adapters.close()
+        await adapters.close()
         runtime.close()
     log.info("Worker stopped", extra={"worker": worker.index, "pid": os.getpid()})
     return 0 if in_order else 1

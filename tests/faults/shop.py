@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import httpx
 
-from local.stack import Ports, Stack, stack_secrets
+from local.layout import Ports, stack_secrets
+from local.stack import Stack
 from shared.kernel.clock import utc_now
 
 GOOD_CARD = "4242424242424242"

@@ -18,7 +18,8 @@ from functions.notifications.outbound import CLAIM, OutboundMail
 from functions.notifications.telling import MailInHand, Telling, Told
 from functions.sales.reading import Orders
 from functions.sales.repository import OrderRepository
-from local.stack import Stack, stack_secrets
+from local.layout import stack_secrets
+from local.stack import Stack
 from shared.bus.embedded import EmbeddedBus
 from shared.bus.port import Message
 from shared.kernel.clock import utc_now

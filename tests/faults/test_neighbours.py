@@ -20,7 +20,8 @@ import pytest
 import pytest_asyncio
 
 from local.emulators.stripe.webhooks import sign
-from local.stack import Ports, Stack
+from local.layout import Ports
+from local.stack import Stack
 from shared.breaker import FAILURES_MAX
 from tests.faults.books import read_documents, read_messages
 from tests.faults.onsale import on_sale, reconciled

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from local.emulators.stripe.webhooks import sign
-from local.stack import Stack, stack_secrets
+from local.layout import stack_secrets
+from local.stack import Stack
 from shared.kernel.clock import utc_now
 from shared.kernel.ids import derived_id
 from tests.faults.books import read_documents, read_messages

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from local.stack import Ports, Stack
+from local.layout import Ports
+from local.stack import Stack
 from tests.support.api import Api, Organiser, Seen
 
 _HOSTS_OWN = {404, 405, 429}  # answered by the host where no function is asked

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from local.stack import Ports, Stack
+from local.layout import Ports
+from local.stack import Stack
 from shared.bus.port import MESSAGE_BYTES_MAX
 from shared.kernel.ids import derived_id
 from tests.functions.conftest import undocumented_statuses

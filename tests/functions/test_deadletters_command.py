@@ -13,7 +13,8 @@ import pytest
 import typer
 
 from local.deadletters import main
-from local.stack import ROOT, Ports, Stack
+from local.layout import Ports
+from local.stack import ROOT, Stack
 from tests.functions.test_dead_letters import bury, dead
 from tests.support.api import Api
 from tests.support.fault_proxy import Fault, proxied
@@ -23,7 +24,7 @@ from tests.support.fault_proxy import Fault, proxied
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A Tessera of its own, on ports in a row as `make run` has them."""
     first = next(port for port in range(21_000, 29_000, 10) if all(free(port + n) for n in range(5)))
-    ports = Ports(*(first + n for n in range(5)))
+    ports = Ports.counted_from(first)
     with (
         Stack(tmp_path_factory.mktemp("command"), ports) as stack,
         httpx.Client(base_url=stack.url, timeout=30) as http,

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from local.stack import Ports, Stack
+from local.layout import Ports
+from local.stack import Stack
 from tests.functions.selling import becomes, bought
 from tests.support.api import Api, Json, Organiser, Person, new_key, order_body, soon, type_body
 

@@ -7,7 +7,8 @@ from contextlib import closing
 import httpx
 import pytest
 
-from local.stack import Ports, Stack
+from local.layout import Ports
+from local.stack import Stack
 from tests.support.api import Api, Organiser, problem, refusal, soon
 
 

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from functions.sales.result_page import LOOKS_MAX
-from local.stack import Ports, Stack
+from local.layout import Ports
+from local.stack import Stack
 from tests.functions.selling import becomes, bought, left
 from tests.support.api import (
     Api,

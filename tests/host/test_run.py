@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local.stack import ROOT, Ports, stack_secrets
+from local.layout import Ports, stack_secrets
+from local.stack import ROOT
 
 SUSPECTS_DATA = "Is another Tessera using"
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from local.stack import Ports, Stack
+from local.layout import Ports
+from local.stack import Stack
 from tests.support.api import Api
 
 

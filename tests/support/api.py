@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 
-from local.stack import Stack, stack_secrets
+from local.layout import stack_secrets
+from local.stack import Stack
 
 PATIENCE_SECONDS = 15.0
 type Json = dict[str, Any]

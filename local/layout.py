@@ -1,0 +1,82 @@
+"""What a stack is laid out with: which store and bus, where its parts listen, what they keep secret."""
+
+import contextlib
+import json
+import random
+import secrets
+import socket
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Self
+
+_FREE_FROM: Final = 10_000
+_FREE_UNTIL: Final = 32_000  # Linux gives outgoing connections ports from 32768 on (ip_local_port_range)
+
+
+class StoreKind(StrEnum):
+    """Where documents are kept: a file, or through Azure's SDK a double of Cosmos DB."""
+
+    EMBEDDED = "embedded"
+    COSMOS = "cosmos"
+
+
+class BusKind(StrEnum):
+    """Where messages are sent: a file, or through Azure's SDK a double of Service Bus."""
+
+    EMBEDDED = "embedded"
+    SERVICEBUS = "servicebus"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where everything listens on 127.0.0.1."""
+
+    host: int = 7071
+    stripe: int = 7072
+    entra: int = 7073
+    mailbox: int = 7074
+    smtp: int = 7025
+    cosmos: int = 7076
+    servicebus: int = 7077
+
+    @classmethod
+    def counted_from(cls, first: int) -> Self:
+        """One after the other, the host's first."""
+        return cls(*range(first, first + len(fields(cls))))
+
+    @classmethod
+    def free(cls) -> Self:
+        """Ports nobody uses at this moment, and that the kernel gives to no outgoing connection in the meantime."""
+        found: list[int] = []
+        while len(found) < len(fields(cls)):
+            number = random.randrange(_FREE_FROM, _FREE_UNTIL)  # noqa: S311 - no secret
+            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", number)):
+                found += [number] if number not in found else []
+        return cls(*found)
+
+
+def stack_secrets(data: Path) -> dict[str, str]:
+    """The secrets of a data directory, made at first use."""
+    path = data / "secrets.json"
+    found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    missing = _SECRETS.keys() - found.keys()
+    if missing:
+        found = {**{name: make() for name, make in _SECRETS.items()}, **found}
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps(found, indent=2))
+        fresh.rename(path)  # whole or not at all
+    return found
+
+
+_SECRETS: Final[Mapping[str, Callable[[], str]]] = {
+    "signing_secret": lambda: secrets.token_urlsafe(32),
+    "ticket_key": lambda: urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("="),
+    "stripe_api_key": lambda: f"sk_test_{secrets.token_hex(16)}",
+    "stripe_webhook_secret": lambda: f"whsec_{secrets.token_hex(16)}",
+    "insights_api_key": lambda: secrets.token_urlsafe(32),
+    "azure_key": lambda: b64encode(secrets.token_bytes(64)).decode(),
+}
