@@ -41,6 +41,7 @@ class Ports:
     smtp: int = 7025
     cosmos: int = 7076
     servicebus: int = 7077
+    telemetry: int = 7078
 
     @classmethod
     def counted_from(cls, first: int) -> Self:

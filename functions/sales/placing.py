@@ -29,7 +29,7 @@ from shared.kernel.ids import EventId, OrderId, TicketTypeId
 from shared.kernel.money import AMOUNT_MINOR_MAX, Money
 from shared.retry import retry
 from shared.store.port import AlreadyExists, Busy, Create, StaleWrite, Unavailable, Write
-from shared.telemetry import count
+from shared.telemetry import count, trace_parent
 
 EXPIRIES: Final = "expiries"
 PATIENCE: Final = timedelta(seconds=2)  # how long an attempt may stand still before another takes over
@@ -205,6 +205,7 @@ class Placing:
             deadline=now + self._deadline,
             pools=tuple(event.pool(pool_id) for pool_id in pools),
             due_at=now + self._deadline,
+            trace_parent=trace_parent(),
         )
 
 

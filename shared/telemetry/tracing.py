@@ -177,6 +177,20 @@ def span(name: str, kind: SpanKind = SpanKind.CLIENT, *, parent: str = "", **att
         finish(begun)
 
 
+def adopt(parent: str) -> None:
+    """Make the present span part of the operation it turns out to belong to, as something stored tells.
+
+    For the first thing a function does: what it traced before stays where it was.
+
+    :param parent: a `traceparent`; empty or malformed, and the span stays where it is
+    """
+    current, found = _current.get(), _read(parent)
+    if current is None or found is None or found[0] == current.trace_id:
+        return
+    current.attributes["began_in"] = current.trace_id
+    current.trace_id, current.parent_id = found
+
+
 def business_event(name: str, properties: Mapping[str, str], measurements: Mapping[str, float] | None = None) -> None:
     """Tell of something that matters to the business, as part of the present operation.
 
@@ -190,11 +204,19 @@ def business_event(name: str, properties: Mapping[str, str], measurements: Mappi
     _to.exporter.event(BusinessEvent(name, properties, measurements or {}, *ids, at=time.time()))
 
 
+def _read(parent: str) -> tuple[str, str] | None:
+    """The ids in a `traceparent`, if it is one."""
+    found = _TRACE_PARENT.fullmatch(parent) if parent else None
+    if found is None or parent.startswith("ff") or not _NOBODY.isdisjoint(found.groups()):
+        return None
+    return found.group(1), found.group(2)
+
+
 def _continued(parent: str) -> tuple[str, str]:
     """The ids of an operation and of the span in it that is continued."""
-    found = _TRACE_PARENT.fullmatch(parent) if parent else None
-    if found is not None and not _NOBODY.intersection(found.groups()) and not parent.startswith("ff"):
-        return found.group(1), found.group(2)
+    found = _read(parent)
+    if found is not None:
+        return found
     current = _current.get()
     return (_hex(128), "") if current is None else (current.trace_id, current.span_id)
 

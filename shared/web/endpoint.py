@@ -9,7 +9,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,16 +18,16 @@ from shared.auth.permissions import Caller, Permission
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import DomainError, Kind, Malformed, NotFound
 from shared.kernel.ids import ID_PATTERN, random_id
-from shared.store.port import Busy, ContinuationRefused, StoreError
-from shared.telemetry import Invocation, Log, SpanKind, correlation, count
-from shared.web.problem import MEDIA_TYPE, STATUS, RequestRefused, problem_body
+from shared.store.port import ContinuationRefused, StoreError
+from shared.telemetry import Invocation, SpanKind, correlation
+from shared.web.problem import RequestRefused
+from shared.web.refusals import bug, refusal, store_trouble
 
 BODY_BYTES_MAX: Final = 64 * 1024
 RAW_BODY_BYTES_MAX: Final = 1024 * 1024  # where no model reads it: the provider's webhook, or a body nobody wants
 _CORRELATION = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 _IDEMPOTENCY_KEY = re.compile(r"^[\x21-\x7e]{1,128}$")
 _ID = re.compile(ID_PATTERN)
-_log = Log("web")
 
 
 class Wire(BaseModel):
@@ -213,15 +213,15 @@ class Endpoints:
                 given = _parse(req, takes, part)
                 answer = await handler(Call(caller, now, correlation_id, req), given)
                 return _success(answer, status, correlation_id)
-            except DomainError as refusal:
-                return _refusal(refusal, correlation_id)
+            except DomainError as refused:
+                return refusal(refused, correlation_id)
             except ContinuationRefused as error:
                 damaged = Malformed(str(error), field="continuation", allowed="what the page before gave")
-                return _refusal(damaged, correlation_id)
+                return refusal(damaged, correlation_id)
             except StoreError as error:
-                return _store_trouble(error, correlation_id)
+                return store_trouble(error, correlation_id)
             except Exception as error:
-                return _bug(error, correlation_id)
+                return bug(error, correlation_id)
 
         return answered
 
@@ -264,40 +264,3 @@ def _success(answer: Answer, status: int, correlation_id: str) -> func.HttpRespo
         answer.model_dump_json(exclude_none=True).encode(), status_code=status, headers=headers,
         mimetype="application/json",
     )  # fmt: skip
-
-
-def _refusal(refusal: DomainError, correlation_id: str) -> func.HttpResponse:
-    status = STATUS[refusal.kind]
-    headers: dict[str, Any] = {"x-correlation-id": correlation_id}
-    if refusal.retry_after_seconds is not None:
-        headers["retry-after"] = str(max(1, round(refusal.retry_after_seconds)))
-    if status == 401:
-        headers["www-authenticate"] = "Bearer"
-    _log.info("refused", code=refusal.code(), status=status, detail=refusal.detail)
-    members = {key: value for key, value in refusal.facts.items() if value is not None}
-    body = problem_body(
-        code=refusal.code(), status=status, detail=refusal.detail, correlation_id=correlation_id, members=members
-    )
-    return func.HttpResponse(body, status_code=status, headers=headers, mimetype=MEDIA_TYPE)
-
-
-def _bug(error: Exception, correlation_id: str) -> func.HttpResponse:
-    """Anything that is no refusal is a mistake of ours: logged with its traceback, told without it."""
-    _log.error("bug", error=error)
-    count("bugs")
-    detail = "Something went wrong on our side; it has been logged. Quote the correlation id."
-    body = problem_body(code="bug", status=500, detail=detail, correlation_id=correlation_id)
-    headers = {"x-correlation-id": correlation_id}
-    return func.HttpResponse(body, status_code=500, headers=headers, mimetype=MEDIA_TYPE)
-
-
-def _store_trouble(error: StoreError, correlation_id: str) -> func.HttpResponse:
-    """The store is throttled or silent: nothing was lost, and the same request may be sent again."""
-    _log.error("store_trouble", error=error)
-    busy = isinstance(error, Busy)
-    headers = {"x-correlation-id": correlation_id, "retry-after": "1" if busy else "5"}
-    detail = "The store is busy; send the same request again." if busy else "The store does not answer; try again soon."
-    body = problem_body(
-        code="store-busy" if busy else "store-unavailable", status=503, detail=detail, correlation_id=correlation_id
-    )
-    return func.HttpResponse(body, status_code=503, headers=headers, mimetype=MEDIA_TYPE)
