@@ -29,11 +29,12 @@ class Connection:
 
         :raises ValueError: no key or no endpoint in it, or not `name=value` parts with `;` between
         """
-        parts = [part.partition("=") for part in text.strip().strip(";").split(";")]
-        # OpenCensus reads the environment's copy by itself, and cannot read an `=` in a value.
-        if any(not name.strip() or not equals or "=" in value for name, equals, value in parts):
-            raise ValueError(f"must be like {_FORM}")
+        parts = [part.partition("=") for part in text.split(";")]
         known = {name.strip().lower(): value.strip() for name, _, value in parts}
+        # OpenCensus reads the environment's copy by itself, and cannot read an empty part or an `=` in a value.
+        unread = any(not name.strip() or not equals or "=" in value for name, equals, value in parts)
+        if unread or known.get("authorization", "ikey").lower() != "ikey":
+            raise ValueError(f"must be like {_FORM}")
         key, endpoint = known.get("instrumentationkey", ""), known.get("ingestionendpoint", "")
         if not _KEY.fullmatch(key) or not _ENDPOINT.fullmatch(endpoint):
             raise ValueError(f"must be like {_FORM}")
