@@ -21,7 +21,7 @@ from shared.kernel.errors import DependencyUnavailable
 from shared.telemetry import counters, gauges
 from shared.web.endpoint import Admits, Call, Endpoints, EndpointSpec, Nothing, Raw
 
-METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+METRICS_TYPE: Final = "text/plain; version=0.0.4"  # the SDK adds the charset
 
 
 class NotReady(DependencyUnavailable):
