@@ -3,16 +3,30 @@
 import gzip
 import json
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
 
-from shared.telemetry import SpanKind, business_event, count, counters, export_to, observe, span, trace_parent
+from shared.telemetry import (
+    Attribute,
+    Invocation,
+    SpanKind,
+    business_event,
+    count,
+    counters,
+    export_to,
+    observe,
+    span,
+    trace_parent,
+)
 from shared.telemetry.applicationinsights import QUEUE_MAX, ApplicationInsights
 from shared.telemetry.connection import Authentication, Connection
 from shared.telemetry.scrubbing import REMOVED
@@ -20,6 +34,7 @@ from tests.emulators.processes import Emulator
 
 KEY: Final = "7e55e2a0-0000-4000-8000-000000000002"
 BEARER: Final = "a token of the managed identity"
+ROOT: Final = Path(__file__).parents[2]
 PATIENCE_SECONDS: Final = 15.0
 
 
@@ -75,9 +90,10 @@ def lost() -> int:
 
 
 def test_a_request_its_dependency_an_event_and_metrics_arrive_as_azure_wants_them(fresh: Emulator) -> None:
-    told = {"http.method": "POST", "http.route": "/api/orders", "http.status_code": 409}
-    with exporting(fresh.url), span("sales_place_order", SpanKind.SERVER, **told):
+    told: dict[str, Attribute] = {"http.method": "POST", "http.route": "/api/orders"}
+    with exporting(fresh.url), Invocation("sales_place_order", SpanKind.SERVER, "", told) as invocation:
         root = trace_parent()
+        invocation.answered(409)
         with span("send ExpireOrder", SpanKind.PRODUCER, component="Queue Message", target="expiries"):
             business_event("OrderPaid", {"order_id": "ord_x"}, {"quantity": 2.0})
         count("orders_placed")
@@ -201,6 +217,28 @@ def test_the_end_does_not_wait_for_an_ingestion_that_does_not_answer(fresh: Emul
         business_event("Unanswered", {})
     assert items(fresh.url) == []  # it ended, and the answer is still to come
     logging.getLogger("tessera").info("and logging goes on")
+
+
+def test_a_process_ends_though_the_ingestion_does_not_answer_and_sends_its_last_where_it_does(fresh: Emulator) -> None:
+    program = f"""
+from shared.telemetry import business_event, export_to, span
+from shared.telemetry.applicationinsights import ApplicationInsights
+from shared.telemetry.connection import Authentication, Connection
+export_to(ApplicationInsights(Connection({KEY!r}, {fresh.url!r}), Authentication(), send_seconds=600.0))
+with span("the last"):
+    for number in range(300):
+        business_event("Last", {{}})
+"""
+
+    def run() -> None:
+        subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=40)
+
+    run()
+    assert (len(items(fresh.url, "EventData")), len(items(fresh.url, "RemoteDependencyData"))) == (300, 1)
+    httpx.delete(f"{fresh.url}/items").raise_for_status()
+    fault(fresh, seconds=60.0, times=1_000)
+    run()
+    assert items(fresh.url) == []  # it ended before an answer
 
 
 def test_the_lock_that_the_librarys_event_handler_lacks_is_there(
