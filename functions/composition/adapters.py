@@ -1,6 +1,7 @@
 """Settings → adapters. The only module of the functions that chooses one."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.auth.tokens import TokenValidator
@@ -67,8 +68,9 @@ def choose_store(settings: Settings) -> Store:
 
         return EmbeddedStore.at(settings.tessera_data / "store.db", topology(), secret)
     from shared.store.cosmos import CosmosStore
+    from shared.store.guarded import GuardedStore
 
-    return CosmosStore(cosmos_account(settings), topology(), secret)
+    return GuardedStore(CosmosStore(cosmos_account(settings), topology(), secret))
 
 
 def cosmos_account(settings: Settings) -> "CosmosAccount":
@@ -77,7 +79,7 @@ def cosmos_account(settings: Settings) -> "CosmosAccount":
 
     database = topology().database
     if settings.cosmos_endpoint is not None:
-        return CosmosAccount(settings.cosmos_endpoint, managed_identity(settings.cosmos_client_id), database)
+        return CosmosAccount(settings.cosmos_endpoint, partial(managed_identity, settings.cosmos_client_id), database)
     parts = connection_parts(settings.cosmos_connection)
     return CosmosAccount(parts["accountendpoint"], parts["accountkey"], database)
 

@@ -3,8 +3,10 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 import uvloop
@@ -14,6 +16,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 LOOPBACK = "127.0.0.1"
 _BACKLOG = 2048
 _LAST_REQUESTS_SECONDS = 2  # what is still running after SIGTERM gets this long
+_START_POLL_SECONDS = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM files of a server's certificate chain and its private key."""
+
+    certificate: Path
+    key: Path
 
 
 def bind_loopback(port: int) -> socket.socket:
@@ -37,9 +48,33 @@ def address_of(listener: socket.socket, scheme: str = "http") -> str:
     return f"{scheme}://{LOOPBACK}:{listener.getsockname()[1]}"
 
 
-def serve(app: ASGIApp, listener: socket.socket, *, announcement: str) -> None:
+def serve(app: ASGIApp, listener: socket.socket, *, announcement: str, tls: Tls | None = None) -> None:
     """Serve `app` until SIGTERM or SIGINT, printing `announcement` once it can be reached."""
-    config = uvicorn.Config(
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_Server(_config(app, tls), announcement).serve(sockets=[listener]))
+
+
+@asynccontextmanager
+async def served(app: ASGIApp, *, tls: Tls | None = None) -> AsyncIterator[str]:
+    """`app` served by the running event loop on a free port, for as long as the block lasts; its address."""
+    listener = bind_loopback(0)
+    server = _Guest(_config(app, tls))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            if serving.done():
+                serving.result()
+                raise RuntimeError("The server ended before it had begun.")
+            await asyncio.sleep(_START_POLL_SECONDS)
+        yield address_of(listener, "http" if tls is None else "https")
+    finally:
+        server.should_exit = True
+        await serving
+        listener.close()
+
+
+def _config(app: ASGIApp, tls: Tls | None) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         loop="uvloop",
         http=_BreakableProtocol,
@@ -48,9 +83,9 @@ def serve(app: ASGIApp, listener: socket.socket, *, announcement: str) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_LAST_REQUESTS_SECONDS,
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.key,
     )
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_Server(config, announcement).serve(sockets=[listener]))
 
 
 async def break_connection(scope: Scope, receive: Receive) -> None:
@@ -71,6 +106,13 @@ class _BreakableProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {"emulator.transport": self.transport}  # type: ignore[dict-item]  # an extension of ours
+
+
+class _Guest(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None: they belong to the process it is a guest in."""
+        yield
 
 
 class _Server(uvicorn.Server):

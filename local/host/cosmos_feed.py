@@ -109,7 +109,7 @@ class CosmosFeed:
         with contextlib.suppress(LeaseLost):  # then it is not ours to give up
             held = self._held(container, lease, owner)
             await self._write(_name(container, lease), replace(held, until=0.0))
-        self._leases.pop(_name(container, lease), None)
+            self._leases.pop(_name(container, lease), None)
 
     async def wait(self, timeout_seconds: float) -> None:
         """Return after a short while: nothing tells us of changes."""

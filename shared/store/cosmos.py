@@ -7,7 +7,7 @@ The SDK sends a write a second time only after an answer that says it was not do
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from shared.store.conditions import check_grouping, check_where
 from shared.store.continuation import Continuations, query_text
@@ -34,9 +34,6 @@ from shared.store.port import (
 from shared.telemetry import charge
 from shared.topology import Topology
 
-if TYPE_CHECKING:
-    from azure.core.credentials_async import AsyncTokenCredential
-
 PAGES_MAX: Final = 20  # answers one page of ours is gathered from; Cosmos may give short and empty ones
 COUNT_PAGES_MAX: Final = 200
 CONTINUATION_KILOBYTES: Final = 4
@@ -57,13 +54,6 @@ class CosmosStore:
         self._account = account
         self._keys = {container.name: container.partition_key for container in topology.containers}
         self._continuations = Continuations(signing_secret)
-
-    @classmethod
-    def at(
-        cls, endpoint: str, credential: "AsyncTokenCredential | str", topology: Topology, signing_secret: bytes
-    ) -> "CosmosStore":
-        """The store of an account that has the topology's database."""
-        return cls(CosmosAccount(endpoint, credential, topology.database), topology, signing_secret)
 
     async def close(self) -> None:
         """End the connections."""

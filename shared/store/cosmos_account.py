@@ -1,6 +1,7 @@
 """The connection to a Cosmos DB account: one client a process, opened by the first call, checked before it is used."""
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.store.cosmos_errors import trouble
@@ -23,16 +24,20 @@ class CosmosAccount:
     """A database of an account.
 
     :param endpoint: `https://….documents.azure.com`
-    :param credential: an identity, or a key where the account is an emulator
+    :param credential: what gives an identity, asked at the first call (its library takes long to import); or a key,
+        where the account is an emulator
     """
 
-    def __init__(self, endpoint: str, credential: "AsyncTokenCredential | str", database: str, **options: Any) -> None:
+    def __init__(
+        self, endpoint: str, credential: "str | Callable[[], AsyncTokenCredential]", database: str, **options: Any
+    ) -> None:
         self._endpoint = endpoint
         self._credential = credential
         self._database = database
         self._options = options
         self._client: CosmosClient | None = None
         self._containers: dict[str, ContainerProxy] = {}
+        self._identity: AsyncTokenCredential | None = None
         self._opening = asyncio.Lock()
 
     async def container(self, name: str) -> "ContainerProxy":
@@ -55,17 +60,20 @@ class CosmosAccount:
         self._containers.clear()
         if client is not None:
             await client.close()
-        if not isinstance(self._credential, str):
-            await self._credential.close()
+        identity, self._identity = self._identity, None
+        if identity is not None:
+            await identity.close()
 
     async def _open(self) -> "CosmosClient":
         """Connect, and refuse an account that does not promise what every guard of ours stands on."""
         from azure.core.exceptions import AzureError
         from azure.cosmos.aio import CosmosClient
 
+        if callable(self._credential):
+            self._identity = self._credential()
         client = CosmosClient(
             self._endpoint,
-            self._credential,
+            self._identity or str(self._credential),
             connection_timeout=CONNECT_SECONDS,
             read_timeout=ANSWER_SECONDS,
             retry_throttle_total=THROTTLED_TRIES,

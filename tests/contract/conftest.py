@@ -1,6 +1,6 @@
 """The adapters every contract suite runs against; an adapter added here must pass the suites unchanged."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,15 +9,19 @@ from shared.bus.embedded import EmbeddedBus
 from shared.bus.port import Bus, Receiver
 from shared.store.embedded import EmbeddedStore
 from shared.topology import topology
+from tests.contract.cosmos import cosmos_store
 from tests.contract.harness import BusUnderTest, FakeClock, StoreUnderTest
 
 SIGNING_SECRET = b"a signing secret of thirty-two b"
 
 
-@pytest.fixture(params=["embedded"])
-def under_test(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreUnderTest]:
+@pytest.fixture(params=["embedded", "cosmos"])
+async def under_test(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StoreUnderTest]:
     """A fresh, empty store of each kind."""
-    assert request.param == "embedded"
+    if request.param == "cosmos":
+        async with cosmos_store(tmp_path, SIGNING_SECRET) as found:
+            yield found
+        return
     clock = FakeClock()
     store = EmbeddedStore(tmp_path / "store.db", topology(), SIGNING_SECRET, now=clock)
     yield StoreUnderTest(store, store, clock.pass_time, clock)

@@ -1,0 +1,122 @@
+"""`make package`: the zip that Azure runs, and what is in it. `.funcignore` says what stays at home.
+
+The source is compiled here, once, because a function app's folder is read-only and each cold start would compile it
+again (about a third of the start). The files carry no times and are in one order: the same source gives the same bytes.
+"""
+
+import json
+import os
+import py_compile
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import pathspec
+import typer
+
+from shared.settings import SERVICES
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+MEGABYTE: Final = 1_048_576
+_MOMENT: Final = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
+_INDEX: Final = """
+import json, sys
+import function_app
+functions = function_app.app.get_functions()
+kinds = sorted((function.get_trigger().get_binding_name(), function.get_function_name()) for function in functions)
+print(json.dumps({"functions": kinds, "modules": sorted(name.partition(".")[0] for name in sys.modules)}))
+"""
+# Enough to be indexed; nothing is opened by that.
+_SETTINGS: Final = {
+    "TESSERA_STORE": "cosmos",
+    "TESSERA_BUS": "servicebus",
+    "COSMOS__accountEndpoint": "https://tessera.documents.azure.com",
+    "SERVICEBUS__fullyQualifiedNamespace": "tessera.servicebus.windows.net",
+    "TESSERA_SIGNING_SECRET": "x" * 64,
+    "TESSERA_TICKET_KEY": "A" * 43,
+    "TESSERA_PUBLIC_URL": "https://tickets.tessera.example",
+    "AUTH_AUTHORITIES": "https://sign-in.tessera.example",
+    "AUTH_AUDIENCE": "api://tessera",
+    "STRIPE_API_KEY": "sk_test",
+    "STRIPE_WEBHOOK_SECRET": "whsec",
+    "SMTP_HOST": "smtp.tessera.example",
+    "INSIGHTS_API_KEY": "x" * 64,
+}
+
+
+def main(
+    output: Annotated[Path, typer.Option(help="Where the zip is written.")] = Path("dist/tessera.zip"),
+) -> None:
+    """Write the package and tell the functions of each service in it."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    names = write_package(output)
+    with tempfile.TemporaryDirectory(prefix="tessera-package-") as folder:
+        zipfile.ZipFile(output).extractall(folder)
+        print(f"{output}: {output.stat().st_size / MEGABYTE:.1f} MB, {len(names)} files")
+        for services in ("all", *SERVICES):
+            kinds = [kind for kind, _ in index(Path(folder), services)["functions"]]
+            told = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
+            print(f"  TESSERA_SERVICES={services:<9} {len(kinds):>3} functions: {told}")
+
+
+def write_package(output: Path, root: Path = ROOT) -> list[str]:
+    """Write the zip; the names of the files in it."""
+    names = []
+    with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in packaged(root):
+            name = path.relative_to(root).as_posix()
+            for entry, content in ((name, path.read_bytes()), *_compiled(path, name)):
+                archive.writestr(zipfile.ZipInfo(entry, _MOMENT), content, zipfile.ZIP_DEFLATED)
+                names.append(entry)
+    return names
+
+
+def packaged(root: Path = ROOT) -> Iterator[Path]:
+    """The files that `.funcignore` leaves, in the order of their names."""
+    ignored = pathspec.GitIgnoreSpec.from_lines((root / ".funcignore").read_text().splitlines())
+    for folder, folders, files in os.walk(root):
+        here = Path(folder).relative_to(root)
+        # A folder is not entered if it is ignored, except for one of whose files that is taken back.
+        folders[:] = sorted(name for name in folders if not ignored.match_file(f"{(here / name).as_posix()}/"))
+        yield from (root / here / name for name in sorted(files) if not ignored.match_file((here / name).as_posix()))
+
+
+def index(folder: Path, services: str) -> dict[str, Any]:
+    """What a clean interpreter finds in an unpacked package: its `functions` (trigger and name) and loaded `modules`.
+
+    :raises subprocess.CalledProcessError: it cannot be loaded
+    """
+    found = subprocess.run(
+        [sys.executable, "-c", _INDEX],
+        cwd=folder,
+        env=environment(services),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    told: dict[str, Any] = json.loads(found.stdout)
+    return told
+
+
+def environment(services: str) -> Mapping[str, str]:
+    """Settings with which a package can be loaded, and nothing of this process's own but where programs are."""
+    return {"PATH": os.environ.get("PATH", ""), **_SETTINGS, "TESSERA_SERVICES": services}
+
+
+def _compiled(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
+    if path.suffix != ".py":
+        return
+    with tempfile.NamedTemporaryFile(suffix=".pyc") as target:
+        # Not compared with the source, whose times a zip would not keep.
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        py_compile.compile(str(path), target.name, dfile=name, doraise=True, invalidation_mode=mode)
+        tag = sys.implementation.cache_tag
+        yield f"{Path(name).parent.as_posix()}/__pycache__/{path.stem}.{tag}.pyc", Path(target.name).read_bytes()
+
+
+if __name__ == "__main__":
+    typer.run(main)

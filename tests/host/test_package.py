@@ -1,0 +1,91 @@
+"""The package that Azure takes: what is in it, and what a clean interpreter finds in it."""
+
+import importlib.metadata
+import json
+import re
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from local.package import ROOT, index, packaged, write_package
+from shared.settings import SERVICES
+
+NAMES: Final = re.compile(r"^([a-z0-9][a-z0-9._-]*)", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("package")
+    write_package(folder / "tessera.zip")
+    zipfile.ZipFile(folder / "tessera.zip").extractall(folder / "app")
+    return folder / "app"
+
+
+@pytest.fixture(scope="module")
+def indexed(unpacked: Path) -> dict[str, dict[str, Any]]:
+    return {services: index(unpacked, services) for services in ("all", *SERVICES)}
+
+
+def test_the_package_holds_what_azure_needs_and_nothing_of_the_laptop() -> None:
+    names = {path.relative_to(ROOT).as_posix() for path in packaged()}
+    assert {"function_app.py", "host.json", "requirements.txt", "infra/topology.json"} <= names
+    tops = {name.partition("/")[0] for name in names}
+    assert tops == {"function_app.py", "host.json", "requirements.txt", "functions", "shared", "infra"}
+    assert [name for name in names if name.startswith("infra/")] == ["infra/topology.json"]
+
+
+def test_every_module_in_it_is_compiled_for_the_python_it_runs_on(unpacked: Path) -> None:
+    sources = {path.relative_to(unpacked) for path in unpacked.rglob("*.py")}
+    compiled = {path.relative_to(unpacked) for path in unpacked.rglob("*.cpython-313.pyc")}
+    assert compiled == {path.parent / "__pycache__" / f"{path.stem}.cpython-313.pyc" for path in sources}
+    assert len(sources) > 100
+
+
+def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one.zip", "two.zip"):
+        write_package(tmp_path / name)
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+
+
+def test_each_function_belongs_to_one_service_and_all_of_them_to_all(indexed: dict[str, dict[str, Any]]) -> None:
+    names = {services: {name for _, name in found["functions"]} for services, found in indexed.items()}
+    common = set.intersection(*(names[service] for service in SERVICES))
+    assert common == {f"operations_{name}" for name in ("live", "ready", "show_counters", "openapi_document", "docs")}
+    owners = Counter(name for service in SERVICES for name in names[service] - common)
+    assert [name for name, number in owners.items() if number > 1] == []
+    assert set.union(*(names[service] for service in SERVICES)) == names["all"]
+
+
+@pytest.mark.parametrize(
+    ("services", "kinds"),
+    [
+        ("commerce", {"httpTrigger": 30, "cosmosDBTrigger": 3, "serviceBusTrigger": 4}),
+        ("identity", {"httpTrigger": 8}),
+        ("insights", {"httpTrigger": 6, "serviceBusTrigger": 1}),
+        ("workers", {"httpTrigger": 11, "cosmosDBTrigger": 2, "serviceBusTrigger": 1, "timerTrigger": 5}),
+    ],
+)
+def test_a_service_has_its_functions(indexed: dict[str, dict[str, Any]], services: str, kinds: dict[str, int]) -> None:
+    assert Counter(kind for kind, _ in indexed[services]["functions"]) == kinds
+
+
+def test_nothing_is_loaded_that_azure_does_not_install(indexed: dict[str, dict[str, Any]]) -> None:
+    """Nor any SDK: they are imported with the first call."""
+    installed = set(NAMES.findall((ROOT / "requirements.txt").read_text()))
+    here = importlib.metadata.packages_distributions()
+    loaded = set(indexed["all"]["modules"])
+    foreign = {
+        module
+        for module in loaded
+        if module in here and not {name.lower().replace("_", "-") for name in here[module]} & installed
+    }
+    assert foreign == set()
+    assert loaded & {"local", "tests", "aiohttp", "msal", "uamqp", "opencensus", "stripe"} == set()
+
+
+def test_a_lock_is_renewed_for_as_long_as_a_function_may_run() -> None:
+    host = json.loads((ROOT / "host.json").read_text())
+    assert host["extensions"]["serviceBus"]["maxAutoLockRenewalDuration"] == host["functionTimeout"]
