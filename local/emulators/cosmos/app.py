@@ -72,10 +72,12 @@ def definition_of(container: Container) -> Json:
         "partitionKey": {"paths": [f"/{container.partition_key}"], "kind": "Hash", "version": 2},
         "defaultTtl": TTL_ON,
         "indexingPolicy": {
+            "includedPaths": [{"path": f"/{path}/?"} for path in container.indexed_paths],
+            "excludedPaths": [{"path": "/*"}],
             "compositeIndexes": [
                 [{"path": f"/{path}", "order": "ascending"}, {"path": "/id", "order": "ascending"}]
                 for path in container.ordered_by
-            ]
+            ],
         },
     }
 
