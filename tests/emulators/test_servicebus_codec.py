@@ -212,7 +212,7 @@ ANNOTATED = st.tuples(
     st.none() | PROPERTIES,
     st.none() | APPLICATION,
     st.lists(st.binary(max_size=50), min_size=1, max_size=3),
-).map(lambda each: Message(each[0], None, *each[1:]))
+).map(lambda each: Message(each[0], None, each[1], each[2], each[3], each[4]))  # type: ignore[arg-type]  # its keys are texts
 
 
 def payload_of(message: Message) -> bytes:
