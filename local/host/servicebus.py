@@ -88,8 +88,9 @@ class ServiceBusReceiver:
 
     async def counts(self, queue: str) -> Mapping[str, int]:
         """How many messages are `active` (locked ones included), `scheduled` and `dead`: by peeking at all of them."""
-        active, scheduled = await self._line(queue).counts()
-        return {"active": active, "scheduled": scheduled, "dead": await servicebus_dead.count(self._client, queue)}
+        line = self._line(queue)
+        (active, scheduled), dead = await asyncio.gather(line.counts(), servicebus_dead.count(self._client, queue))
+        return {"active": active, "scheduled": scheduled, "dead": dead}
 
     async def wait(self, timeout_seconds: float) -> None:
         """Return when something may have become receivable, or after the timeout.
