@@ -27,8 +27,8 @@ GIGABYTE_SECONDS_PER_ORDER: Final = 0.4  # 512 MB for what the functions of one 
 EXECUTIONS_PER_ORDER: Final = 14
 TELEMETRY_KILOBYTES_PER_ORDER: Final = 12.0
 
-# US dollars, list prices: https://azure.microsoft.com/pricing/ (Cosmos DB serverless, Service Bus Standard, Functions Flex
-# Consumption, Azure Monitor). They differ by region and change.
+# US dollars, list prices, https://azure.microsoft.com/pricing/ (Cosmos DB serverless, Service Bus Standard, Functions
+# on Flex Consumption, Azure Monitor). They differ by region and change.
 PER_MILLION_RU: Final = 0.25
 PER_MILLION_BUS_OPERATIONS: Final = 0.80
 PER_GIGABYTE_SECOND: Final = 0.000026
