@@ -226,10 +226,12 @@ class Stack:
                     "--redirect-uri", self.redirect_uri]  # fmt: skip
         if name == "mailbox":
             return [*common, "--port", str(ports.mailbox), "--smtp-port", str(ports.smtp)]
+        if name == "cosmos":
+            return [*common, "--port", str(ports.cosmos)]
+        if name == "servicebus":
+            return [*common, "--port", str(ports.servicebus), "--control-port", str(ports.servicebus_controls)]
         if name == "applicationinsights":
             return [*common, "--port", str(ports.telemetry)]
-        if name in ("cosmos", "servicebus"):
-            return [*common, "--port", str(getattr(ports, name))]
         wanted = [part for type_ in WEBHOOK_EVENTS for part in ("--webhook-event", type_)]
         return [*common, "--port", str(ports.stripe), "--webhook-url", f"{self.url}/api/payments/stripe", *wanted]
 

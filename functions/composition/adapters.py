@@ -20,6 +20,7 @@ from shared.telemetry import Exporter, is_traced
 from shared.topology import topology
 
 if TYPE_CHECKING:
+    from shared.bus.servicebus_client import Client
     from shared.store.cosmos_account import CosmosAccount
 
 
@@ -86,9 +87,26 @@ def cosmos_account(settings: Settings) -> "CosmosAccount":
 
 def choose_bus(settings: Settings) -> ManagedBus:
     """The embedded bus, or Service Bus: with the app's identity, or with a key where it is an emulator."""
-    from shared.bus.embedded import EmbeddedBus
+    if settings.tessera_bus == "embedded":
+        from shared.bus.embedded import EmbeddedBus
 
-    return EmbeddedBus.at(settings.tessera_data / "bus.db", topology())
+        return EmbeddedBus.at(settings.tessera_data / "bus.db", topology())
+    from shared.bus.guarded import GuardedBus
+    from shared.bus.servicebus import ServiceBus
+
+    return GuardedBus(ServiceBus(servicebus_client(settings), topology()))
+
+
+def servicebus_client(settings: Settings) -> "Client":
+    """The links to the namespace that the settings name; nothing is opened yet."""
+    from shared.bus.servicebus_client import Access, Client
+
+    if settings.servicebus_namespace is not None:
+        identity = partial(managed_identity, settings.servicebus_client_id)
+        return Client(Access(namespace=settings.servicebus_namespace, credential=identity))
+    connection = settings.servicebus_connection
+    assert connection is not None, "the settings have one of both"
+    return Client(Access(connection_string=connection.get_secret_value()))
 
 
 def choose_telemetry(settings: Settings) -> Exporter | None:

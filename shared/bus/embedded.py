@@ -109,7 +109,7 @@ class EmbeddedBus(EmbeddedBusFile):
 
         def work(writer: sqlite3.Connection) -> list[Delivery]:
             now = self._timestamp()
-            _sweep(writer, settings, now)
+            sweep(writer, settings, now)
             until = now + settings.lock_seconds
             lock = {"until": until, "token": token, "queue": queue, "limit": messages_max}
             rows = sorted(writer.execute(_LOCK, lock).fetchall(), key=lambda row: row[8])
@@ -208,7 +208,7 @@ class EmbeddedBus(EmbeddedBusFile):
     async def _put_in_order(self, queue: str) -> None:
         settings = self._queue(queue)
         while self._something_due(queue):
-            await self._write(lambda writer: _sweep(writer, settings, self._timestamp()))
+            await self._write(lambda writer: sweep(writer, settings, self._timestamp()))
 
     async def _settle(self, delivery: Delivery, sql: str, *values: str | float, wakes: bool = False) -> None:
         def work(writer: sqlite3.Connection) -> None:
@@ -221,7 +221,7 @@ class EmbeddedBus(EmbeddedBusFile):
         await self._write(work)
 
 
-def _sweep(writer: sqlite3.Connection, queue: Queue, now: float) -> None:
+def sweep(writer: sqlite3.Connection, queue: Queue, now: float) -> None:
     """Give back or bury messages whose lock lapsed, and enqueue scheduled ones that are due (at most `RECEIVE_MAX`)."""
     lapsed = {"most": queue.max_delivery_count, "now": now, "reason": MAX_DELIVERIES}
     writer.execute(_LAPSED, {**lapsed, "queue": queue.name, "limit": RECEIVE_MAX})

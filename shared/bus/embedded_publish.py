@@ -7,10 +7,10 @@ from typing import Self
 
 import orjson
 
-from shared.bus.port import MESSAGE_BYTES_MAX, Message, MessageRefused
+from shared.bus.checks import refuse_unacceptable
+from shared.bus.port import Message, MessageRefused
 from shared.topology import Topology
 
-ID_CHARACTERS_MAX = 128  # https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
 _FORGOTTEN_PER_MESSAGE = 2  # forgetting twice as fast as remembering keeps the window's table bounded
 _SEEN = """
 INSERT INTO seen (entity, id, until) VALUES (?, ?, ?)
@@ -69,14 +69,7 @@ def check(entities: Mapping[str, Entity], name: str, messages: Sequence[Message]
     if entity is None:
         raise MessageRefused(f"There is no topic or queue {name!r}.")
     for message in messages:
-        if not 1 <= len(message.id) <= ID_CHARACTERS_MAX:
-            raise MessageRefused(f"A message id has 1 to {ID_CHARACTERS_MAX} characters: {message.id!r}.")
-        if "type" in message.properties:
-            raise MessageRefused(f"{message.id!r}: the property `type` is the message's own.")
-        if message.due_at is not None and message.due_at.tzinfo is None:
-            raise MessageRefused(f"{message.id!r}: `due_at` needs a time zone.")
-        if _size(message) > MESSAGE_BYTES_MAX:
-            raise MessageRefused(f"{message.id!r} exceeds {MESSAGE_BYTES_MAX} bytes.")
+        refuse_unacceptable(message)
     return entity
 
 
@@ -100,10 +93,3 @@ def publish(writer: sqlite3.Connection, entity: Entity, messages: Sequence[Messa
         for place, queue in enumerate(queues):
             writer.execute(_INSERT, (last - place, queue, state, due_at, *text, properties, now))
     writer.execute(_FORGET, (now, _FORGOTTEN_PER_MESSAGE * len(messages)))
-
-
-def _size(message: Message) -> int:
-    texts = [message.id, message.type, message.correlation_id]
-    for name, value in message.properties.items():
-        texts += [name, str(value)]
-    return len(message.body) + sum(len(text.encode()) for text in texts)

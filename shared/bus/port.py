@@ -14,6 +14,7 @@ MESSAGE_BYTES_MAX = (
     256 * 1024
 )  # Service Bus Standard: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
 DEAD_LETTERS_MAX = 100  # dead letters a page has, and one call replays or discards
+DEAD_COUNTED_MAX = 1000  # dead letters of a queue that are counted; this number stands for as many or more
 
 
 class BusError(Exception):
@@ -39,7 +40,7 @@ class Message:
     :param id: MessageId; within the entity's duplicate-detection window a second message with it is dropped
     :param type: what subscriptions filter on; sent as the application property `type`
     :param body: UTF-8 JSON
-    :param due_at: enqueue not before this moment (scheduled delivery)
+    :param due_at: enqueue not before this moment (scheduled delivery); Service Bus keeps its milliseconds
     :param properties: further application properties
     """
 
@@ -133,7 +134,9 @@ class DeadLetter:
     """A message that ended in a queue's dead-letter subqueue.
 
     :param reason: `MaxDeliveryCountExceeded`, or what the receiver gave
+    :param delivery_count: how often it was handed out; on Service Bus also to who passed it on the way to another
     :param sequence_number: its address among the queue's dead letters, and their order
+    :param dead_lettered_at: when it was put aside; Service Bus only tells when it came
     """
 
     message: Message
@@ -177,10 +180,13 @@ class DeadLetters(Protocol):
 
     In Service Bus: peek the dead-letter subqueue; to replay, lock the letter, send the copy to the queue itself (never
     to the topic, whose other subscribers had theirs) and complete the letter. Dying in between may send the copy twice.
+    Letters can only be locked from the front; those passed on the way are given back.
     """
 
     async def dead_counts(self) -> Mapping[str, int]:
-        """How many dead letters each queue has, every queue named.
+        """How many dead letters each queue has, every queue named; `DEAD_COUNTED_MAX` may stand for more.
+
+        Exact numbers would take the right to manage the namespace; who may receive can count by looking.
 
         :raises BusUnavailable: no answer
         """

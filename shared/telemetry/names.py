@@ -6,6 +6,7 @@ from typing import Final
 COUNTERS: Final[Mapping[str, str]] = {
     "breakers_opened": "circuit breakers that opened",
     "bugs": "requests that ended in an error nobody expected",
+    "bus_messages": "messages that Service Bus took from us",
     "check_ins": "tickets let in",
     "dead_letters_discarded": "dead letters discarded by hand",
     "dead_letters_replayed": "dead letters replayed by hand",

@@ -1,6 +1,7 @@
 """The adapters every contract suite runs against; an adapter added here must pass the suites unchanged."""
 
-from collections.abc import AsyncIterator, Iterator
+import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from shared.store.embedded import EmbeddedStore
 from shared.topology import topology
 from tests.contract.cosmos import cosmos_store
 from tests.contract.harness import BusUnderTest, FakeClock, StoreUnderTest
+from tests.contract.servicebus import real_servicebus, servicebus
 
 SIGNING_SECRET = b"a signing secret of thirty-two b"
 
@@ -28,10 +30,13 @@ async def under_test(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
     store.close()
 
 
-@pytest.fixture(params=["embedded"])
-def bus_under_test(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BusUnderTest]:
+@pytest.fixture(params=["embedded", "servicebus", *(["namespace"] if "SERVICEBUS_NAMESPACE" in os.environ else [])])
+async def bus_under_test(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BusUnderTest]:
     """A fresh, empty bus of each kind."""
-    assert request.param == "embedded"
+    if request.param != "embedded":
+        async with servicebus(tmp_path) if request.param == "servicebus" else real_servicebus() as found:
+            yield found
+        return
     clock = FakeClock()
     bus = EmbeddedBus(tmp_path / "bus.db", topology(), now=clock)
     yield BusUnderTest(bus, bus, bus, clock.pass_time, clock)

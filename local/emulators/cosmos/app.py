@@ -61,9 +61,8 @@ async def deploy(account: Account, topology: Topology) -> None:
         await account.create_database(topology.database)
     database = account.database(topology.database)
     present = {container.id for container in account.containers(database)}
-    for container in topology.containers:
-        if container.name not in present:
-            await account.create_container(database, checked(definition_of(container)))
+    lacking = [container for container in topology.containers if container.name not in present]
+    await asyncio.gather(*(account.create_container(database, checked(definition_of(one))) for one in lacking))
 
 
 def definition_of(container: Container) -> Json:
@@ -73,10 +72,12 @@ def definition_of(container: Container) -> Json:
         "partitionKey": {"paths": [f"/{container.partition_key}"], "kind": "Hash", "version": 2},
         "defaultTtl": TTL_ON,
         "indexingPolicy": {
+            "includedPaths": [{"path": f"/{path}/?"} for path in container.indexed_paths],
+            "excludedPaths": [{"path": "/*"}],
             "compositeIndexes": [
                 [{"path": f"/{path}", "order": "ascending"}, {"path": "/id", "order": "ascending"}]
                 for path in container.ordered_by
-            ]
+            ],
         },
     }
 

@@ -1,0 +1,58 @@
+"""`python -m local.emulators.servicebus`: a Service Bus namespace of one's own on loopback."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import jwt
+import typer
+from pydantic import ValidationError
+
+from local.emulators.servicebus.controls import build, tls_with
+from local.emulators.servicebus.tokens import Authority, Tokens
+from local.emulators.serving import address_of, bind_loopback, serve
+from shared.topology import TOPOLOGY_FILE, topology
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Directory for the durable state; made if missing.")],
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="AMQP port on 127.0.0.1; 0 takes a free one.")] = 5672,
+    control_port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="HTTP port of the controls on 127.0.0.1; 0 takes a free one.")
+    ] = 5673,
+    topology_file: Annotated[Path, typer.Option("--topology", help="Queues, topic and subscriptions.")] = TOPOLOGY_FILE,
+    key: Annotated[
+        str, typer.Option(envvar="SERVICEBUS_KEY", help="The shared access key clients must sign with.")
+    ] = "tessera-on-loopback",
+    key_name: Annotated[
+        str, typer.Option(envvar="SERVICEBUS_KEY_NAME", help="The policy it belongs to.")
+    ] = "RootManageSharedAccessKey",
+    issuer: Annotated[str | None, typer.Option(help="Take this issuer's tokens too; needs --jwks.")] = None,
+    jwks: Annotated[Path | None, typer.Option(help="The issuer's public keys: a JSON Web Key Set.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="PEM chain; with it AMQP is spoken over TLS.")] = None,
+    certificate_key: Annotated[Path | None, typer.Option("--key-file", help="PEM key, if not in the chain.")] = None,
+) -> None:
+    """Emulate Service Bus: queues, the topic, their dead letters and management requests, for Azure's SDKs.
+
+    State is in DATA/servicebus.db. Test controls are below /_emulator on the control port.
+    """
+    try:
+        authority = Authority(issuer, jwt.PyJWKSet.from_json(jwks.read_text())) if issuer and jwks else None
+        listener, control = bind_loopback(port), bind_loopback(control_port)
+        app = build(
+            listener,
+            data=data,
+            topology=topology(topology_file),
+            tokens=Tokens(key, key_name, authority),
+            tls=tls_with(certificate, certificate_key),
+        )
+    except (OSError, ValidationError, jwt.PyJWTError) as error:
+        print(f"servicebus emulator cannot start: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    scheme = "sb" if certificate is None else "amqps"
+    addresses = f"{address_of(listener, scheme)} {address_of(control)}"
+    serve(app, control, announcement=f"servicebus emulator listening on {addresses}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
