@@ -48,7 +48,8 @@ def main() -> None:
     empty = microseconds(nothing)
     for name, work in (("invocation", invocation), ("call of a neighbour", call_within)):
         print(f"{name}, no exporter: {microseconds(work) - empty:.2f} µs")
-    from shared.telemetry.applicationinsights import QUEUE_MAX, ApplicationInsights
+    from shared.telemetry.applicationinsights import ApplicationInsights
+    from shared.telemetry.census import QUEUE_MAX
     from shared.telemetry.connection import Authentication, Connection
 
     connection = Connection("7e55e2a0-0000-4000-8000-000000000002", "http://127.0.0.1:9")

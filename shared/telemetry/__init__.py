@@ -1,7 +1,7 @@
 """Logs, metrics, traces and business events, without a word of who collects them (docs/telemetry.md).
 
-What collects them is an adapter that `functions/composition.py` chooses: `applicationinsights.py` is the only file that
-knows OpenCensus ([ADR 11](../../docs/adr/0011-opencensus-behind-a-neutral-interface.md)).
+What collects them is an adapter that `functions/composition.py` chooses: `applicationinsights.py` by OpenCensus,
+which only `census.py` knows ([ADR 11](../../docs/adr/0011-opencensus-behind-a-neutral-interface.md)).
 """
 
 from shared.telemetry.context import correlation, use_case

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self
 
+ANSWER_SECONDS_MAX: Final = 5.0  # to connect, to begin answering, and between any two parts of an answer
 _KEY: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ENDPOINT: Final = re.compile(r"https?://[^/?#\s]+/?")
 _FORM: Final = "InstrumentationKey=<UUID>;IngestionEndpoint=https://<host>/"

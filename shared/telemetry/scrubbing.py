@@ -7,10 +7,12 @@ mail address, a card, a token or a query string is cut out of any text.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 REMOVED: Final = "[removed]"
 DEPTH_MAX: Final = 12
+TEXTS_REMEMBERED_MAX: Final = 1_024  # names, routes and outcomes are always the same
 FIELDS: Final = frozenset({
     "email", "e_mail", "mail", "to_address", "to_name", "buyer", "holder", "person", "person_name", "name_of_buyer",
     "customer", "phone", "address", "street", "authorization", "token", "access_token", "password", "secret", "key",
@@ -27,6 +29,7 @@ _PATTERNS: Final = (
 )
 
 
+@lru_cache(maxsize=TEXTS_REMEMBERED_MAX)
 def scrubbed_text(text: str) -> str:
     """The text without what must not leave."""
     for pattern in _PATTERNS:

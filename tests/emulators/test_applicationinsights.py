@@ -27,7 +27,8 @@ from shared.telemetry import (
     span,
     trace_parent,
 )
-from shared.telemetry.applicationinsights import QUEUE_MAX, ApplicationInsights
+from shared.telemetry.applicationinsights import ApplicationInsights
+from shared.telemetry.census import QUEUE_MAX
 from shared.telemetry.connection import Authentication, Connection
 from shared.telemetry.scrubbing import REMOVED
 from tests.emulators.processes import Emulator

@@ -61,7 +61,11 @@ class Ingestion:
     async def track(self, request: Request) -> Response:
         """Take a batch: a JSON array, one object, or one object a line; compressed with gzip or not."""
         fault = self._next_fault()
-        await asyncio.sleep(fault.seconds)
+        await request.body()
+        if fault.seconds:
+            await asyncio.sleep(fault.seconds)
+            if await request.is_disconnected():
+                return Response(status_code=499)  # nobody reads it; what was sent is not taken
         if not self._may_send(request):
             return json_reply({"itemsReceived": 0, "itemsAccepted": 0, "errors": ["Authorization"]}, 401)
         try:
