@@ -46,7 +46,7 @@ async def holding(shop: Shop, seconds: float = SECONDS) -> Figures:
     event = await shop.event(PLENTY)
 
     async def action(client: int, _round: int) -> bool:
-        return (await shop.buyers.post("/api/orders", event.order(), client, _key()))[0] == 201
+        return (await shop.buyers.post("/api/orders", event.order(), client, new_key()))[0] == 201
 
     run = await drive(action, seconds=seconds)
     return {"hold_rps": run.rate, "hold_p95_ms": run.percentile_ms(0.95)}
@@ -81,7 +81,7 @@ async def card(shop: Shop, seconds: float = SECONDS) -> Figures:
     calls: list[float] = []
 
     async def action(client: int, _round: int) -> bool:
-        return bool(await buy(shop, event, client, _key(), calls))
+        return bool(await buy(shop, event, client, new_key(), calls))
 
     run = await drive(action, seconds=seconds)
     await shop.quiet()
@@ -102,7 +102,7 @@ async def checking_in(shop: Shop, seconds: float = SECONDS) -> Figures:
         code = next(remaining, None)
         if code is None:
             return False
-        body = {"code": code, "nonce": _key()}
+        body = {"code": code, "nonce": new_key()}
         return (await shop.operators.post("/api/check-ins", body, client))[0] == 200
 
     run = await drive(action, seconds=seconds)
@@ -141,7 +141,7 @@ async def buy(shop: Shop, event: HotEvent, client: int, key: str, calls: list[fl
 
 async def _sell_at_desk(shop: Shop, event: HotEvent, seconds: float, *, clients: int = CLIENTS) -> Run:
     async def action(client: int, _round: int) -> bool:
-        return (await shop.operators.post("/api/orders", event.order(method="desk"), client, _key()))[0] == 201
+        return (await shop.operators.post("/api/orders", event.order(method="desk"), client, new_key()))[0] == 201
 
     return await drive(action, seconds=seconds, clients=clients)
 
@@ -178,7 +178,7 @@ async def _codes(shop: Shop, wanted: int) -> list[str]:
     async def order(client: int) -> list[str]:
         codes: list[str] = []
         for _ in range(-(-wanted // (50 * 32))):
-            status, made = await shop.buyers.post("/api/orders", event.order(50), client, _key())
+            status, made = await shop.buyers.post("/api/orders", event.order(50), client, new_key())
             assert status == 201, made
             _, issued = await shop.buyers.get(f"/api/orders/{made['order_id']}/tickets", client)
             codes += [ticket["code"] for ticket in issued["items"]]
@@ -189,5 +189,6 @@ async def _codes(shop: Shop, wanted: int) -> list[str]:
     return [code for codes in found for code in codes]
 
 
-def _key() -> str:
+def new_key() -> str:
+    """A fresh idempotency key."""
     return uuid.uuid4().hex

@@ -43,6 +43,7 @@ class Shop:
     buyers: Api
     operators: Api
     owner: Api
+    admin: Api
     organiser_id: str
     venue_id: str
 
@@ -65,7 +66,8 @@ class Shop:
             answer.raise_for_status()
         venue = {"name": "Hall", "address": "", "city": "Zurich", "country": "CH", "timezone": "Europe/Zurich"}
         _, made = await owner.post(f"/api/organisers/{organiser_id}/venues", venue)
-        return cls(stack, buyers, operators, owner, organiser_id, made["venue_id"])
+        admin = Api(stack.url, await _tokens(stack, {"email": "ada@tessera.example"}))
+        return cls(stack, buyers, operators, owner, admin, organiser_id, made["venue_id"])
 
     async def event(self, capacity: int, *, price: int = 2500, demand: int = 1) -> HotEvent:
         """A published event."""
@@ -99,7 +101,7 @@ class Shop:
         return cpu_seconds(sorted({self.stack.host.process.pid, *started}))
 
     async def quiet(self, seconds_max: float = 120) -> None:
-        """Wait until the queues are empty: what is measured includes what happens afterwards."""
+        """Wait until the embedded queues are empty: what is measured includes what happens afterwards."""
         from shared.bus.embedded import EmbeddedBus
         from shared.topology import topology
 
@@ -116,7 +118,7 @@ class Shop:
 
     async def close(self) -> None:
         """Close the clients."""
-        for api in (self.buyers, self.operators, self.owner):
+        for api in (self.buyers, self.operators, self.owner, self.admin):
             await api.close()
 
 

@@ -1,5 +1,10 @@
-"""Trying again: bounded, with full jitter, and only for what the caller names. The waiting is tenacity's work."""
+"""Trying again: bounded, with full jitter, and only for what the caller names. The waiting is tenacity's work.
 
+A store that is throttled says how long to wait, and that long is waited at least; from the second pause on the jitter
+comes on top, since all who were turned away together would otherwise come back together.
+"""
+
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -48,11 +53,16 @@ async def _again[T](
 ) -> T:
     import tenacity
 
-    if seconds_left <= 0:
+    pause = _asked_pause(first)
+    if seconds_left <= pause:
         raise _given_up(first) from first
+    if pause:
+        await asyncio.sleep(pause)
+    jitter = tenacity.wait_random_exponential(multiplier=0.01, max=WAIT_SECONDS_MAX)
     retrying = tenacity.AsyncRetrying(
-        stop=tenacity.stop_after_attempt(attempts_max) | tenacity.stop_after_delay(seconds_left),
-        wait=tenacity.wait_random_exponential(multiplier=0.01, max=WAIT_SECONDS_MAX),
+        # Before, not after: a throttled store may ask for a pause that is longer than what is left.
+        stop=tenacity.stop_after_attempt(attempts_max) | tenacity.stop_before_delay(seconds_left - pause),
+        wait=lambda state: jitter(state) + _asked_pause(state.outcome.exception() if state.outcome else None),
         retry=tenacity.retry_if_exception_type(on),
     )
 
@@ -65,7 +75,14 @@ async def _again[T](
         raise _given_up(error.last_attempt.exception()) from error
 
 
+def _asked_pause(error: BaseException | None) -> float:
+    """How many seconds the store asks us to wait, at least."""
+    return error.retry_after_seconds if isinstance(error, Busy) else 0.0
+
+
 def _given_up(last: BaseException | None) -> Contended:
     if isinstance(last, Unavailable):
         return StoreSilent("The store does not answer; send the same request again.")
-    return Contended("Too many changes at once; send the same request again.")
+    refusal = Contended("Too many changes at once; send the same request again.")
+    refusal.retry_after_seconds = max(refusal.retry_after_seconds or 0.0, _asked_pause(last))
+    return refusal

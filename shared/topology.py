@@ -20,14 +20,21 @@ class Container(_Part):
     """A container and the top-level property that is its partition key.
 
     :param ordered_by: properties by which pages within a partition are sorted (Cosmos: composite indexes with the id)
-    :param looked_up_by: properties few documents have, by which these are found across partitions (Cosmos: included
-        paths)
+    :param looked_up_by: properties few documents have, by which these are found across partitions
+    :param filtered_by: properties by which the documents of a large partition are chosen; an embedded store looks
+        through them instead
     """
 
     name: str
     partition_key: str
     ordered_by: tuple[str, ...] = ()
     looked_up_by: tuple[str, ...] = ()
+    filtered_by: tuple[str, ...] = ()
+
+    @property
+    def indexed_paths(self) -> tuple[str, ...]:
+        """The properties Cosmos indexes; every other one would make each write dearer and serve no query."""
+        return tuple(sorted({*self.ordered_by, *self.looked_up_by, *self.filtered_by}))
 
 
 class Queue(_Part):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.auth.tokens import TokenValidator
 from shared.bus.port import ManagedBus
+from shared.bus.traced import TracedBus
 from shared.credentials import managed_identity
 from shared.mail.guarded import GuardedMailer
 from shared.mail.port import Mailer
@@ -15,9 +16,11 @@ from shared.payments.port import Payments
 from shared.payments.stripe import StripePayments
 from shared.settings import Settings, connection_parts
 from shared.store.port import Store
+from shared.telemetry import Exporter, is_traced
 from shared.topology import topology
 
 if TYPE_CHECKING:
+    from shared.bus.servicebus_client import Client
     from shared.store.cosmos_account import CosmosAccount
 
 
@@ -36,7 +39,7 @@ def choose_adapters(settings: Settings) -> Adapters:
     """The adapters that the settings name. Files and connections open with the first call."""
     return Adapters(
         store=choose_store(settings),
-        bus=choose_bus(settings),
+        bus=TracedBus(choose_bus(settings)) if is_traced() else choose_bus(settings),
         payments=GuardedPayments(
             StripePayments(
                 api_key=settings.stripe_api_key.get_secret_value(),
@@ -66,8 +69,9 @@ def choose_store(settings: Settings) -> Store:
 
         return EmbeddedStore.at(settings.tessera_data / "store.db", topology(), secret)
     from shared.store.cosmos import CosmosStore
+    from shared.store.guarded import GuardedStore
 
-    return CosmosStore(cosmos_account(settings), topology(), secret)
+    return GuardedStore(CosmosStore(cosmos_account(settings), topology(), secret))
 
 
 def cosmos_account(settings: Settings) -> "CosmosAccount":
@@ -83,6 +87,38 @@ def cosmos_account(settings: Settings) -> "CosmosAccount":
 
 def choose_bus(settings: Settings) -> ManagedBus:
     """The embedded bus, or Service Bus: with the app's identity, or with a key where it is an emulator."""
-    from shared.bus.embedded import EmbeddedBus
+    if settings.tessera_bus == "embedded":
+        from shared.bus.embedded import EmbeddedBus
 
-    return EmbeddedBus.at(settings.tessera_data / "bus.db", topology())
+        return EmbeddedBus.at(settings.tessera_data / "bus.db", topology())
+    from shared.bus.guarded import GuardedBus
+    from shared.bus.servicebus import ServiceBus
+
+    return GuardedBus(ServiceBus(servicebus_client(settings), topology()))
+
+
+def servicebus_client(settings: Settings) -> "Client":
+    """The links to the namespace that the settings name; nothing is opened yet."""
+    from shared.bus.servicebus_client import Access, Client
+
+    if settings.servicebus_namespace is not None:
+        identity = partial(managed_identity, settings.servicebus_client_id)
+        return Client(Access(namespace=settings.servicebus_namespace, credential=identity))
+    connection = settings.servicebus_connection
+    assert connection is not None, "the settings have one of both"
+    return Client(Access(connection_string=connection.get_secret_value()))
+
+
+def choose_telemetry(settings: Settings) -> Exporter | None:
+    """Application Insights, or nobody. Its library is only loaded where it is wanted: that takes half a second."""
+    if settings.applicationinsights_connection_string is None:
+        return None
+    from shared.telemetry.applicationinsights import ApplicationInsights
+    from shared.telemetry.connection import Authentication, Connection
+
+    return ApplicationInsights(
+        Connection.parse(settings.applicationinsights_connection_string),
+        Authentication.parse(settings.applicationinsights_authentication_string),
+        role=settings.website_site_name,
+        sampling_ratio=settings.tessera_trace_sampling,
+    )

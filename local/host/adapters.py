@@ -43,7 +43,9 @@ class Adapters:
         :raises SettingsRefused: Service Bus is wanted, and a setting is missing
         """
         if self._receiver is None:
-            self._receiver = self._embedded_bus()
+            self._receiver = (
+                self._service_bus() if os.environ.get("TESSERA_BUS") == "servicebus" else self._embedded_bus()
+            )
         return self._receiver
 
     def feed(self) -> ChangeFeed:
@@ -71,6 +73,16 @@ class Adapters:
         bus = EmbeddedBus.at(self.data / "bus.db", self.topology)
         self._close_by(bus.close)
         return bus
+
+    def _service_bus(self) -> Receiver:
+        from functions.composition.adapters import servicebus_client
+        from local.host.servicebus import ServiceBusReceiver
+        from shared.settings import settings
+
+        client = servicebus_client(settings())
+        receiver = ServiceBusReceiver(client, self.topology)
+        self._closing += [receiver.close, client.close]
+        return receiver
 
     def _embedded_feed(self) -> ChangeFeed:
         from shared.store.embedded import EmbeddedStore

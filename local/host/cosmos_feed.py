@@ -1,6 +1,7 @@
 """The change feed of Cosmos DB as its trigger consumes it, through the SDK. On Azure the Functions host does this.
 
-A lease is a document in the container `leases`, with its owner, until when it is held, and where its feed stands.
+A lease is a document in the container `leases`, with its owner, until when it is held, and where its feed stands: a
+place for each of the container's ranges.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ from shared.store.port import (
 )
 
 LEASES: Final = "leases"
-POLL_SECONDS: Final = 0.1  # Azure's trigger looks every 5 s (FeedPollDelay); who tries things out should not wait
+POLL_SECONDS: Final = 0.25  # Azure's trigger looks every 5 s (FeedPollDelay); who tries things out should not wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +80,20 @@ class CosmosFeed:
         if not 1 <= limit <= PAGE_MAX:
             raise ValueError(f"A batch has 1 to {PAGE_MAX} documents, not {limit}.")
         held = self._held(container, lease, owner)
-        documents = await self._account.container(container)
         from azure.core.exceptions import AzureError
 
-        start: dict[str, Any] = {} if held.position else {"start_time": "Beginning"}
-        async with self._reading:  # one at a time: see `account`
-            try:
-                pages: Any = documents.query_items_change_feed(max_item_count=limit, **start).by_page(
-                    held.position or None
-                )
-                async for page in pages:
-                    found = [document async for document in page]
-                    return FeedBatch(orjson.dumps(found).decode(), pages.continuation_token)
-            except AzureError as error:
-                raise trouble(error, what=f"The changes of {container}") from error
+        try:
+            async with self._reading:  # one at a time: see `account`
+                documents = await self._account.container(container)
+                places = orjson.loads(held.position) if held.position else await _beginning(documents)
+                for place in range(len(places)):
+                    found, places[place]["token"] = await _page(documents, **places[place], limit=limit)
+                    if found:
+                        # The next batch begins with the next range, so that no busy one keeps the others waiting.
+                        ahead = [*places[place + 1 :], *places[: place + 1]]
+                        return FeedBatch(orjson.dumps(found).decode(), orjson.dumps(ahead).decode())
+        except AzureError as error:
+            raise trouble(error, what=f"The changes of {container}") from error
         return None
 
     async def advance(self, container: str, lease: str, *, owner: str, position: Position) -> None:
@@ -144,6 +145,29 @@ class CosmosFeed:
             return False
         self._leases[name] = replace(lease, etag=etag)
         return True
+
+
+async def _beginning(documents: Any) -> list[dict[str, Any]]:
+    """Every range of the container, none of it read: one place each, as the trigger has one lease each.
+
+    The SDK can also read all ranges as one, but cannot go on from a token that it gave before each was read once.
+    """
+    return [{"feed_range": feed_range, "token": None} async for feed_range in documents.read_feed_ranges()]
+
+
+async def _page(
+    documents: Any, *, feed_range: Mapping[str, Any], token: str | None, limit: int
+) -> tuple[list[Mapping[str, Any]], str | None]:
+    """Some changes of one range, and where it stands then."""
+    if token is None:
+        asked = documents.query_items_change_feed(feed_range=feed_range, start_time="Beginning", max_item_count=limit)
+    else:
+        asked = documents.query_items_change_feed(continuation=token, max_item_count=limit)
+    pages = asked.by_page()
+    async for page in pages:
+        found = [document async for document in page]
+        return found, pages.continuation_token
+    return [], token
 
 
 def _name(container: str, lease: str) -> str:

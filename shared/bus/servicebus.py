@@ -5,12 +5,13 @@ state. So messages carry no session id and no partition key. Least privilege: Az
 publishing, Data Receiver for dead letters; nothing here needs the right to manage entities.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from shared.bus.checks import refuse_unacceptable
 from shared.bus.port import DEAD_LETTERS_MAX, DeadLetterPage, Message, MessageRefused, Replay
 from shared.bus.servicebus_client import KEEP_ALIVE_SECONDS, Access, Client
+from shared.telemetry import count
 from shared.topology import Topology
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class ServiceBus:
         *,
         connection_string: str = "",
         namespace: str = "",
-        credential: "AsyncTokenCredential | None" = None,
+        credential: "Callable[[], AsyncTokenCredential] | None" = None,
         keep_alive_seconds: int = KEEP_ALIVE_SECONDS,
         **options: Any,
     ) -> Self:
@@ -72,6 +73,7 @@ class ServiceBus:
         async with self._client.sender(entity).use() as sender:
             for batch in await _packed(sender, messages):
                 await sender.send_messages(batch)
+        count("bus_messages", len(messages))
 
     async def dead_counts(self) -> Mapping[str, int]:
         """See `DeadLetters.dead_counts`: counted by peeking, up to `DEAD_COUNTED_MAX` in each queue."""

@@ -92,13 +92,14 @@ class Access:
     """How to reach a namespace: by a connection string, or by its name and a credential.
 
     :param namespace: e.g. `tessera.servicebus.windows.net`
+    :param credential: what gives an identity, asked when the client is made (its library takes long to import)
     :param keep_alive_seconds: 0 sends nothing on idle links, and closes them at once
     :param options: further arguments of the SDK's client, such as `custom_endpoint_address`
     """
 
     connection_string: str = field(default="", repr=False)
     namespace: str = ""
-    credential: "AsyncTokenCredential | None" = None
+    credential: "Callable[[], AsyncTokenCredential] | None" = None
     keep_alive_seconds: int = KEEP_ALIVE_SECONDS
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -118,7 +119,7 @@ class Access:
             return ServiceBusClient.from_connection_string(self.connection_string, **settings)
         if self.credential is None or not self.namespace:
             raise ValueError("Service Bus is reached by a connection string, or by a namespace and a credential.")
-        return ServiceBusClient(self.namespace, self.credential, **settings)
+        return ServiceBusClient(self.namespace, self.credential(), **settings)
 
 
 class Client:

@@ -63,7 +63,9 @@ async def real_servicebus() -> AsyncIterator[BusUnderTest]:
         await asyncio.sleep(seconds)
 
     async with DefaultAzureCredential() as credential:
-        bus = ServiceBus.connect(topology(), namespace=os.environ["SERVICEBUS_NAMESPACE"], credential=credential)
+        bus = ServiceBus.connect(
+            topology(), namespace=os.environ["SERVICEBUS_NAMESPACE"], credential=lambda: credential
+        )
         receiver = ServiceBusReceiver(bus.client, topology(), arrival_seconds=2.0)
         await _purge(bus, receiver)
         yield BusUnderTest(bus, receiver, bus, pass_time, lambda: utc_now().replace(microsecond=0))

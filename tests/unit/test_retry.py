@@ -66,3 +66,33 @@ async def test_no_try_is_begun_once_the_time_is_over(
     with pytest.raises(StoreSilent):
         await retry(slow, on=Unavailable)
     assert tried == tries
+
+
+class Throttled:
+    """Turns away with these pauses to keep, one after the other, and looks at the clock."""
+
+    def __init__(self, *pauses: float) -> None:
+        self._pauses = list(pauses)
+        self.asked: list[float] = []
+
+    async def once(self) -> str:
+        self.asked.append(asyncio.get_running_loop().time())
+        if self._pauses:
+            raise Busy("429", retry_after_seconds=self._pauses.pop(0))
+        return "done"
+
+
+async def test_the_pauses_that_a_throttled_store_asks_for_are_kept() -> None:
+    store = Throttled(0.3, 0.2)
+    assert await retry(store.once, on=Busy) == "done"
+    first, second, third = store.asked
+    assert second - first >= 0.3
+    assert third - second >= 0.2
+
+
+@pytest.mark.parametrize("pauses", [(60.0,), (0.0, 60.0)])
+async def test_a_pause_longer_than_what_is_left_is_not_sat_out_but_handed_on(pauses: tuple[float, ...]) -> None:
+    store = Throttled(*pauses)
+    with pytest.raises(Contended) as contended:
+        await retry(store.once, on=Busy)
+    assert (len(store.asked), contended.value.retry_after_seconds) == (len(pauses), 60.0)

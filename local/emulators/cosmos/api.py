@@ -1,5 +1,6 @@
 """The HTTP edge: reads requests, checks who asks, lets faults happen, writes answers."""
 
+import asyncio
 import uuid
 from email.utils import format_datetime
 
@@ -7,12 +8,20 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from local.emulators.cosmos.account import Account
+from local.emulators.cosmos.batches import refused_inside
 from local.emulators.cosmos.definitions import Definitions
 from local.emulators.cosmos.errors import Refused
+from local.emulators.cosmos.faults import Fault, Faults
 from local.emulators.cosmos.items import Items
 from local.emulators.cosmos.requests import Answer, Asking, read
 from local.emulators.cosmos.signatures import Gate
-from shared.kernel.clock import utc_now
+from local.emulators.cosmos.usage import Usage
+from local.emulators.serving import break_connection
+
+
+class _Cut(Exception):
+    """The connection is to be cut."""
+
 
 BODY_BYTES_MAX = 4 * 1024 * 1024  # what is read of a request before it is refused as too large
 
@@ -20,9 +29,11 @@ BODY_BYTES_MAX = 4 * 1024 * 1024  # what is read of a request before it is refus
 class Api:
     """The protocol as an ASGI application."""
 
-    def __init__(self, account: Account, gate: Gate) -> None:
+    def __init__(self, account: Account, gate: Gate, faults: Faults, usage: Usage) -> None:
         self._account = account
         self._gate = gate
+        self._faults = faults
+        self._usage = usage
         self._items = Items(account)
         self._definitions = Definitions(account)
 
@@ -33,18 +44,45 @@ class Api:
         headers["x-emulator-scheme"] = scope["scheme"]
         activity = headers.get("x-ms-activity-id") or str(uuid.uuid4())
         try:
-            body = await _body(receive)
-            asking = read(scope["method"], scope["raw_path"], headers, body)
-            await self._gate.admit(asking, utc_now())  # signed by clients, whose clock no test moves
-            answer = await self._answered(asking)
+            asking = read(scope["method"], scope["raw_path"], headers, await _body(receive))
+            await self._gate.admit(asking)
+            fault = self._faults.next(asking.operation, asking.container)
+            answer = await self._with(fault, asking)
+            self._usage.add(asking.container, asking.operation, answer.charge)
         except Refused as refusal:
             answer = refused(refusal, activity)
+        except _Cut:
+            await break_connection(scope, receive)
+            return
         await self._send(send, answer, activity)
 
-    async def _answered(self, asking: Asking) -> Answer:
-        if asking.kind == "docs":
-            return await self._items.answer(asking)
-        return await self._definitions.answer(asking)
+    async def _with(self, fault: Fault | None, asking: Asking) -> Answer:
+        """The answer, with what a fault does to it.
+
+        :raises _Cut: there is to be none
+        """
+        if fault is None:
+            return await self._answered(asking, None)
+        if fault.kind == "slow":
+            await asyncio.sleep(fault.seconds)
+        if fault.performed or fault.kind in {"slow", "stale", "repeat"}:
+            answer = await self._answered(asking, fault)
+            if fault.kind in {"slow", "stale", "repeat"}:
+                return answer
+        if fault.kind == "reset":
+            raise _Cut
+        if fault.inside and asking.operation == "batch":
+            return refused_inside(asking, fault.refusal())
+        raise fault.refusal()
+
+    async def _answered(self, asking: Asking, fault: Fault | None) -> Answer:
+        """The answer, a refusal being one as well."""
+        try:
+            if asking.kind == "docs":
+                return await self._items.answer(asking, fault)
+            return await self._definitions.answer(asking)
+        except Refused as refusal:
+            return refused(refusal, asking.headers.get("x-ms-activity-id", ""))
 
     async def _send(self, send: Send, answer: Answer, activity: str) -> None:
         headers = {

@@ -7,12 +7,17 @@ from datetime import datetime
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 
 from local.emulators.cosmos.account import Account
 from local.emulators.cosmos.api import Api
 from local.emulators.cosmos.containers import Json, checked
+from local.emulators.cosmos.controls import Controls
+from local.emulators.cosmos.faults import Faults
 from local.emulators.cosmos.signatures import Gate
+from local.emulators.cosmos.usage import Usage
+from local.emulators.replies import refuse_control
 from shared.kernel.clock import utc_now
 from shared.topology import Container, Topology
 
@@ -26,7 +31,7 @@ def build(
     """The application over the state in the file `path`.
 
     :param topology: its database and containers are made at the start, as a deployment would
-    :param now: the clock of `_ts`, of times to live and of signatures
+    :param now: the clock of `_ts` and of times to live
     """
     account = Account(path, now=now)
 
@@ -43,7 +48,10 @@ def build(
             if isinstance(result, Exception):
                 raise result
 
-    return Starlette(routes=[Mount("/", app=Api(account, gate))], lifespan=lifespan)
+    faults, usage = Faults(), Usage()
+    controls = Mount("/_emulator", routes=Controls(faults, usage).routes())
+    routes = [controls, Mount("/", app=Api(account, gate, faults, usage))]
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refuse_control})
 
 
 async def deploy(account: Account, topology: Topology) -> None:
@@ -53,9 +61,8 @@ async def deploy(account: Account, topology: Topology) -> None:
         await account.create_database(topology.database)
     database = account.database(topology.database)
     present = {container.id for container in account.containers(database)}
-    for container in topology.containers:
-        if container.name not in present:
-            await account.create_container(database, checked(definition_of(container)))
+    lacking = [container for container in topology.containers if container.name not in present]
+    await asyncio.gather(*(account.create_container(database, checked(definition_of(one))) for one in lacking))
 
 
 def definition_of(container: Container) -> Json:
@@ -65,10 +72,12 @@ def definition_of(container: Container) -> Json:
         "partitionKey": {"paths": [f"/{container.partition_key}"], "kind": "Hash", "version": 2},
         "defaultTtl": TTL_ON,
         "indexingPolicy": {
+            "includedPaths": [{"path": f"/{path}/?"} for path in container.indexed_paths],
+            "excludedPaths": [{"path": "/*"}],
             "compositeIndexes": [
                 [{"path": f"/{path}", "order": "ascending"}, {"path": "/id", "order": "ascending"}]
                 for path in container.ordered_by
-            ]
+            ],
         },
     }
 

@@ -13,11 +13,13 @@ from local.emulators.cosmos.containers import Container, Json
 from local.emulators.cosmos.documents import check_id, checked, rendered
 from local.emulators.cosmos.errors import Refused, unsupported
 from local.emulators.cosmos.patches import Patch, parse_patch
+from local.emulators.cosmos.requests import Answer, Asking
 from local.emulators.cosmos.transactions import Outcome, Transaction
 
 # https://learn.microsoft.com/azure/cosmos-db/concepts-limits#per-request-limits
 OPERATIONS_MAX: Final = 100
 BYTES_MAX: Final = 2 * 1024 * 1024
+FAILED_CHARGE: Final = 1.0
 _KINDS: Final = frozenset({"Create", "Upsert", "Read", "Delete", "Replace", "Patch"})
 
 
@@ -88,14 +90,21 @@ def succeeded(container: Container, outcomes: Sequence[Outcome], *, minimal: boo
     return b"[" + b",".join(_result(container, outcome, minimal) for outcome in outcomes) + b"]"
 
 
-def failed(count: int, failure: BatchFailed) -> bytes:
+def failed(count: int, failure: BatchFailed) -> Answer:
     """The answer to a batch that did not: 424 for all operations but the one that refused."""
-    results = [{"statusCode": 424, "requestCharge": 0.0} for _ in range(count)]
-    own: Json = {"statusCode": failure.refusal.status, "requestCharge": 1.0}
+    results: list[Json] = [{"statusCode": 424, "requestCharge": 0.0} for _ in range(count)]
+    own: Json = {"statusCode": failure.refusal.status, "requestCharge": FAILED_CHARGE}
     if failure.refusal.substatus:
         own["subStatusCode"] = failure.refusal.substatus
+    if "x-ms-retry-after-ms" in failure.refusal.headers:
+        own["retryAfterMilliseconds"] = int(failure.refusal.headers["x-ms-retry-after-ms"])
     results[failure.index] = own
-    return orjson.dumps(results)
+    return Answer(207, orjson.dumps(results), FAILED_CHARGE)
+
+
+def refused_inside(asking: Asking, refusal: Refused) -> Answer:
+    """The answer to a batch of which the first operation is refused for no reason of its own."""
+    return failed(len(parse_batch(asking.body)), BatchFailed(0, refusal))
 
 
 def _operation(given: Any) -> Operation:

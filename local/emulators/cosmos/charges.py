@@ -16,9 +16,8 @@ The true charges depend on the index and differ by some tenths: good for compari
 """
 
 from collections.abc import Callable
-from typing import Any
 
-type WriteCharge = Callable[[dict[str, Any], int], float]
+type WriteCharge = Callable[[int, int], float]
 
 KB = 1024
 STRONG = 2.0  # reads at strong consistency
@@ -39,19 +38,23 @@ def point_read(size: int) -> float:
     return _rounded(STRONG * _line(size, 1.0, 10.0))
 
 
-def insert(body: dict[str, Any], size: int) -> float:
-    """RUs for a new document."""
-    return _rounded(_write(body, size))
+def insert(indexed: int, size: int) -> float:
+    """RUs for a new document.
+
+    :param indexed: how many of its values the container indexes
+    :param size: its bytes
+    """
+    return _rounded(_write(indexed, size))
 
 
-def replace(body: dict[str, Any], size: int) -> float:
+def replace(indexed: int, size: int) -> float:
     """RUs for another content of a document: its old index entries go, the new ones come."""
-    return _rounded(2 * _write(body, size))
+    return _rounded(2 * _write(indexed, size))
 
 
-def patch(body: dict[str, Any], size: int) -> float:
+def patch(indexed: int, size: int) -> float:
     """RUs for a patch."""
-    return replace(body, size)
+    return replace(indexed, size)
 
 
 def delete(size: int) -> float:
@@ -72,23 +75,13 @@ def feed(returned_bytes: int) -> float:
     return _rounded(FEED_EMPTY + STRONG * returned_bytes / KB * (9 / 99))
 
 
-def _write(body: dict[str, Any], size: int) -> float:
-    return _line(size, 5.0, 50.0) + INDEXED_PROPERTY * max(0, _values(body) - _FREE_PROPERTIES)
+def _write(indexed: int, size: int) -> float:
+    return _line(size, 5.0, 50.0) + INDEXED_PROPERTY * max(0, indexed - _FREE_PROPERTIES)
 
 
 def _line(size: int, at_one_kb: float, at_hundred_kb: float) -> float:
     """The charge on the line through the two published sizes; nothing is cheaper than 1 KB."""
     return at_one_kb + (at_hundred_kb - at_one_kb) * max(0.0, size / KB - 1) / 99
-
-
-def _values(value: Any) -> int:
-    match value:
-        case dict():
-            return sum(map(_values, value.values()))
-        case list():
-            return sum(map(_values, value))
-        case _:
-            return 1
 
 
 def _rounded(charge: float) -> float:

@@ -9,7 +9,7 @@ from local.emulators.cosmos.documents import COLUMNS, Stored
 from local.emulators.cosmos.errors import Refused, unsupported
 from local.emulators.cosmos.scopes import Scope
 
-_NEWEST = "*"
+NEWEST = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def changes(account: Account, scope: Scope, headers: Mapping[str, str], limit: i
         raise unsupported(f"the change feed mode {headers['a-im']!r}")
     latest = _latest(account, scope)
     asked = headers.get("if-none-match")
-    if asked == _NEWEST:
+    if asked == NEWEST:
         return Changes([], latest)
     after, since = position_in(asked), _since(headers.get("if-modified-since"))
     where, parameters = scope.sql()

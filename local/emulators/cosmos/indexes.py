@@ -1,8 +1,8 @@
 """What a container's indexing policy lets a query sort by (https://learn.microsoft.com/azure/cosmos-db/index-policy)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from local.emulators.cosmos.containers import Container
+from local.emulators.cosmos.containers import Container, Json
 from local.emulators.cosmos.errors import Refused
 from local.emulators.cosmos.sql_tree import Ordered
 
@@ -34,6 +34,29 @@ def sorts_undefined(container: Container, order_by: Sequence[Ordered]) -> bool:
     if not _included(path, set(included), excluded):
         raise Refused(400, f"The index path corresponding to the specified order-by item {path} is excluded.")
     return False
+
+
+def indexed_values(container: Container, body: Json) -> int:
+    """How many of a document's values the policy has in an index, a composite one counted as another."""
+    policy = container.definition["indexingPolicy"]
+    included = {_plain(entry["path"]) for entry in policy.get("includedPaths", [])}
+    excluded = {_plain(entry["path"]) for entry in policy.get("excludedPaths", [])}
+    if not included and not excluded:
+        included = {"/*"}
+    single = sum(_included(path, included, excluded) for path in _paths(body, ""))
+    return single + len(policy.get("compositeIndexes", []))
+
+
+def _paths(value: object, path: str) -> Iterator[str]:
+    match value:
+        case dict():
+            for name, inner in value.items():
+                yield from _paths(inner, f"{path}/{name}")
+        case list():
+            for inner in value:
+                yield from _paths(inner, f"{path}/[]")
+        case _:
+            yield path
 
 
 def _serves(index: Sequence[dict[str, str]], order_by: Sequence[Ordered]) -> bool:

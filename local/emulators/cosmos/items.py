@@ -11,7 +11,8 @@ from local.emulators.cosmos.account import Account
 from local.emulators.cosmos.containers import RANGES, Container, Key, key_of, parse_header
 from local.emulators.cosmos.documents import check_id, parse, rendered
 from local.emulators.cosmos.errors import Refused, missing, unsupported
-from local.emulators.cosmos.feeds import changes
+from local.emulators.cosmos.faults import Fault, History
+from local.emulators.cosmos.feeds import NEWEST, changes, position_in
 from local.emulators.cosmos.patches import parse_patch
 from local.emulators.cosmos.plans import plan_of
 from local.emulators.cosmos.requests import Answer, Asking, as_json
@@ -27,36 +28,39 @@ class Items:
 
     def __init__(self, account: Account) -> None:
         self._account = account
+        self._history = History()
+        self._positions: dict[tuple[int, str, str, str], int] = {}
 
-    async def answer(self, asking: Asking) -> Answer:
+    async def answer(self, asking: Asking, fault: Fault | None = None) -> Answer:
         """The answer to a request about documents.
 
         :raises Refused: what Cosmos DB would refuse, or 501
         """
         container = self._account.container(asking.names[0], asking.names[1])
         if len(asking.names) == 3:
-            return await self._one(asking, container, asking.names[2])
-        match asking.method:
-            case "GET" if "a-im" in asking.headers:
-                return self._changes(asking, container)
-            case "GET":
+            return await self._one(asking, container, asking.names[2], fault)
+        if asking.method not in {"GET", "POST"}:
+            raise Refused(405, f"{asking.method} is not possible on documents.")
+        match asking.operation:
+            case "feed":
+                return self._changes(asking, container, fault)
+            case "query" if asking.method == "GET":
                 return self._query(asking, container, {"query": "SELECT * FROM c"})
-            case "POST" if asking.flag("x-ms-cosmos-is-batch-request"):
+            case "batch":
                 return await self._batch(asking, container)
-            case "POST" if asking.flag("x-ms-cosmos-is-query-plan-request"):
+            case "plan":
                 return _planned(_query_in(asking))
-            case "POST" if "query+json" in asking.headers.get("content-type", ""):
+            case "query":
                 return self._query(asking, container, _query_in(asking))
-            case "POST":
+            case _:
                 return await self._create(asking, container)
-        raise Refused(405, f"{asking.method} is not possible on documents.")
 
-    async def _one(self, asking: Asking, container: Container, id_: str) -> Answer:
+    async def _one(self, asking: Asking, container: Container, id_: str, fault: Fault | None) -> Answer:
         key = _key(asking, container)
         if_match = asking.headers.get("if-match")
         match asking.method:
             case "GET":
-                return self._read(asking, container, key, id_)
+                return self._read(asking, container, key, id_, fault)
             case "PUT":
                 body = parse(asking.body)
                 return await self._act(asking, container, key, lambda todo: todo.replace(id_, body, if_match=if_match))
@@ -67,8 +71,10 @@ class Items:
                 return await self._act(asking, container, key, lambda todo: todo.delete(id_, if_match=if_match))
         raise Refused(405, f"{asking.method} is not possible on a document.")
 
-    def _read(self, asking: Asking, container: Container, key: Key, id_: str) -> Answer:
+    def _read(self, asking: Asking, container: Container, key: Key, id_: str, fault: Fault | None) -> Answer:
         stored = find(self._account.commits.reader, container, key, id_, self._account.timestamp())
+        if fault is not None and fault.kind == "stale":
+            stored = self._history.stale(container, key, id_, stored)
         if stored is None:
             raise missing(f"document {id_!r}")
         if asking.headers.get("if-none-match") == stored.etag:
@@ -88,6 +94,7 @@ class Items:
             return act(Transaction(writer, container, key, self._account.timestamp()))
 
         outcome = await self._account.write(work)
+        self._history.remember(container, key, outcome.id, outcome.before)
         answer = Answer(outcome.status, b"", outcome.charge)
         if outcome.stored is not None:
             answer.headers["etag"] = outcome.stored.etag
@@ -107,7 +114,10 @@ class Items:
         try:
             outcomes = await self._account.write(work)
         except batches.BatchFailed as failure:
-            return Answer(207, batches.failed(len(operations), failure), charge=1.0)
+            return batches.failed(len(operations), failure)
+        for outcome in outcomes:
+            if outcome.wrote:
+                self._history.remember(container, key, outcome.id, outcome.before)
         charge = round(sum(outcome.charge for outcome in outcomes), 2)
         return Answer(200, batches.succeeded(container, outcomes, minimal=asking.minimal), charge)
 
@@ -142,20 +152,24 @@ class Items:
             going_on = asked.token([place + 1, None])
         return _page(container, page, going_on)
 
-    def _changes(self, asking: Asking, container: Container) -> Answer:
+    def _changes(self, asking: Asking, container: Container, fault: Fault | None) -> Answer:
         scope = scope_of(container, asking.headers)
         if scope is None:
             raise unsupported("a change feed over all ranges at once; ask range by range, as the SDKs do")
-        found = changes(
-            self._account, scope, asking.headers, queries.page_limit(asking.headers.get("x-ms-max-item-count"))
-        )
-        headers = {"etag": f'"{found.position}"'}
+        headers = dict(asking.headers)
+        place = (container.number, "" if scope.key is None else scope.key.text, scope.low, scope.high)
+        if fault is not None and fault.kind == "repeat":
+            headers["if-none-match"] = f'"{self._positions.get(place, 0)}"'
+        elif headers.get("if-none-match") != NEWEST:
+            self._positions[place] = position_in(headers.get("if-none-match"))
+        found = changes(self._account, scope, headers, queries.page_limit(headers.get("x-ms-max-item-count")))
+        answered = {"etag": f'"{found.position}"'}
         if not found.documents:
-            return Answer(304, b"", charges.FEED_EMPTY, headers)
+            return Answer(304, b"", charges.FEED_EMPTY, answered)
         rows = [rendered(container, stored, with_lsn=True) for stored in found.documents]
         body = _documents(container, rows)
-        headers["x-ms-item-count"] = str(len(rows))
-        return Answer(200, body, charges.feed(len(body)), headers)
+        answered["x-ms-item-count"] = str(len(rows))
+        return Answer(200, body, charges.feed(len(body)), answered)
 
 
 def _key(asking: Asking, container: Container) -> Key:

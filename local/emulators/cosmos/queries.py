@@ -187,13 +187,13 @@ def _sorted(asked: Asked, matches: _Matches, after: list[Any] | None) -> Page:
 
 
 def _saved(key: list[OrderKey], stored: Stored) -> list[Any]:
-    return [[[kind, value.hex() if isinstance(value, bytes) else value] for kind, value in key], stored.number]
+    return [key, stored.number]
 
 
 def _place_after(found: Sequence[tuple[list[OrderKey], Stored, Any]], saved: Any, query: Query) -> int:
     """Where in the order the page goes on, even if the last row has changed or gone meanwhile."""
     raw, number = saved
-    last = [(kind, bytes.fromhex(value) if kind == 4 else value) for kind, value in raw]
+    last = [(kind, value) for kind, value in raw]
     for place, (key, stored, _) in enumerate(found):
         for ordered, present, before in zip(query.order_by, key, last, strict=True):
             if present != before:

@@ -8,8 +8,10 @@ from urllib.parse import unquote
 import orjson
 
 from local.emulators.cosmos.errors import Refused, unsupported
+from local.emulators.cosmos.operations import Operation
 
 _KINDS: Final = ("dbs", "colls", "docs")
+_BY_METHOD: Final[Mapping[str, Operation]] = {"PUT": "replace", "PATCH": "patch", "DELETE": "delete"}
 _SERVED: Final = frozenset({"", "dbs", "colls", "docs", "pkranges"})
 
 
@@ -37,6 +39,28 @@ class Asking:
     def flag(self, name: str) -> bool:
         """Whether a header says True."""
         return self.headers.get(name, "").lower() == "true"
+
+    @property
+    def container(self) -> str:
+        """The container it is about, or an empty string."""
+        return self.names[1] if len(self.names) > 1 else ""
+
+    @property
+    def operation(self) -> Operation:
+        """What is asked for, as faults and usage name it."""
+        if self.kind != "docs":
+            return "account" if not self.kind else "ranges" if self.kind == "pkranges" else "definition"
+        if len(self.names) == 3:
+            return _BY_METHOD.get(self.method, "read")
+        if self.method == "GET":
+            return "feed" if "a-im" in self.headers else "query"
+        if self.flag("x-ms-cosmos-is-batch-request"):
+            return "batch"
+        if self.flag("x-ms-cosmos-is-query-plan-request"):
+            return "plan"
+        if "query+json" in self.headers.get("content-type", ""):
+            return "query"
+        return "upsert" if self.flag("x-ms-documentdb-is-upsert") else "create"
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Who asks: the account's key or an Entra token.
+"""Who asks: the holder of the account's key, or of an Entra token.
 
 https://learn.microsoft.com/rest/api/cosmos-db/access-control-on-cosmosdb-resources
 """
@@ -6,14 +6,16 @@ https://learn.microsoft.com/rest/api/cosmos-db/access-control-on-cosmosdb-resour
 import hashlib
 import hmac
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 from local.emulators.cosmos.errors import Refused
+from local.emulators.cosmos.identities import Identities
 from local.emulators.cosmos.requests import Asking
+from shared.kernel.clock import utc_now
 
 SKEW_MAX: Final = timedelta(minutes=15)
 
@@ -81,22 +83,31 @@ def _moment(date: str) -> datetime:
 
 
 class Gate:
-    """Admits requests signed with the account's key.
+    """Admits requests of somebody known.
 
-    :param key: the account's key; None turns keys off
+    :param key: the account's key; None turns keys off, as `disableLocalAuth` does
+    :param identities: whose tokens count; None turns tokens off
+    :param now: the clock that dates of signatures are compared with, which is the clients' and not the account's
     """
 
-    def __init__(self, key: MasterKey | None) -> None:
+    def __init__(
+        self, key: MasterKey | None, identities: Identities | None = None, *, now: Callable[[], datetime] = utc_now
+    ) -> None:
         self._key = key
+        self._identities = identities
+        self._now = now
 
-    async def admit(self, asking: Asking, now: datetime) -> None:
-        """Accept a request from somebody known.
+    async def admit(self, asking: Asking) -> None:
+        """Accept a request.
 
-        :raises Refused: 401, 403
+        :raises Refused: 401, nobody known; 403, somebody who may not, or a signature out of date
         """
         kind, secret = parse_authorization(asking.headers.get("authorization", ""))
         if kind == "master" and self._key is not None:
             date = date_of(asking.headers)
-            self._key.check(secret, verb=asking.method, resource=asking.kind, link=asking.link, date=date, now=now)
-            return
-        raise Refused(401, f"Authorization of type {kind!r} is not enabled.")
+            verb, resource, link = asking.method, asking.kind, asking.link
+            self._key.check(secret, verb=verb, resource=resource, link=link, date=date, now=self._now())
+        elif kind == "aad" and self._identities is not None:
+            await self._identities.check(secret, asking)
+        else:
+            raise Refused(401, f"Authorization of type {kind!r} is not enabled for this account.")

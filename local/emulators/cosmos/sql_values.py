@@ -95,6 +95,4 @@ def negated(value: Any) -> Any:
 def order_key(value: Any) -> OrderKey:
     """A key that sorts values of any type; arrays and objects are all alike."""
     kind = kind_of(value)
-    if kind == 4:
-        return kind, value.encode("utf-16-be")
-    return (kind, value) if kind in {2, 3} else (kind, 0)
+    return (kind, value) if kind in {2, 3, 4} else (kind, 0)

@@ -9,6 +9,7 @@ from local.emulators.cosmos import charges
 from local.emulators.cosmos.containers import Container, Json, Key, key_in, value_at
 from local.emulators.cosmos.documents import COLUMNS, Stored, checked, dumped, expiry
 from local.emulators.cosmos.errors import Refused, missing, unsupported
+from local.emulators.cosmos.indexes import indexed_values
 from local.emulators.cosmos.patches import Patch, patched
 from local.emulators.cosmos.sql_values import is_true
 
@@ -37,6 +38,18 @@ class Outcome:
     charge: float
     stored: Stored | None = None
     before: Stored | None = None
+
+    @property
+    def id(self) -> str:
+        """The document's."""
+        found = self.stored or self.before
+        assert found is not None
+        return found.id
+
+    @property
+    def wrote(self) -> bool:
+        """Whether the document is another one now, or gone."""
+        return self.stored is None or self.before is not None or self.status == 201
 
 
 def find(connection: sqlite3.Connection, container: Container, key: Key, id_: str, now: int) -> Stored | None:
@@ -175,7 +188,7 @@ class Transaction:
         assert number is not None
         self._claim(number, body)
         stored = Stored(number, body["id"], key.text, text, lsn, step, self._now, over, key.place)
-        return Outcome(201, charges.insert(body, stored.size), stored)
+        return Outcome(201, charges.insert(indexed_values(self._container, body), stored.size), stored)
 
     def _overwrite(self, found: Stored, body: Json, charge: charges.WriteCharge) -> Outcome:
         text, (lsn, step), over = dumped(body), self._version(), expiry(self._container, body, self._now)
@@ -184,7 +197,7 @@ class Transaction:
             self._writer.execute("DELETE FROM unique_values WHERE document = ?", (found.number,))
             self._claim(found.number, body)
         stored = Stored(found.number, found.id, found.partition, text, lsn, step, self._now, over, found.place)
-        return Outcome(200, charge(body, stored.size), stored, found)
+        return Outcome(200, charge(indexed_values(self._container, body), stored.size), stored, found)
 
     def _remove(self, number: int) -> None:
         if self._container.unique_keys:

@@ -2,10 +2,11 @@
 
 from base64 import b64encode
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
@@ -14,23 +15,24 @@ from local.emulators.cosmos.signatures import Gate, MasterKey
 from local.emulators.serving import served
 from shared.kernel.clock import utc_now
 from shared.topology import topology
+from tests.emulators.cosmos.rest import Rest
 
 KEY = b64encode(b"the account's key of the tests, 64 bytes or so").decode()
 
 
 @dataclass
 class Clock:
-    """The true time, plus what a test let pass."""
+    """Stands still until told otherwise."""
 
-    ahead: timedelta = timedelta()
+    moment: datetime = field(default_factory=utc_now)
 
     def __call__(self) -> datetime:
         """The present moment."""
-        return utc_now() + self.ahead
+        return self.moment
 
     def pass_time(self, seconds: float) -> None:
         """Move on."""
-        self.ahead += timedelta(seconds=seconds)
+        self.moment += timedelta(seconds=seconds)
 
 
 @pytest.fixture
@@ -43,6 +45,12 @@ async def url(tmp_path: Path, clock: Clock) -> AsyncIterator[str]:
     app = build(tmp_path / "cosmos.sqlite", Gate(MasterKey(KEY)), topology=topology(), now=clock)
     async with served(app) as address:
         yield address
+
+
+@pytest.fixture
+async def rest(url: str) -> AsyncIterator[Rest]:
+    async with httpx.AsyncClient(timeout=10) as http:
+        yield Rest(http, url, KEY)
 
 
 @pytest.fixture
