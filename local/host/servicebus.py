@@ -39,8 +39,17 @@ class ServiceBusReceiver:
 
     def __init__(self, client: Client, topology: Topology, *, arrival_seconds: float = ARRIVAL_SECONDS) -> None:
         self._client = client
-        self._lines = {queue.name: _Line(client, queue.name, self._news, arrival_seconds) for queue in topology.queues}
         self._waiters: set[asyncio.Future[None]] = set()
+        self._lines = {
+            queue.name: _Line(
+                client,
+                queue.name,
+                news=self._news,
+                is_waited_for=lambda: bool(self._waiters),
+                arrival_seconds=arrival_seconds,
+            )
+            for queue in topology.queues
+        }
 
     async def receive(self, queue: str, *, messages_max: int) -> Sequence[Delivery]:
         """Lock up to `messages_max` (1–256) due messages, oldest first; empty when there are none.
@@ -129,13 +138,24 @@ class _Line:
     Cancelling it is safe: the SDK keeps what it has read of a frame.
 
     :param news: called when a message came, or listening failed
+    :param is_waited_for: whether anybody waits for news
     """
 
-    def __init__(self, client: Client, queue: str, news: Callable[[], None], arrival_seconds: float) -> None:
+    def __init__(
+        self,
+        client: Client,
+        queue: str,
+        *,
+        news: Callable[[], None],
+        is_waited_for: Callable[[], bool],
+        arrival_seconds: float,
+    ) -> None:
         self._queue = queue
         self._arrival_seconds = arrival_seconds
         self._news = news
+        self._is_waited_for = is_waited_for
         self._link: Link[SdkReceiver] = Link(lambda: client.sdk().get_queue_receiver(queue, prefetch_count=1))
+        self._callers = 0  # while there are any, nobody begins to listen
         self._watching: asyncio.Task[None] | None = None
         self._idle = False
         self._held: dict[str, ServiceBusReceivedMessage] = {}
@@ -146,12 +166,16 @@ class _Line:
 
         :raises BusError: what the SDK raised inside, translated
         """
-        watched = await self._stop_watching()
-        async with self._link.use() as sdk:
-            await sdk.__aenter__()  # opens it, if it is not open
-            yield sdk
-        if watched:
-            self.watch_if_idle()  # somebody waits still
+        self._callers += 1
+        try:
+            await self._stop_watching()
+            async with self._link.use() as sdk:
+                await sdk.__aenter__()  # opens it, if it is not open
+                yield sdk
+        finally:
+            self._callers -= 1
+        if self._is_waited_for():
+            self.watch_if_idle()
 
     @asynccontextmanager
     async def settling(self, delivery: Delivery) -> AsyncIterator[tuple[SdkReceiver, ServiceBusReceivedMessage]]:
@@ -201,7 +225,7 @@ class _Line:
 
     def watch_if_idle(self) -> None:
         """Listen for the next message, if the last call found none."""
-        if self._idle and self._watching is None:
+        if self._idle and self._callers == 0 and self._watching is None:
             self._watching = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
@@ -221,14 +245,11 @@ class _Line:
             await asyncio.sleep(_RETRY_SECONDS)  # the next `receive` says what is wrong
         self._news()
 
-    async def _stop_watching(self) -> bool:
-        """End the listening; whether there was any."""
+    async def _stop_watching(self) -> None:
         watching, self._watching = self._watching, None
-        if watching is None or watching.done():
-            return False
-        watching.cancel()
-        await asyncio.wait([watching])
-        return True
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait([watching])
 
     def _delivery(self, received: ServiceBusReceivedMessage) -> Delivery:
         assert received.locked_until_utc is not None
