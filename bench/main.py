@@ -111,7 +111,15 @@ async def _on(past: Path | None, name: str, seconds: float, workers: int) -> dic
     """One figure on a freshly started Tessera: a new one, or the one with a past."""
     with tempfile.TemporaryDirectory(prefix="tessera-bench-") as folder:
         if name in THROUGH_SDKS:  # without a past: history is written for the embedded store
-            stack = Stack(Path(folder), Ports.free(), workers, StoreKind.COSMOS, BusKind.SERVICEBUS, UNHURRIED, None)
+            stack = Stack(
+                Path(folder),
+                Ports.free(),
+                workers=workers,
+                store=StoreKind.COSMOS,
+                bus=BusKind.SERVICEBUS,
+                pages=None,
+                settings=UNHURRIED,
+            )
         else:
             stack = Stack(past or Path(folder), Ports.free(), workers=workers, pages=None, settings=UNHURRIED)
         with stack:

@@ -22,6 +22,7 @@ async def home(_request: Request) -> HTMLResponse:
             people=json.loads(people.read_text())["people"] if people.exists() else [],
             mailbox=os.environ.get("TESSERA_MAILBOX_URL", ""),
             stripe=os.environ.get("TESSERA_STRIPE_URL", ""),
+            telemetry=os.environ.get("TESSERA_TELEMETRY_URL", ""),
             sign_in=os.environ.get("TESSERA_SIGN_IN_URL", ""),
         )
     )

@@ -42,6 +42,7 @@ class Ports:
     cosmos: int = 7076
     servicebus: int = 7077
     servicebus_controls: int = 7078
+    telemetry: int = 7079
 
     @classmethod
     def counted_from(cls, first: int) -> Self:

@@ -33,6 +33,7 @@ def main(
     bus: Annotated[
         BusKind, typer.Option(help="Where messages are sent: a file, or Service Bus' double through its SDK.")
     ] = BusKind.EMBEDDED,
+    telemetry: Annotated[bool, typer.Option(help="Collect traces and metrics, and show them on a page.")] = False,
     seed: Annotated[bool, typer.Option(help="Create the demo's organisers and events.")] = True,
     anonymous_browsing: Annotated[bool, typer.Option(help="Let people look at events before they sign in.")] = False,
 ) -> None:
@@ -42,7 +43,7 @@ def main(
         signal.signal(number, lambda *_: stopping.set())
     ports = Ports.counted_from(port)
     settings = {"TESSERA_ANONYMOUS_BROWSING": str(anonymous_browsing).lower()}
-    stack = Stack(data.resolve(), ports, workers=workers, store=store, bus=bus, settings=settings)
+    stack = Stack(data.resolve(), ports, workers=workers, store=store, bus=bus, telemetry=telemetry, settings=settings)
     had_data = (stack.data / "secrets.json").exists()
     started = time.monotonic()
     try:
@@ -124,6 +125,7 @@ def _say_where(stack: Stack, seconds: float) -> None:
         ("mailbox", stack.mailbox_url),
         ("payments", stack.stripe_url),
         ("sign-in", stack.entra_url),
+        *([("telemetry", stack.telemetry_url)] if stack.telemetry else []),
     ):
         console.print(f"  {name:<11} {url}", highlight=False)
     console.print()

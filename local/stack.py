@@ -38,6 +38,7 @@ class Stack:
     """A running Tessera.
 
     :param data: directory for everything durable, logs included
+    :param telemetry: whether traces and metrics go to a double of Application Insights
     :param settings: settings that differ from the usual ones
     """
 
@@ -46,6 +47,7 @@ class Stack:
     workers: int = 1
     store: StoreKind = StoreKind.EMBEDDED
     bus: BusKind = BusKind.EMBEDDED
+    telemetry: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     pages: str | None = "local.home:pages"
     host: HostProcess | None = None
@@ -70,6 +72,11 @@ class Stack:
     def mailbox_url(self) -> str:
         """Where mails can be read."""
         return f"http://127.0.0.1:{self.ports.mailbox}"
+
+    @property
+    def telemetry_url(self) -> str:
+        """Where operations can be looked at, if `telemetry` is on."""
+        return f"http://127.0.0.1:{self.ports.telemetry}" if self.telemetry else ""
 
     @property
     def authority(self) -> str:
@@ -109,13 +116,19 @@ class Stack:
             "TESSERA_MAILBOX_URL": self.mailbox_url,
             "TESSERA_STRIPE_URL": self.stripe_url,
             "TESSERA_SIGN_IN_URL": self.entra_url,
+            "TESSERA_TELEMETRY_URL": self.telemetry_url,
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": self._telemetry(),
             **self.settings,
         }
 
     @property
     def emulators(self) -> Sequence[str]:
         """The doubles that this stack needs."""
-        chosen = {"cosmos": self.store is StoreKind.COSMOS, "servicebus": self.bus is BusKind.SERVICEBUS}
+        chosen = {
+            "cosmos": self.store is StoreKind.COSMOS,
+            "servicebus": self.bus is BusKind.SERVICEBUS,
+            "applicationinsights": self.telemetry,
+        }
         return [*EMULATORS, *(name for name, wanted in chosen.items() if wanted)]
 
     def start(self) -> Self:
@@ -217,6 +230,8 @@ class Stack:
             return [*common, "--port", str(ports.cosmos)]
         if name == "servicebus":
             return [*common, "--port", str(ports.servicebus), "--control-port", str(ports.servicebus_controls)]
+        if name == "applicationinsights":
+            return [*common, "--port", str(ports.telemetry)]
         wanted = [part for type_ in WEBHOOK_EVENTS for part in ("--webhook-event", type_)]
         return [*common, "--port", str(ports.stripe), "--webhook-url", f"{self.url}/api/payments/stripe", *wanted]
 
@@ -242,6 +257,11 @@ class Stack:
             ),
             **({"SERVICEBUS": f"{bus};UseDevelopmentEmulator=true"} if self.bus is BusKind.SERVICEBUS else {}),
         }
+
+    def _telemetry(self) -> str:
+        """The connection string of the double, whose key is no secret and the same for all; empty: telemetry is off."""
+        key = "7e55e2a0-0000-4000-8000-000000000002"
+        return f"InstrumentationKey={key};IngestionEndpoint={self.telemetry_url}/" if self.telemetry else ""
 
     def _wait(self, name: str) -> None:
         give_up = time.monotonic() + STARTED_SECONDS

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.telemetry.connection import Authentication, Connection
+
 SERVICES: Final = ("commerce", "identity", "insights", "workers")  # docs/architecture.md, Deployable services
 
 
@@ -35,6 +37,16 @@ def _all_urls(text: str) -> str:
     wrong = [part for part in text.split(",") if not re.match(r"\s*https?://[^\s/]+", part)]
     if wrong:
         raise ValueError("each issuer is an http(s) address")
+    return text
+
+
+def _connection(text: str) -> str:
+    Connection.parse(text)
+    return text
+
+
+def _authentication(text: str) -> str:
+    Authentication.parse(text)
     return text
 
 
@@ -117,6 +129,18 @@ class Settings(BaseSettings):
     insights_api_key: SecretStr = _setting(
         ..., "the bearer key of the private insights endpoints", "<32 random characters>", min_length=32
     )
+
+    applicationinsights_connection_string: Annotated[str, AfterValidator(_connection)] | None = _setting(
+        None, "where telemetry goes; without it, nowhere",
+        "InstrumentationKey=<UUID>;IngestionEndpoint=https://<region>.in.applicationinsights.azure.com/",
+    )  # fmt: skip
+    applicationinsights_authentication_string: Annotated[str, AfterValidator(_authentication)] = _setting(
+        "", "how telemetry is signed: by the app's managed identity, or not at all", "Authorization=AAD"
+    )
+    tessera_trace_sampling: float = _setting(
+        1.0, "the share of operations whose spans are collected, 0 to 1", "0.2", ge=0, le=1
+    )
+    website_site_name: str = _setting("tessera", "the app's name in telemetry; Azure sets it", "tessera-commerce")
 
     @property
     def services(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from shared.kernel.errors import DomainError, Kind, NotFound
 from shared.kernel.ids import EventId, OrderId, PersonId, TicketNumber
 from shared.retry import retry
 from shared.store.port import Page, StaleWrite
+from shared.telemetry import count
 
 
 class WrongEvent(DomainError):
@@ -45,6 +46,7 @@ class Door:
             changed = read.ticket.used(check_in)
             if changed is not read.ticket:
                 await self._repository.save(read, changed)
+                count("check_ins")
             return changed
 
         return await retry(attempt, on=StaleWrite)

@@ -2,11 +2,11 @@
 
 import azure.functions as func
 
-from functions.composition.adapters import Adapters, choose_adapters
+from functions.composition.adapters import Adapters, choose_adapters, choose_telemetry
 from functions.composition.services import function_app
 from functions.composition.use_cases import UseCases, use_cases
 from shared.settings import Settings
-from shared.telemetry import quieten_libraries
+from shared.telemetry import export_to, quieten_libraries
 
 __all__ = ["Adapters", "UseCases", "choose_adapters", "compose", "function_app", "use_cases"]
 
@@ -14,5 +14,6 @@ __all__ = ["Adapters", "UseCases", "choose_adapters", "compose", "function_app",
 def compose(settings: Settings) -> func.FunctionApp:
     """The function app for these settings."""
     quieten_libraries()
+    export_to(choose_telemetry(settings), sampling_ratio=settings.tessera_trace_sampling)
     adapters = choose_adapters(settings)
     return function_app(settings, adapters, use_cases(settings, adapters))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.auth.tokens import TokenValidator
 from shared.bus.port import ManagedBus
+from shared.bus.traced import TracedBus
 from shared.credentials import managed_identity
 from shared.mail.guarded import GuardedMailer
 from shared.mail.port import Mailer
@@ -15,6 +16,7 @@ from shared.payments.port import Payments
 from shared.payments.stripe import StripePayments
 from shared.settings import Settings, connection_parts
 from shared.store.port import Store
+from shared.telemetry import Exporter, is_traced
 from shared.topology import topology
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def choose_adapters(settings: Settings) -> Adapters:
     """The adapters that the settings name. Files and connections open with the first call."""
     return Adapters(
         store=choose_store(settings),
-        bus=choose_bus(settings),
+        bus=TracedBus(choose_bus(settings)) if is_traced() else choose_bus(settings),
         payments=GuardedPayments(
             StripePayments(
                 api_key=settings.stripe_api_key.get_secret_value(),
@@ -105,3 +107,18 @@ def servicebus_client(settings: Settings) -> "Client":
     connection = settings.servicebus_connection
     assert connection is not None, "the settings have one of both"
     return Client(Access(connection_string=connection.get_secret_value()))
+
+
+def choose_telemetry(settings: Settings) -> Exporter | None:
+    """Application Insights, or nobody. Its library is only loaded where it is wanted: that takes half a second."""
+    if settings.applicationinsights_connection_string is None:
+        return None
+    from shared.telemetry.applicationinsights import ApplicationInsights
+    from shared.telemetry.connection import Authentication, Connection
+
+    return ApplicationInsights(
+        Connection.parse(settings.applicationinsights_connection_string),
+        Authentication.parse(settings.applicationinsights_authentication_string),
+        role=settings.website_site_name,
+        sampling_ratio=settings.tessera_trace_sampling,
+    )

@@ -1,6 +1,8 @@
 """Insights' queue: every event that is subscribed to is recorded once."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any, Final
 
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict
@@ -8,9 +10,11 @@ from pydantic import BaseModel, ConfigDict
 from functions.insights.events import RecordedEvents
 from shared.bus.port import Bus
 from shared.kernel.ids import OrganiserId
+from shared.telemetry import business_event
 from shared.web.triggers import queue_consumer
 
 QUEUE = "insights"
+_TOLD: Final = ("id", "organiser_id", "event_id", "order_id", "method", "by")
 
 
 class AnyEvent(BaseModel):
@@ -24,10 +28,23 @@ class AnyEvent(BaseModel):
     organiser_id: OrganiserId
 
 
+def facts_of(event: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, float]]:
+    """What an exporter of telemetry is told of an event: named ids and words, and its numbers; nothing else."""
+    properties = {name: str(event[name]) for name in _TOLD if event.get(name)}
+    measurements = {"quantity": float(event["quantity"])} if "quantity" in event else {}
+    total = event.get("total")
+    if total:
+        properties["currency"] = str(total["currency"])
+        measurements["amount_minor"] = float(total["amount_minor"])
+    return properties, measurements
+
+
 def consumer(recorded: RecordedEvents, bus: Bus) -> func.Blueprint:
     """The queue trigger of insights."""
 
     async def record_event(event: AnyEvent, now: datetime) -> None:
-        await recorded.record(event.organiser_id, event.model_dump())
+        told = event.model_dump()
+        if await recorded.record(event.organiser_id, told):
+            business_event(event.type, *facts_of(told))
 
     return queue_consumer(record_event, queue=QUEUE, message=AnyEvent, bus=bus)

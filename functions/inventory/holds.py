@@ -12,7 +12,7 @@ from functions.inventory.pools import Allocation, Availability, HoldState, Pool
 from functions.inventory.repository import InventoryRepository
 from shared.kernel.errors import Contended, DomainError, Kind
 from shared.kernel.ids import OrderId, PoolId
-from shared.telemetry import Log
+from shared.telemetry import Log, count
 
 REMEMBERED_SECONDS: Final = 0.25  # how long a refusal may rest on an earlier look
 REMEMBERED_POOLS_MAX: Final = 1_000
@@ -49,9 +49,11 @@ class Holds:
         for pool, quantity in demands:
             try:
                 taken += await self._hold_one(pool, quantity, order_id=order_id, attempt=attempt, now=now)
-            except Exception:
+            except Exception as error:
                 # Whatever the reason, an order that is not placed must not keep others from buying.
                 await self.free(taken, order_id=order_id)
+                if isinstance(error, PoolShort):
+                    count("holds_refused")
                 raise
         return taken
 

@@ -87,7 +87,7 @@ class OutboundMail:
                 await self._store.commit(MAIL, claim.message_id, [write])
             except StaleWrite:
                 found = await self._find(claim.message_id)
-                if found is None or found.value != value:
+                if found is None or not value.items() <= found.value.items():
                     raise
                 # It was our own write whose answer was lost.
 

@@ -89,4 +89,5 @@ class Telling:
             if trouble.not_taken:
                 await self._outbound.finish(claim, MailState.WAITING, utc_now())
             raise
+        count("mails_sent")
         await self._outbound.finish(claim, MailState.SENT, utc_now())

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from pydantic import BaseModel
@@ -20,6 +20,8 @@ from shared.auth.permissions import Permission
 from shared.kernel.errors import DependencyUnavailable
 from shared.telemetry import counters, gauges
 from shared.web.endpoint import Admits, Call, Endpoints, EndpointSpec, Nothing, Raw
+
+METRICS_TYPE: Final = "text/plain; version=0.0.4"  # the SDK adds the charset
 
 
 class NotReady(DependencyUnavailable):
@@ -66,6 +68,7 @@ def endpoints(
     http = Endpoints("operations", gate)
     _health(http, health)
     _counters(http, watch)
+    _metrics(http, watch)
 
     @cache
     def document() -> dict[str, Any]:
@@ -105,6 +108,20 @@ def _counters(http: Endpoints, watch: DeadLetterWatch) -> None:
         """
         await watch.bus_answers(call.now)  # where it does not, the gauges keep what it said last
         return Counters(process_id=os.getpid(), counters=counters(), gauges=gauges())
+
+
+def _metrics(http: Endpoints, watch: DeadLetterWatch) -> None:
+    @http("GET", "metrics", needs=Permission.READ_INSIGHTS, media_type=METRICS_TYPE)
+    async def metrics(call: Call, nothing: Nothing) -> Raw:
+        """Show what this process measured, in the Prometheus text format.
+
+        Private: the insights key is its bearer token. With several processes each answers for itself, and says so in
+        the label `process`. A counter begins at 0 with its process.
+        """
+        from shared.telemetry.prometheus import exposition  # where nobody asks, its library is not loaded
+
+        await watch.bus_answers(call.now)  # where it does not, the gauges keep what it said last
+        return Raw(exposition(), METRICS_TYPE, {"cache-control": "no-store"})
 
 
 def _health(http: Endpoints, health: Health) -> None:

@@ -19,7 +19,7 @@ from shared.events.envelope import OUTBOX_KIND
 from shared.kernel.clock import stamp
 from shared.retry import TRANSIENT, retry
 from shared.store.port import EVERYWHERE, PAGE_MAX, AlreadyExists, Create, Delete, NotFound, Store, Where
-from shared.telemetry import Log, count
+from shared.telemetry import DIAGNOSTIC_ID, Log, count
 from shared.topology import topology
 
 PUBLISHERS: Final = ("events", "orders")  # containers whose commits publish
@@ -44,7 +44,7 @@ class Outgoing:
 
         :raises KeyError, ValueError, TypeError: it cannot be understood, now or ever
         """
-        send_at = document.get("send_at")
+        send_at, parent = document.get("send_at"), document.get("trace_parent")
         return cls(
             partition=document[topology().partition_key(container)],
             document_id=document["id"],
@@ -56,6 +56,7 @@ class Outgoing:
                 body=orjson.dumps(document["body"]),
                 correlation_id=document.get("correlation_id", ""),
                 due_at=datetime.fromisoformat(send_at) if send_at else None,
+                properties={DIAGNOSTIC_ID: parent} if parent else {},
             ),
         )
 

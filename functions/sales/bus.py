@@ -10,11 +10,13 @@ from functions.sales.failing import FailedPayments
 from functions.sales.placing import EXPIRIES
 from functions.sales.refunding import Refunding
 from functions.sales.settling import Settlement
-from functions.sales.states import OPEN, OrderStateRefused
+from functions.sales.states import OPEN, OrderState, OrderStateRefused
 from functions.sales.webhook import PAYMENTS_QUEUE
 from shared.bus.port import Bus
 from shared.events.sales import ExpireOrder, OrderRefunding, PaymentReported
+from shared.kernel.clock import utc_now
 from shared.kernel.errors import NotFound
+from shared.telemetry import observe
 from shared.web.triggers import NotYet, queue_consumer
 
 REFUNDS: Final = "refunds"
@@ -31,10 +33,12 @@ def consumers(
             await failed.note(report, now=now)
             return
         try:
-            await settlement.settle(report, now=now)
+            order = await settlement.settle(report, now=now)
         except (NotFound, OrderStateRefused) as error:
             # What is being placed cannot have been paid for: the store shows an earlier state of the order, or none.
             raise NotYet(f"payment {report.payment_id} is ahead of its order") from error
+        if order.state is OrderState.PAID and order.payment is not None and order.payment.received_at == now:
+            observe("settlement_seconds", (utc_now() - report.occurred_at).total_seconds())
 
     async def expire_order(command: ExpireOrder, now: datetime) -> None:
         order = await settlement.expire(command.order_id, now=now)

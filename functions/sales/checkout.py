@@ -26,6 +26,7 @@ from shared.payments.port import (
 )
 from shared.retry import retry
 from shared.store.port import Busy, StaleWrite, Unavailable
+from shared.telemetry import adopt
 
 SESSION_SLACK: Final = timedelta(minutes=2)  # the order ends before its session does
 NAME_CHARACTERS_MAX: Final = 250
@@ -101,6 +102,7 @@ class Checkouts:
         async def attempt() -> Order:
             read = await self._orders.read(order_id)
             _refuse_unless_payable(read.order, caller, now)
+            adopt(read.order.trace_parent)
             (await self._catalog.event(read.order.event.event_id)).event.refuse_if_cancelled()
             if read.order.checkout is None:
                 intent = self._intent(read.order, now, number=1)
@@ -146,6 +148,9 @@ def _refuse_unless_payable(order: Order, caller: Caller, now: datetime) -> None:
 def _request(order: Order) -> SessionRequest:
     """What is asked follows from the stored order alone, whatever the settings are by then."""
     assert order.checkout is not None, "the intent comes first"
+    metadata = {"order_id": order.order_id, "organiser_id": order.organiser_id}
+    if order.trace_parent:  # so that the webhook, which the provider sends, continues the buyer's operation
+        metadata["trace_parent"] = order.trace_parent
     back = f"{order.checkout.site}/checkout/result?order={order.order_id}"
     return SessionRequest(
         key=f"checkout:{order.order_id}:{order.checkout.number}",
@@ -160,5 +165,5 @@ def _request(order: Order) -> SessionRequest:
         success_url=f"{back}&outcome=paid",
         cancel_url=f"{back}&outcome=cancelled",
         email=order.buyer.email if EMAIL.match(order.buyer.email) else "",  # it only fills a field of the page
-        metadata={"order_id": order.order_id, "organiser_id": order.organiser_id},
+        metadata=metadata,
     )

@@ -100,6 +100,7 @@ class Order(BaseModel):
     :param held: what the order holds
     :param payment_failed_at: when its buyer was first told that a payment failed
     :param due_at: when the repair timer should look at it; None once nothing is owed
+    :param trace_parent: of the request that placed it, which its checkout and its payment go on with in telemetry
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -125,6 +126,7 @@ class Order(BaseModel):
     payment: Payment | None = None
     payment_failed_at: Moment | None = None
     due_at: Moment | None
+    trace_parent: str = ""
     version: int = 1
 
     @property

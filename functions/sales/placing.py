@@ -29,6 +29,7 @@ from shared.kernel.ids import EventId, OrderId, TicketTypeId
 from shared.kernel.money import AMOUNT_MINOR_MAX, Money
 from shared.retry import retry
 from shared.store.port import AlreadyExists, Busy, Create, StaleWrite, Unavailable, Write
+from shared.telemetry import count, trace_parent
 
 EXPIRIES: Final = "expiries"
 PATIENCE: Final = timedelta(seconds=2)  # how long an attempt may stand still before another takes over
@@ -124,9 +125,14 @@ class Placing:
         if order.method is not Method.CARD:
             placed, beside = paid_now(placed, now)
         try:
-            return (await self._save(begun, placed, beside)).order
+            saved = (await self._save(begun, placed, beside)).order
         except StaleWrite:
             return await self._overtaken(placed)
+        count("orders_placed")
+        if saved.state is OrderState.PAID:
+            count("orders_paid")
+            count("tickets_sold", saved.quantity)
+        return saved
 
     async def _save(self, begun: StoredOrder, changed: Order, beside: Sequence[Write]) -> StoredOrder:
         """Save; an answer that was lost is looked up, since the etag tells whether the write was ours."""
@@ -172,6 +178,7 @@ class Placing:
             await self._save(begun, refused, beside)
         except StaleWrite:
             return (await self._known(begun.order.order_id)).order.state is OrderState.REFUSED
+        count("orders_refused")
         return True
 
     async def _price(self, wanted: Wanted, *, order_id: OrderId, caller: Caller, now: datetime) -> Order:
@@ -201,6 +208,7 @@ class Placing:
             deadline=now + self._deadline,
             pools=tuple(event.pool(pool_id) for pool_id in pools),
             due_at=now + self._deadline,
+            trace_parent=trace_parent(),
         )
 
 

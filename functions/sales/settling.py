@@ -143,7 +143,10 @@ class Settlement:
     async def _pay(self, read: StoredOrder, payment: Payment, now: datetime) -> Order:
         paid = read.order.paid(payment)
         beside: list[Write] = [*creating(paid.tickets(now)), outbox(order_paid(paid, now))]
-        return (await self._orders.save(read, paid, beside=beside)).order
+        saved = (await self._orders.save(read, paid, beside=beside)).order
+        count("orders_paid")
+        count("tickets_sold", paid.quantity)
+        return saved
 
     async def _begin_refund(self, read: StoredOrder, payment: Payment, now: datetime) -> Order:
         refunding = read.order.refunding(payment=payment, now=now)

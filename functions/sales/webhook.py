@@ -8,7 +8,7 @@ from shared.events.sales import PaymentReported
 from shared.kernel.errors import DependencyUnavailable, DomainError, Kind
 from shared.kernel.ids import OrderId, OrganiserId
 from shared.payments.port import FailedPayment, FailedRefund, Payments, Session, SignatureRefused, WebhookUnreadable
-from shared.telemetry import Log, correlation, count
+from shared.telemetry import Log, adopt, correlation, count
 
 PAYMENTS_QUEUE: Final = "payments"
 _log = Log("sales")
@@ -58,6 +58,7 @@ class Webhook:
             return
         if isinstance(told, FailedPayment):
             _log.warning("payment_failed", order_id=told.order_id, payment_id=told.payment_id, code=told.code)
+        adopt(told.trace_parent)
         report = _report(told, now)
         message = Message(
             id=report.id,

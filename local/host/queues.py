@@ -17,6 +17,7 @@ from local.host.stopping import Stop, keep_doing
 from local.host.triggers import QueueFunction
 from shared.bus.port import BusError, Delivery, LockLost, Receiver
 from shared.kernel.clock import utc_now
+from shared.telemetry import DIAGNOSTIC_ID
 
 log = logging.getLogger("local.host.queues")
 
@@ -111,8 +112,14 @@ class QueuePump:
     async def _handle(self, batch: Sequence[Delivery]) -> None:
         try:
             value, metadata = many_messages(batch) if self._function.batched else one_message(batch[0])
+            message = batch[0].message
             outcome = await self._runtime.invoke(
-                self._function, value, metadata, correlation_id=batch[0].message.correlation_id
+                self._function,
+                value,
+                metadata,
+                correlation_id=message.correlation_id,
+                # Azure's host continues the operation of a single message; a batch belongs to many.
+                trace_parent="" if self._function.batched else str(message.properties.get(DIAGNOSTIC_ID, "")),
             )
             if not outcome.ok:
                 self._report(outcome, batch)

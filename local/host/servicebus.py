@@ -39,8 +39,17 @@ class ServiceBusReceiver:
 
     def __init__(self, client: Client, topology: Topology, *, arrival_seconds: float = ARRIVAL_SECONDS) -> None:
         self._client = client
-        self._lines = {queue.name: _Line(client, queue.name, self._news, arrival_seconds) for queue in topology.queues}
         self._waiters: set[asyncio.Future[None]] = set()
+        self._lines = {
+            queue.name: _Line(
+                client,
+                queue.name,
+                news=self._news,
+                is_waited_for=lambda: bool(self._waiters),
+                arrival_seconds=arrival_seconds,
+            )
+            for queue in topology.queues
+        }
 
     async def receive(self, queue: str, *, messages_max: int) -> Sequence[Delivery]:
         """Lock up to `messages_max` (1–256) due messages, oldest first; empty when there are none.
@@ -88,8 +97,9 @@ class ServiceBusReceiver:
 
     async def counts(self, queue: str) -> Mapping[str, int]:
         """How many messages are `active` (locked ones included), `scheduled` and `dead`: by peeking at all of them."""
-        active, scheduled = await self._line(queue).counts()
-        return {"active": active, "scheduled": scheduled, "dead": await servicebus_dead.count(self._client, queue)}
+        line = self._line(queue)
+        (active, scheduled), dead = await asyncio.gather(line.counts(), servicebus_dead.count(self._client, queue))
+        return {"active": active, "scheduled": scheduled, "dead": dead}
 
     async def wait(self, timeout_seconds: float) -> None:
         """Return when something may have become receivable, or after the timeout.
@@ -128,17 +138,26 @@ class _Line:
     Cancelling it is safe: the SDK keeps what it has read of a frame.
 
     :param news: called when a message came, or listening failed
+    :param is_waited_for: whether anybody waits for news
     """
 
-    def __init__(self, client: Client, queue: str, news: Callable[[], None], arrival_seconds: float) -> None:
+    def __init__(
+        self,
+        client: Client,
+        queue: str,
+        *,
+        news: Callable[[], None],
+        is_waited_for: Callable[[], bool],
+        arrival_seconds: float,
+    ) -> None:
         self._queue = queue
         self._arrival_seconds = arrival_seconds
         self._news = news
+        self._is_waited_for = is_waited_for
         self._link: Link[SdkReceiver] = Link(lambda: client.sdk().get_queue_receiver(queue, prefetch_count=1))
+        self._callers = 0  # while there are any, nobody begins to listen
         self._watching: asyncio.Task[None] | None = None
         self._idle = False
-        self._users = 0
-        self._awaited = False
         self._held: dict[str, ServiceBusReceivedMessage] = {}
 
     @asynccontextmanager
@@ -147,17 +166,16 @@ class _Line:
 
         :raises BusError: what the SDK raised inside, translated
         """
-        self._users += 1
+        self._callers += 1
         try:
-            self._awaited |= await self._stop_watching()
+            await self._stop_watching()
             async with self._link.use() as sdk:
                 await sdk.__aenter__()  # opens it, if it is not open
                 yield sdk
         finally:
-            self._users -= 1
-        if self._awaited and not self._users:
-            self._awaited = False
-            self.watch_if_idle()  # somebody waits still
+            self._callers -= 1
+        if self._is_waited_for():
+            self.watch_if_idle()
 
     @asynccontextmanager
     async def settling(self, delivery: Delivery) -> AsyncIterator[tuple[SdkReceiver, ServiceBusReceivedMessage]]:
@@ -206,13 +224,8 @@ class _Line:
         return len(states) - scheduled, scheduled
 
     def watch_if_idle(self) -> None:
-        """Listen for the next message, if the last call found none; once nobody needs the link for something else.
-
-        Listening begun before them would have the link first, and keep it for longer than they can wait.
-        """
-        if self._users:
-            self._awaited = True
-        elif self._idle and self._watching is None:
+        """Listen for the next message, if the last call found none."""
+        if self._idle and self._callers == 0 and self._watching is None:
             self._watching = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
@@ -232,14 +245,11 @@ class _Line:
             await asyncio.sleep(_RETRY_SECONDS)  # the next `receive` says what is wrong
         self._news()
 
-    async def _stop_watching(self) -> bool:
-        """End the listening; whether there was any."""
+    async def _stop_watching(self) -> None:
         watching, self._watching = self._watching, None
-        if watching is None or watching.done():
-            return False
-        watching.cancel()
-        await asyncio.wait([watching])
-        return True
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait([watching])
 
     def _delivery(self, received: ServiceBusReceivedMessage) -> Delivery:
         assert received.locked_until_utc is not None

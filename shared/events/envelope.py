@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from shared.kernel.clock import Moment, stamp
 from shared.kernel.ids import OrganiserId
 from shared.store.port import Create
-from shared.telemetry import correlation
+from shared.telemetry import correlation, trace_parent
 
 OUTBOX_KIND: Final = "outbox"
 TOPIC: Final = "events"
@@ -40,7 +40,8 @@ class Event(BaseModel):
 def outbox(event: Event, *, destination: str = TOPIC, due_at: datetime | None = None) -> Create:
     """The write that publishes `event` with the commit it rides in; the relay sends it and deletes the document.
 
-    It has no TTL: an event that was never sent must not vanish. `outbox_since` is what the repair timer looks for.
+    It has no TTL: an event that was never sent must not vanish. `outbox_since` is what the repair timer looks for;
+    `trace_parent` is there where traces are collected, and the message carries it on.
 
     :param destination: the topic, or the queue of a command
     :param due_at: not to be delivered before this moment
@@ -55,6 +56,8 @@ def outbox(event: Event, *, destination: str = TOPIC, due_at: datetime | None = 
         "outbox_since": stamp(event.occurred_at),
         "body": {**event.model_dump(mode="json"), "type": event.type_name(), "version": event.version},
     }
+    if parent := trace_parent():
+        value["trace_parent"] = parent
     if due_at is not None:
         value["send_at"] = stamp(due_at)
     return Create(f"outbox:{event.id}", value)

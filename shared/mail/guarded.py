@@ -2,6 +2,7 @@
 
 from shared.breaker import Breaker, BreakerOpen
 from shared.mail.port import Mail, Mailer, MailUnavailable
+from shared.telemetry import span
 
 
 class GuardedMailer:
@@ -18,6 +19,7 @@ class GuardedMailer:
     async def send(self, mail: Mail) -> None:
         """See `Mailer.send`."""
         try:
-            await self._breaker.call(lambda: self._inner.send(mail))
+            with span("send mail", component="SMTP"):
+                await self._breaker.call(lambda: self._inner.send(mail))
         except BreakerOpen as closed:
             raise MailUnavailable("The mail server has not answered lately.", not_taken=True) from closed

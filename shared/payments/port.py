@@ -62,6 +62,7 @@ class Session:
     :param payment_id: the provider's payment, once there is one
     :param paid: whether the money is ours
     :param order_id: from our metadata; empty for a session that is not of our making
+    :param trace_parent: of the request that placed the order, from our metadata
     """
 
     session_id: str
@@ -72,6 +73,7 @@ class Session:
     amount: Money
     order_id: str
     organiser_id: str
+    trace_parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class FailedPayment:
     """An attempt to pay that came to nothing; its session stays open for another.
 
     :param code: the provider's word for why, e.g. `card_declined`
-    :param order_id: from our metadata
+    :param order_id: from our metadata, as is `trace_parent`
     """
 
     payment_id: str
@@ -87,6 +89,7 @@ class FailedPayment:
     amount: Money
     order_id: str
     organiser_id: str
+    trace_parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,6 +236,7 @@ def _session(found: Mapping[str, Any]) -> Session:
         amount=_money(found["amount_total"], found["currency"]),
         order_id=metadata.get("order_id", ""),
         organiser_id=metadata.get("organiser_id", ""),
+        trace_parent=str(metadata.get("trace_parent", "")),
     )
 
 
@@ -259,6 +260,7 @@ def _failed(intent: Mapping[str, Any]) -> FailedPayment:
         amount=_money(intent["amount"], intent["currency"]),
         order_id=intent["metadata"]["order_id"],
         organiser_id=intent["metadata"].get("organiser_id", ""),
+        trace_parent=str(intent["metadata"].get("trace_parent", "")),
     )
 
 

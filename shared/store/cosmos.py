@@ -93,7 +93,9 @@ class CosmosStore:
 
         what = f"A commit in {container}/{partition}"
         try:
-            answers = await documents.execute_item_batch(operations, partition, timeout=CALL_SECONDS)
+            # A connection that breaks says nothing of the write: the SDK would send it again, and we would hear of our
+            # own write as another's.
+            answers = await documents.execute_item_batch(operations, partition, timeout=CALL_SECONDS, retry_read=0)
         except CosmosBatchOperationError as error:
             charge(charge_of(headers_of(error)))
             raise batch_trouble(error, writes, what=what) from error

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from azure.cosmos.exceptions import CosmosBatchOperationError
 
 CHARGE: Final = "x-ms-request-charge"
-_RETRY_AFTER: Final = "x-ms-retry-after-ms"
+RETRY_AFTER: Final = "x-ms-retry-after-ms"
 _BUSY: Final = frozenset({429, 449})  # throttled; another write on the same document is under way
 _DENIED: Final = frozenset({401, 403})
 
@@ -74,7 +74,7 @@ def batch_trouble(error: "CosmosBatchOperationError", writes: Sequence[Write], *
     answers: Sequence[Mapping[str, Any]] = error.operation_responses or []
     if status in _BUSY:
         pause = answers[index].get("retryAfterMilliseconds", 0) if index < len(answers) else 0
-        return _busy({_RETRY_AFTER: pause or headers_of(error).get(_RETRY_AFTER, 0)}, what, status)
+        return _busy({RETRY_AFTER: pause or headers_of(error).get(RETRY_AFTER, 0)}, what, status)
     if status in (400, 413):
         raise ValueError(f"{what}: write {index} can never be accepted ({status}).") from error
     refusal = _refusal(status, writes[index])
@@ -94,5 +94,5 @@ def _refusal(status: int, write: Write) -> type[CommitRefused] | None:
 
 
 def _busy(headers: Mapping[str, Any], what: str, status: int) -> Busy:
-    pause = float(headers.get(_RETRY_AFTER, 0)) / 1_000
+    pause = float(headers.get(RETRY_AFTER, 0)) / 1_000
     return Busy(f"{what}: Cosmos DB asks for a pause ({status}).", retry_after_seconds=pause)

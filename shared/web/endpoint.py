@@ -1,15 +1,15 @@
 """HTTP endpoints: an edge declares its permission, input and answer; its handler sees neither HTTP nor JSON.
 
-`Endpoints` puts on every request what all share: correlation id, sign-in, permission, body limit, parsing, problem
-documents. An endpoint without a permission cannot be written. An unexpected error is logged and answered as a 500
-problem, since Azure's own 500 has neither a body nor the correlation id.
+`Endpoints` puts on every request what all share: correlation id, trace, sign-in, permission, body limit, parsing,
+problem documents. An endpoint without a permission cannot be written. An unexpected error is logged and answered as a
+500 problem, since Azure's own 500 has neither a body nor the correlation id.
 """
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,17 +18,16 @@ from shared.auth.permissions import Caller, Permission
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import DomainError, Kind, Malformed, NotFound
 from shared.kernel.ids import ID_PATTERN, random_id
-from shared.store.port import Busy, ContinuationRefused, StoreError
-from shared.telemetry import Log, correlation, count
-from shared.web.problem import MEDIA_TYPE, STATUS, RequestRefused, problem_body, retry_after
+from shared.store.port import ContinuationRefused, StoreError
+from shared.telemetry import Invocation, SpanKind, correlation
+from shared.web.problem import RequestRefused
+from shared.web.refusals import bug, refusal, store_trouble
 
 BODY_BYTES_MAX: Final = 64 * 1024
-SILENT_SECONDS: Final = 5.0  # after which to ask again when the store does not answer
 RAW_BODY_BYTES_MAX: Final = 1024 * 1024  # where no model reads it: the provider's webhook, or a body nobody wants
 _CORRELATION = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 _IDEMPOTENCY_KEY = re.compile(r"^[\x21-\x7e]{1,128}$")
 _ID = re.compile(ID_PATTERN)
-_log = Log("web")
 
 
 class Wire(BaseModel):
@@ -179,7 +178,22 @@ class Endpoints:
                     re.sub(r"\s+", " ", description).strip(), refuses, headers, media_type,
                 )
             )  # fmt: skip
-            run = self._runner(handler, needs, takes, "query" if method in {"GET", "DELETE"} else "body", status)
+            answered = self._answering(
+                handler, needs, takes, "query" if method in {"GET", "DELETE"} else "body", status
+            )
+            told = {"http.method": method, "http.route": f"/api/{route}"}
+
+            async def run(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+                correlation_id = correlation_id_of(req)
+                token = correlation.set(correlation_id)
+                try:
+                    with Invocation(name, SpanKind.SERVER, context.trace_context.trace_parent, told) as invocation:
+                        response = await answered(req, correlation_id)
+                        invocation.answered(response.status_code)
+                        return response
+                finally:
+                    correlation.reset(token)
+
             # The worker compares parameter names with bindings, so the name is copied by hand: `functools.wraps`
             # would show it the handler's signature.
             run.__name__ = name
@@ -189,31 +203,27 @@ class Endpoints:
 
         return register
 
-    def _runner[I: Wire](
+    def _answering[I: Wire](
         self, handler: Handler[I], needs: Permission, takes: type[I], part: str, status: int
-    ) -> Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]:
-        async def run(req: func.HttpRequest) -> func.HttpResponse:
-            correlation_id = correlation_id_of(req)
-            token = correlation.set(correlation_id)
+    ) -> Callable[[func.HttpRequest, str], Awaitable[func.HttpResponse]]:
+        async def answered(req: func.HttpRequest, correlation_id: str) -> func.HttpResponse:
             try:
                 now = utc_now()
                 caller = await self._gate.admit(req.headers.get("authorization"), needs, now)
                 given = _parse(req, takes, part)
                 answer = await handler(Call(caller, now, correlation_id, req), given)
                 return _success(answer, status, correlation_id)
-            except DomainError as refusal:
-                return _refusal(refusal, correlation_id)
+            except DomainError as refused:
+                return refusal(refused, correlation_id)
             except ContinuationRefused as error:
                 damaged = Malformed(str(error), field="continuation", allowed="what the page before gave")
-                return _refusal(damaged, correlation_id)
+                return refusal(damaged, correlation_id)
             except StoreError as error:
-                return _store_trouble(error, correlation_id)
+                return store_trouble(error, correlation_id)
             except Exception as error:
-                return _bug(error, correlation_id)
-            finally:
-                correlation.reset(token)
+                return bug(error, correlation_id)
 
-        return run
+        return answered
 
 
 def correlation_id_of(req: func.HttpRequest) -> str:
@@ -254,41 +264,3 @@ def _success(answer: Answer, status: int, correlation_id: str) -> func.HttpRespo
         answer.model_dump_json(exclude_none=True).encode(), status_code=status, headers=headers,
         mimetype="application/json",
     )  # fmt: skip
-
-
-def _refusal(refusal: DomainError, correlation_id: str) -> func.HttpResponse:
-    status = STATUS[refusal.kind]
-    headers: dict[str, Any] = {"x-correlation-id": correlation_id}
-    if refusal.retry_after_seconds is not None:
-        headers["retry-after"] = retry_after(refusal.retry_after_seconds)
-    if status == 401:
-        headers["www-authenticate"] = "Bearer"
-    _log.info("refused", code=refusal.code(), status=status, detail=refusal.detail)
-    members = {key: value for key, value in refusal.facts.items() if value is not None}
-    body = problem_body(
-        code=refusal.code(), status=status, detail=refusal.detail, correlation_id=correlation_id, members=members
-    )
-    return func.HttpResponse(body, status_code=status, headers=headers, mimetype=MEDIA_TYPE)
-
-
-def _bug(error: Exception, correlation_id: str) -> func.HttpResponse:
-    """Anything that is no refusal is a mistake of ours: logged with its traceback, told without it."""
-    _log.error("bug", error=error)
-    count("bugs")
-    detail = "Something went wrong on our side; it has been logged. Quote the correlation id."
-    body = problem_body(code="bug", status=500, detail=detail, correlation_id=correlation_id)
-    headers = {"x-correlation-id": correlation_id}
-    return func.HttpResponse(body, status_code=500, headers=headers, mimetype=MEDIA_TYPE)
-
-
-def _store_trouble(error: StoreError, correlation_id: str) -> func.HttpResponse:
-    """The store is throttled or silent: nothing was lost, and the same request may be sent again."""
-    _log.error("store_trouble", error=error)
-    busy = isinstance(error, Busy)
-    pause = error.retry_after_seconds if isinstance(error, Busy) else SILENT_SECONDS
-    headers = {"x-correlation-id": correlation_id, "retry-after": retry_after(pause)}
-    detail = "The store is busy; send the same request again." if busy else "The store does not answer; try again soon."
-    body = problem_body(
-        code="store-busy" if busy else "store-unavailable", status=503, detail=detail, correlation_id=correlation_id
-    )
-    return func.HttpResponse(body, status_code=503, headers=headers, mimetype=MEDIA_TYPE)

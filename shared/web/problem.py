@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from math import ceil
 from typing import Any, Final, Self
 
 import orjson
@@ -99,11 +98,6 @@ class Problem(BaseModel):
     detail: str
     correlation_id: str = Field(description="quote this when you ask for help")
     errors: list[FieldProblem] = Field(default_factory=list)
-
-
-def retry_after(seconds: float) -> str:
-    """A pause as the header `Retry-After` says it: in whole seconds, never shorter than it is."""
-    return str(max(1, ceil(seconds)))
 
 
 def problem_body(

@@ -16,7 +16,7 @@ from shared.bus.port import Bus, BusUnavailable, Message
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import Contended, DependencyUnavailable
 from shared.store.port import Busy, Unavailable
-from shared.telemetry import Log, correlation, count
+from shared.telemetry import DIAGNOSTIC_ID, POSTPONED, Attribute, Invocation, Log, SpanKind, correlation, count
 from shared.topology import topology
 
 FEED_BATCH_MAX: Final = 100
@@ -57,8 +57,10 @@ def change_feed(
     """
     blueprint = _blueprint()
 
-    async def run(documents: func.DocumentList) -> None:
-        await handler(documents)
+    async def run(documents: func.DocumentList, context: func.Context) -> None:
+        told: dict[str, Attribute] = {"container": container, "documents": len(documents)}
+        with Invocation(handler.__name__, SpanKind.CONSUMER, context.trace_context.trace_parent, told):
+            await handler(documents)
 
     run.__name__ = handler.__name__
     retried = blueprint.retry(
@@ -106,14 +108,18 @@ def queue_consumer[M: BaseModel](handler: Consumer[M], *, queue: str, message: t
     :param bus: where copies go when there is transient trouble
     """
     blueprint = _blueprint()
+    told = {"queue": queue}
 
-    async def run(msg: func.ServiceBusMessage) -> None:
+    async def run(msg: func.ServiceBusMessage, context: func.Context) -> None:
         token = correlation.set(msg.correlation_id or "")
         try:
-            parsed = message.model_validate_json(msg.get_body())
-            await handler(parsed, utc_now())
-        except TRANSIENT as trouble:
-            await _postpone(msg, queue, bus, trouble)
+            with Invocation(handler.__name__, SpanKind.CONSUMER, _trace_parent(msg, context), told) as invocation:
+                try:
+                    parsed = message.model_validate_json(msg.get_body())
+                    await handler(parsed, utc_now())
+                except TRANSIENT as trouble:
+                    invocation.outcome = POSTPONED
+                    await _postpone(msg, queue, bus, trouble)
         finally:
             correlation.reset(token)
 
@@ -129,12 +135,19 @@ def timer(handler: Callable[[datetime], Awaitable[None]], *, schedule: str) -> f
     """
     blueprint = _blueprint()
 
-    async def run(timer: func.TimerRequest) -> None:
-        await handler(utc_now())
+    async def run(timer: func.TimerRequest, context: func.Context) -> None:
+        with Invocation(handler.__name__, SpanKind.CONSUMER, context.trace_context.trace_parent, {}):
+            await handler(utc_now())
 
     run.__name__ = handler.__name__
     blueprint.timer_trigger(arg_name="timer", schedule=schedule, run_on_startup=False, use_monitor=True)(run)
     return blueprint
+
+
+def _trace_parent(msg: func.ServiceBusMessage, context: func.Context) -> str:
+    """What the message continues: as its sender told it, since the host's own span in between may not be collected."""
+    told = (msg.application_properties or {}).get(DIAGNOSTIC_ID)
+    return str(told) if told else context.trace_context.trace_parent
 
 
 async def _postpone(msg: func.ServiceBusMessage, queue: str, bus: Bus, trouble: Exception) -> None:

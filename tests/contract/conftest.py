@@ -10,24 +10,31 @@ from shared.bus.embedded import EmbeddedBus
 from shared.bus.port import Bus, Receiver
 from shared.store.embedded import EmbeddedStore
 from shared.topology import topology
-from tests.contract.cosmos import cosmos_store
+from tests.contract.cosmos import on_an_account, with_a_key, with_an_identity
 from tests.contract.harness import BusUnderTest, FakeClock, StoreUnderTest
 from tests.contract.servicebus import real_servicebus, servicebus
 
 SIGNING_SECRET = b"a signing secret of thirty-two b"
 
 
-@pytest.fixture(params=["embedded", "cosmos"])
+@pytest.fixture(
+    params=["embedded", "cosmos", "cosmos-identity", *(["cosmos-account"] if "COSMOS_ENDPOINT" in os.environ else [])]
+)
 async def under_test(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StoreUnderTest]:
     """A fresh, empty store of each kind."""
-    if request.param == "cosmos":
-        async with cosmos_store(tmp_path, SIGNING_SECRET) as found:
-            yield found
+    if request.param == "embedded":
+        clock = FakeClock()
+        store = EmbeddedStore(tmp_path / "store.db", topology(), SIGNING_SECRET, now=clock)
+        yield StoreUnderTest(store, store, clock.pass_time, clock)
+        store.close()
         return
-    clock = FakeClock()
-    store = EmbeddedStore(tmp_path / "store.db", topology(), SIGNING_SECRET, now=clock)
-    yield StoreUnderTest(store, store, clock.pass_time, clock)
-    store.close()
+    ways = {
+        "cosmos": lambda: with_a_key(tmp_path, SIGNING_SECRET),
+        "cosmos-identity": lambda: with_an_identity(tmp_path, SIGNING_SECRET),
+        "cosmos-account": lambda: on_an_account(SIGNING_SECRET),
+    }
+    async with ways[request.param]() as found:
+        yield found
 
 
 @pytest.fixture(params=["embedded", "servicebus", *(["namespace"] if "SERVICEBUS_NAMESPACE" in os.environ else [])])

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 from azure.functions.servicebus import ServiceBusMessage
+from azure_functions_runtime.bindings.context import get_context
+from azure_functions_runtime.native_invocation import _InvocShim
 
 from shared.bus.port import Message
 
@@ -26,7 +28,8 @@ def queue_function(blueprint: func.Blueprint) -> Deliver:
                 delivery_count=1,
                 application_properties={"type": message.type, **message.properties},
                 user_properties={},
-            )
+            ),
+            context=get_context(_InvocShim("invocation"), function.get_function_name(), "."),
         )
 
     return deliver

@@ -135,6 +135,7 @@ class Provider:
             amount=Money(amount_minor=amount, currency=request.lines[0].unit.currency),
             order_id=request.metadata["order_id"],
             organiser_id=request.metadata["organiser_id"],
+            trace_parent=request.metadata.get("trace_parent", ""),
         )
         self._sessions[session_id] = _Kept(request, session, session)
         self._by_key[request.key] = session_id

@@ -66,6 +66,7 @@ TABLE: Final[Mapping[tuple[str, str], tuple[int, ...]]] = {
     ("POST", "/api/operations/dead-letters/{queue}/replay"): (403,) * 10 + (400, 401, 401),
     ("POST", "/api/operations/dead-letters/{queue}/discard"): (403,) * 10 + (400, 401, 401),
     ("GET", "/api/insights/events"): (401,) * 12 + (200,),
+    ("GET", "/api/metrics"): (401,) * 12 + (200,),
     ("GET", "/api/ticket-keys"): PUBLIC,
     ("GET", "/api/health/live"): PUBLIC,
     ("GET", "/api/health/ready"): PUBLIC,

@@ -129,5 +129,18 @@ async def test_a_batch_is_completed_or_given_back_whole(host: HostProcess, bus: 
     ]
 
 
+async def test_a_single_message_hands_its_operation_on_and_a_batch_belongs_to_none(
+    host: HostProcess, bus: EmbeddedBus, record: Path
+) -> None:
+    told = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    for queue in ("singles", "batches"):
+        await bus.publish(queue, [message(f"traced-{queue}", "traced", properties={"Diagnostic-Id": told})])
+
+    await eventually(lambda: bool(records(record, "traced") and records(record, "traced batch")))
+
+    assert [each["parent"] for each in records(record, "traced")] == [told]
+    assert [each["parent"] for each in records(record, "traced batch")] == [""]
+
+
 async def _is_empty(bus: EmbeddedBus, queue: str) -> bool:
     return (await bus.counts(queue))["active"] == 0

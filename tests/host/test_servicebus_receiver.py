@@ -1,4 +1,4 @@
-"""Many pumps on one receiver of Service Bus: whoever listens for news never keeps a queue's link from who needs it."""
+"""The local host's receiving half over Service Bus: what the contract suites do not ask."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,48 +6,108 @@ from pathlib import Path
 
 import pytest
 
-from shared.bus.port import Message, Receiver
-from tests.contract.harness import BusUnderTest
-from tests.contract.servicebus import servicebus
+from local.host.servicebus import ServiceBusReceiver
+from shared.bus.port import Delivery, LockLost, Message
+from shared.bus.servicebus import ServiceBus
+from shared.topology import topology
+from tests.contract.servicebus import bus_at
+from tests.emulators.servicebus import Namespace, namespace
 
-ROUNDS = 20
+QUEUE = "payments"
+MESSAGES = 40
 
 
 @pytest.fixture
-async def bus(tmp_path: Path) -> AsyncIterator[BusUnderTest]:
-    async with servicebus(tmp_path) as found:
+async def space(tmp_path: Path) -> AsyncIterator[Namespace]:
+    async with namespace(tmp_path) as found:
         yield found
 
 
-async def listening(receiver: Receiver) -> None:
-    """Somebody waits for news of every queue."""
-    waiting = asyncio.create_task(receiver.wait(0.05))
-    await asyncio.sleep(0.02)
-    assert not waiting.done()
-    await waiting
+@pytest.fixture
+async def bus(space: Namespace) -> AsyncIterator[ServiceBus]:
+    bus = bus_at(space.port, space.key)
+    yield bus
+    await bus.close()
 
 
-async def test_a_pump_that_begins_to_wait_does_not_take_the_link_from_one_that_receives(bus: BusUnderTest) -> None:
-    receiver = bus.receiver
-    assert await receiver.receive("refunds", messages_max=1) == []
-    for _ in range(ROUNDS):
-        await listening(receiver)
-        async with asyncio.timeout(5):  # it would wait for ten, and then say that the bus is away
-            receiving = asyncio.create_task(receiver.receive("refunds", messages_max=1))
-            elsewhere = asyncio.create_task(receiver.wait(0.05))
-            assert await receiving == []
-            await elsewhere
+@pytest.fixture
+async def receiver(bus: ServiceBus) -> AsyncIterator[ServiceBusReceiver]:
+    receiver = ServiceBusReceiver(bus.client, topology())
+    yield receiver
+    await receiver.close()
 
 
-async def test_who_waits_is_woken_though_listening_was_put_off_for_a_call(bus: BusUnderTest) -> None:
-    receiver = bus.receiver
-    assert await receiver.receive("refunds", messages_max=1) == []
-    await listening(receiver)
-    receiving = asyncio.create_task(receiver.receive("refunds", messages_max=1))
-    waiting = asyncio.create_task(receiver.wait(5))
-    assert await receiving == []
-    await bus.bus.publish("refunds", [Message("m-1", "OrderRefunding", b"{}")])
-    async with asyncio.timeout(4):
-        await waiting
+def messages(number: int) -> list[Message]:
+    return [Message(f"m{place}", "T", b"{}") for place in range(number)]
 
-    assert [each.message.id for each in await receiver.receive("refunds", messages_max=1)] == ["m-1"]
+
+async def test_settling_is_not_held_up_by_those_who_wait(bus: ServiceBus, receiver: ServiceBusReceiver) -> None:
+    """A listener has the link for half a minute, if nobody tells it to step aside."""
+    await bus.publish(QUEUE, messages(MESSAGES))
+    deliveries = await receiver.receive(QUEUE, messages_max=MESSAGES)
+    assert await receiver.receive(QUEUE, messages_max=1) == []
+
+    async def wait_on() -> None:
+        while True:
+            await receiver.wait(0)
+
+    async with asyncio.timeout(9):  # a link's turn is waited for 10 s at most
+        waiting = [asyncio.create_task(wait_on()) for _ in range(5)]
+        for delivery in deliveries:
+            await receiver.complete(delivery)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+
+    assert await receiver.counts(QUEUE) == {"active": 0, "scheduled": 0, "dead": 0}
+
+
+async def test_what_comes_while_somebody_waits_is_locked_once_and_handed_out(
+    space: Namespace, bus: ServiceBus, receiver: ServiceBusReceiver
+) -> None:
+    async def collect(number: int) -> list[Delivery]:
+        found: list[Delivery] = []
+        while len(found) < number:
+            got = await receiver.receive(QUEUE, messages_max=3)
+            found += got
+            if not got:
+                await receiver.wait(5)
+        return found
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        collecting = group.create_task(collect(MESSAGES))
+        for each in messages(MESSAGES):
+            await bus.publish(QUEUE, [each])
+
+    assert {delivery.message.id for delivery in collecting.result()} == {each.id for each in messages(MESSAGES)}
+    assert {delivery.delivery_count for delivery in collecting.result()} == {1}
+
+
+async def test_no_message_is_locked_for_a_receiver_that_asks_for_none(
+    space: Namespace, bus: ServiceBus, receiver: ServiceBusReceiver
+) -> None:
+    """The SDK's own receiver leaves credit with the bus: what comes then is locked, and nobody knows."""
+    assert await receiver.receive(QUEUE, messages_max=100) == []
+
+    await bus.publish(QUEUE, messages(3))
+    await asyncio.sleep(0.2)
+
+    stored = await space.broker.engine.peek(QUEUE, dead=False, first=1, limit=10)
+    assert [each.delivery_count for each in stored] == [0, 0, 0]
+
+
+async def test_a_settled_delivery_is_forgotten_and_settling_it_again_is_refused(
+    bus: ServiceBus, receiver: ServiceBusReceiver
+) -> None:
+    await bus.publish(QUEUE, messages(1))
+    [delivery] = await receiver.receive(QUEUE, messages_max=1)
+    await receiver.complete(delivery)
+
+    with pytest.raises(LockLost):
+        await receiver.renew(delivery)
+
+
+async def test_what_no_call_may_ask_is_refused(receiver: ServiceBusReceiver) -> None:
+    for queue, number in [("nowhere", 1), (QUEUE, 0), (QUEUE, 257)]:
+        with pytest.raises(ValueError):
+            await receiver.receive(queue, messages_max=number)

@@ -10,6 +10,7 @@ from shared.mail.smtp import COMMAND_SECONDS_MAX, SEND_SECONDS_MAX
 from shared.payments.stripe import NETWORK_RETRIES_MAX, WEBHOOK_TOLERANCE_SECONDS, Patience
 from shared.retry import RETRY_SECONDS_MAX, WRITE_ATTEMPTS_MAX
 from shared.sqlite.group_commit import TURN_SECONDS_MAX
+from shared.telemetry.connection import ANSWER_SECONDS_MAX
 from shared.web.triggers import POSTPONE_SECONDS_MAX, POSTPONED_MAX
 
 PAGE = (Path(__file__).parents[2] / "docs" / "neighbours.md").read_text()
@@ -46,6 +47,9 @@ def test_the_table_of_budgets_is_what_the_code_does() -> None:
             NOTHING, seconds(TURN_SECONDS_MAX), str(WRITE_ATTEMPTS_MAX), seconds(RETRY_SECONDS_MAX), "none", NOTHING
         ],
         "bus": [NOTHING, seconds(TURN_SECONDS_MAX), "1", seconds(TURN_SECONDS_MAX), "none", NOTHING],
+        "Application Insights": [
+            seconds(ANSWER_SECONDS_MAX), seconds(ANSWER_SECONDS_MAX), "1", seconds(ANSWER_SECONDS_MAX), "none", NOTHING
+        ],
         "webhook sender": [NOTHING, NOTHING, NOTHING, seconds(WEBHOOK_TOLERANCE_SECONDS), "none", NOTHING],
     }  # fmt: skip
 

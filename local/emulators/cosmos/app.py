@@ -61,9 +61,8 @@ async def deploy(account: Account, topology: Topology) -> None:
         await account.create_database(topology.database)
     database = account.database(topology.database)
     present = {container.id for container in account.containers(database)}
-    for container in topology.containers:
-        if container.name not in present:
-            await account.create_container(database, checked(definition_of(container)))
+    lacking = [container for container in topology.containers if container.name not in present]
+    await asyncio.gather(*(account.create_container(database, checked(definition_of(one))) for one in lacking))
 
 
 def definition_of(container: Container) -> Json:

@@ -1,6 +1,7 @@
 """Attaching links: which node they lead to, and whether the client may use it."""
 
 import asyncio
+import logging
 from datetime import datetime
 
 from local.emulators.servicebus.addresses import CBS, Address, path_of
@@ -11,6 +12,8 @@ from local.emulators.servicebus.requests import Answer, CbsNode, ManagementNode
 from local.emulators.servicebus.session import Session
 from local.emulators.servicebus.tokens import granted
 from shared.kernel.clock import utc_now
+
+log = logging.getLogger("local.emulators.servicebus")
 
 LINKS_MAX = 256  # of a session
 
@@ -47,8 +50,18 @@ async def attach_link(session: Session, asked: Attach, grants: Grants) -> None:
         await link.grant()
     else:
         answer.initial_delivery_count = 0
-        session.outbound[asked.handle] = (link, asyncio.create_task(link.run()))
+        session.outbound[asked.handle] = (link, asyncio.create_task(_run(link, session)))
         await session.send(answer)
+
+
+async def _run(link: Outbound, session: Session) -> None:
+    try:
+        await link.run()
+    except (ConnectionError, TimeoutError):
+        session.drop()  # the client is gone, or takes nothing
+    except Exception:
+        log.exception("A link failed")
+        session.drop()
 
 
 def _link(session: Session, asked: Attach, grants: Grants) -> Inbound | Outbound:

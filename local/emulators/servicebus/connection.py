@@ -41,6 +41,8 @@ from local.emulators.servicebus.values import Array, Malformed, Symbol
 
 log = logging.getLogger("local.emulators.servicebus")
 
+# https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
+CONNECTIONS_MAX: Final = 5_000
 SESSIONS_MAX: Final = 64
 _HANDSHAKE_SECONDS: Final = 30.0
 _WRITE_SECONDS: Final = 30.0  # a client that takes nothing for so long is cut off
@@ -71,7 +73,7 @@ class Connection:
 
     async def serve(self) -> None:
         """Serve the client; returns when it is gone."""
-        if self._broker.refusing:
+        if self._broker.refusing or len(self._broker.connections) >= CONNECTIONS_MAX:
             self.drop()
             return
         self._broker.connections.add(self)

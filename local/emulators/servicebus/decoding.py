@@ -189,6 +189,8 @@ def _map(reader: Reader, code: int, depth: int) -> Value:
 
 def _array(reader: Reader, code: int, depth: int) -> Value:
     inside, count = _inside(reader, code == 0xF0)
+    if count == 0:
+        return Array()
     element = inside.byte()
     if element == DESCRIBED:
         descriptor = inside.value(depth)

@@ -117,7 +117,7 @@ def _array(value: Value) -> bytes:
     """Elements share one constructor: the widest of their type."""
     assert isinstance(value, Array)
     if not value:
-        return b"\xe0\x02\x00\x40"
+        return b"\xe0\x01\x00"  # the SDK reads no constructor where there are no elements
     elements = [_widest(each) for each in value]
     codes = {code for code, _ in elements}
     if len(codes) != 1:

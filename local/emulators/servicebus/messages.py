@@ -103,10 +103,9 @@ def take_apart(data: bytes) -> Parts:
     while reader.at < reader.end:
         begin = reader.at
         section = reader.value()
-        if not isinstance(section, Described) or section.descriptor not in _SECTIONS:
+        code = section.descriptor if isinstance(section, Described) else None
+        if not isinstance(section, Described) or not isinstance(code, ULong) or code not in _SECTIONS:
             raise Malformed("A message has something else than sections.")
-        code = section.descriptor
-        assert isinstance(code, int)
         sections.append((int(code), data[begin : reader.at], section.value))
     found = {code: value for code, _, value in sections}
     annotations = found.get(ANNOTATIONS) or {}

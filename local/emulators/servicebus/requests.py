@@ -12,6 +12,8 @@ from local.emulators.servicebus.tokens import TokenRefused
 from local.emulators.servicebus.values import Described, Int, Malformed, Value
 from shared.kernel.clock import utc_now
 
+GRANTS_MAX = 1000  # of a connection
+
 type Answer = Callable[[bytes], Awaitable[None]]
 
 
@@ -45,6 +47,8 @@ class CbsNode:
             until = self._broker.tokens.check(kind, token, audience, utc_now())
         except TokenRefused as refused:
             return 401, str(refused)
+        if len(self._grants) >= GRANTS_MAX:
+            return 400, f"A connection has at most {GRANTS_MAX} tokens."
         self._grants[path_of(audience)] = until
         return 200, "OK"
 

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,17 +22,17 @@ KEY = b64encode(b"the account's key of the tests, 64 bytes or so").decode()
 
 @dataclass
 class Clock:
-    """The true time, plus what a test let pass."""
+    """Stands still until told otherwise."""
 
-    ahead: timedelta = timedelta()
+    moment: datetime = field(default_factory=utc_now)
 
     def __call__(self) -> datetime:
         """The present moment."""
-        return utc_now() + self.ahead
+        return self.moment
 
     def pass_time(self, seconds: float) -> None:
         """Move on."""
-        self.ahead += timedelta(seconds=seconds)
+        self.moment += timedelta(seconds=seconds)
 
 
 @pytest.fixture

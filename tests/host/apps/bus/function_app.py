@@ -11,8 +11,10 @@ app = func.FunctionApp()
 
 
 @app.service_bus_queue_trigger(arg_name="msg", queue_name="%SINGLES%", connection="SERVICEBUS")
-async def single(msg: func.ServiceBusMessage) -> None:
+async def single(msg: func.ServiceBusMessage, context: func.Context) -> None:
     told = msg.get_body().decode()
+    if told == "traced":
+        record("traced", parent=context.trace_context.trace_parent)
     record("single", id=msg.message_id, delivery=msg.delivery_count, body=told)
     if told == "fail":
         raise RuntimeError("as the message asked")
@@ -26,7 +28,12 @@ async def single(msg: func.ServiceBusMessage) -> None:
 @app.service_bus_queue_trigger(
     arg_name="msgs", queue_name="batches", connection="SERVICEBUS", cardinality=func.Cardinality.MANY
 )
-async def batch(msgs: typing.List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - the runtime refuses `list[...]`
+async def batch(
+    msgs: typing.List[func.ServiceBusMessage],  # noqa: UP006 - the runtime refuses `list[...]`
+    context: func.Context,
+) -> None:
+    if msgs[0].get_body() == b"traced":
+        record("traced batch", parent=context.trace_context.trace_parent)
     record("batch", ids=[msg.message_id for msg in msgs], deliveries=[msg.delivery_count for msg in msgs])
     if any(msg.get_body() == b"fail" for msg in msgs):
         raise RuntimeError("as one message asked")

@@ -1,0 +1,1 @@
+"""A double of Application Insights: takes telemetry in, and shows operations as trees."""

@@ -1,0 +1,67 @@
+"""What was measured since the last look, for exporters that are told of changes and not of totals."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shared.telemetry.metrics import Charge, Histogram, charges, counters, gauges, histograms
+from shared.telemetry.names import GAUGES, HISTOGRAMS
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A metric of one interval.
+
+    :param value: the sum of what was measured
+    :param number: how many were measured; 1 for a counter's growth and for a gauge
+    """
+
+    name: str
+    value: float
+    number: int
+    at: datetime
+    properties: Mapping[str, str]
+
+
+class Deltas:
+    """Remembers what was told last."""
+
+    def __init__(self) -> None:
+        self._counters: Mapping[str, int] = {}
+        self._histograms: Mapping[tuple[str, ...], Histogram] = {}
+        self._charges: Mapping[str, Charge] = {}
+
+    def since_last(self) -> list[Measurement]:
+        """Counters that grew, durations that were observed, what use cases cost, and every gauge as it is."""
+        now = datetime.now(UTC)
+        return [*self._counted(now), *self._observed(now), *self._charged(now), *_gauged(now)]
+
+    def _counted(self, now: datetime) -> Iterator[Measurement]:
+        before, self._counters = self._counters, counters()
+        for name, total in self._counters.items():
+            if grown := total - before.get(name, 0):
+                yield Measurement(name, grown, 1, now, {})
+
+    def _observed(self, now: datetime) -> Iterator[Measurement]:
+        before, self._histograms = self._histograms, histograms()
+        for key, total in self._histograms.items():
+            last = before.get(key, Histogram())
+            if number := total.number - last.number:
+                labels = HISTOGRAMS[key[0]][0]
+                yield Measurement(
+                    key[0], total.seconds - last.seconds, number, now, dict(zip(labels, key[1:], strict=True))
+                )
+
+    def _charged(self, now: datetime) -> Iterator[Measurement]:
+        before, self._charges = self._charges, charges()
+        for name, total in self._charges.items():
+            last = before.get(name, Charge())
+            if calls := total.calls - last.calls:
+                units = total.request_units - last.request_units
+                yield Measurement("request_units", units, calls, now, {"use_case": name})
+
+
+def _gauged(now: datetime) -> Iterator[Measurement]:
+    for key, value in gauges().items():
+        name, _, of = key.partition(".")
+        yield Measurement(name, value, 1, now, {GAUGES[name][0]: of})
