@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 # $(call flag,NAME,--option): the option where NAME says yes, nothing where it says no, and an error where it says neither.
 flag = $(if $(filter 1 yes true,$($(1))),$(2),$(if $(filter-out 0 no false,$($(1))),$(error $(1)=$($(1)): say 1 or 0)))
 
-.PHONY: help setup run demo import deadletters test check format bench package torture lock clean-data clean
+.PHONY: help setup run demo import deadletters test foreign check format bench package torture lock clean-data clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ deadletters: $(READY) ## Messages nobody could handle: QUEUE= REASON= TYPE= NUMB
 
 test: $(READY) ## All tests (about 6 minutes)
 	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup
+
+foreign: $(READY) ## Our Cosmos DB double beside one from npm that nobody here wrote (needs node and npm)
+	@cd tests/foreign && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@$(PYTHON) -m pytest -q tests/foreign/cosmosdb_server.py
 
 check: $(READY) ## Format, lint, types, import contracts
 	@$(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/ruff check --quiet .

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 CONNECT_SECONDS: Final = 3
+OPEN_SECONDS: Final = 10  # the SDK alone would ask a silent account for minutes
 ANSWER_SECONDS: Final = 5  # the socket's silence, for one try
 CALL_SECONDS: Final = 8  # a call with all its tries
 THROTTLED_TRIES: Final = 3  # the SDK waits as the 429 says; after that the caller is told
@@ -35,10 +36,9 @@ class CosmosAccount:
         self._credential = credential
         self._database = database
         self._options = options
-        self._client: CosmosClient | None = None
-        self._containers: dict[str, ContainerProxy] = {}
         self._identity: AsyncTokenCredential | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[CosmosClient] | None = None
+        self._containers: dict[str, ContainerProxy] = {}
 
     async def container(self, name: str) -> "ContainerProxy":
         """A container of the database, with the connection open.
@@ -48,30 +48,55 @@ class CosmosAccount:
         found = self._containers.get(name)
         if found is not None:
             return found
-        async with self._opening:
-            client = self._client or await self._open()
-            self._client = client
+        client = await self._opened()
         made = client.get_database_client(self._database).get_container_client(name)
         return self._containers.setdefault(name, made)
 
     async def close(self) -> None:
         """End the connections; the next call opens them again."""
-        client, self._client = self._client, None
+        opening, self._opening = self._opening, None
         self._containers.clear()
-        if client is not None:
-            await client.close()
+        if opening is not None:
+            opening.cancel()
+            (client,) = await asyncio.gather(opening, return_exceptions=True)
+            if not isinstance(client, BaseException):
+                await client.close()
         identity, self._identity = self._identity, None
         if identity is not None:
             await identity.close()
 
+    async def _opened(self) -> "CosmosClient":
+        """The client; who asks while it is being opened waits for the same attempt, not for one of their own."""
+        opening = self._opening
+        if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
+            opening = self._opening = asyncio.create_task(self._open())
+        return await asyncio.shield(opening)
+
     async def _open(self) -> "CosmosClient":
         """Connect, and refuse an account that does not promise what every guard of ours stands on."""
         from azure.core.exceptions import AzureError
+
+        client = self._new_client()
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                await client.__aenter__()  # as `async with`, but for the life of the process
+                account = await client._get_database_account()  # noqa: SLF001 - there is no other way to ask for it
+            _refuse_weak(account)
+        except BaseException as error:
+            await client.close()
+            if isinstance(error, AzureError):
+                raise trouble(error, what="Connecting") from error
+            if isinstance(error, TimeoutError):
+                raise Unavailable(f"No answer from Cosmos DB within {OPEN_SECONDS} s.") from error
+            raise
+        return client
+
+    def _new_client(self) -> "CosmosClient":
         from azure.cosmos.aio import CosmosClient
 
-        if callable(self._credential):
+        if self._identity is None and callable(self._credential):
             self._identity = self._credential()
-        client = CosmosClient(
+        return CosmosClient(
             self._endpoint,
             self._identity or str(self._credential),
             connection_timeout=CONNECT_SECONDS,
@@ -85,17 +110,6 @@ class CosmosAccount:
             user_agent_suffix="tessera",
             **self._options,
         )
-        try:
-            await client.__aenter__()  # as `async with`, but for the life of the process
-            account = await client._get_database_account()  # noqa: SLF001 - there is no other way to ask for it
-            _refuse_weak(account)
-        except AzureError as error:
-            await client.close()
-            raise trouble(error, what="Connecting") from error
-        except BaseException:
-            await client.close()
-            raise
-        return client
 
 
 def _refuse_weak(account: "DatabaseAccount") -> None:

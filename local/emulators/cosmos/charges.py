@@ -7,8 +7,9 @@
   (https://learn.microsoft.com/azure/cosmos-db/consistency-levels#consistency-levels-and-throughput).
 - Writes cost more the more properties are indexed, replaces about twice as much as inserts
   (https://learn.microsoft.com/azure/cosmos-db/key-value-store-cost, .../request-units#request-unit-considerations).
-- A patch costs what a replace does (https://learn.microsoft.com/azure/cosmos-db/partial-document-update).
-- Queries begin at about 2.3 RU for an indexed point lookup, and grow with what they load and return
+- A patch is charged like any other write, without much saved (https://learn.microsoft.com/azure/cosmos-db/
+  partial-document-update-faq): as a replace here.
+- Queries begin at about 2.3 RU for an indexed lookup at session consistency, and grow with what they load and return
   (https://learn.microsoft.com/azure/cosmos-db/optimize-cost-reads-writes#queries).
 - A transactional batch costs the sum of its operations.
 
@@ -67,7 +68,7 @@ def query(*, scanned: int, returned_bytes: int) -> float:
 
     :param scanned: documents that had to be looked at
     """
-    return _rounded(STRONG / 2 * (_QUERY_BASE + _QUERY_SCANNED * scanned + _QUERY_RETURNED_KB * returned_bytes / KB))
+    return _rounded(STRONG * (_QUERY_BASE + _QUERY_SCANNED * scanned + _QUERY_RETURNED_KB * returned_bytes / KB))
 
 
 def feed(returned_bytes: int) -> float:

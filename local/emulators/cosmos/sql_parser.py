@@ -2,7 +2,7 @@
 
     query      = SELECT [TOP n] ( "*" | VALUE expr | expr [[AS] name] {"," ...} ) FROM name [[AS] name]
                  [WHERE expr] [GROUP BY expr {"," expr}] [ORDER BY path [ASC|DESC] {"," ...}] [OFFSET n LIMIT n]
-    expr       = and {OR and};  and = not {AND not};  not = [NOT] comparison
+    expr       = and {OR and};  and = not {AND not};  not = NOT primary | comparison
     comparison = primary [ (= != <> < <= > >=) primary | IN (expr, ...) ]
     primary    = literal | @parameter | path | FUNCTION(expr, ...) | (expr) | [expr, ...] | {"name": expr, ...}
     path       = name { .name | ["name"] | [0] }
@@ -184,7 +184,12 @@ class _Parser(Cursor):
         return left
 
     def _negation(self) -> Expression:
-        return Not(self._negation()) if self.take("NOT") else self._comparison()
+        if not self.take("NOT"):
+            return self._comparison()
+        operand = self._negation() if self.comes("NOT") else self._primary()
+        if self.peek.value in _COMPARISONS or self.comes("IN"):
+            raise unsupported("NOT before a comparison without parentheses: no page tells what it applies to")
+        return Not(operand)
 
     def _comparison(self) -> Expression:
         left = self._primary()

@@ -1,5 +1,7 @@
 """Microsoft's SDK against the emulator: what a client sees."""
 
+from typing import Any
+
 import pytest
 from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy
@@ -65,3 +67,28 @@ async def test_a_batch_happens_as_a_whole_or_not_at_all(listings: ContainerProxy
     assert (await listings.read_item("pool", "public"))["available"] == 1
     with pytest.raises(CosmosResourceNotFoundError):
         await listings.read_item("hold-2", "public")
+
+
+async def test_across_partitions_the_sdk_puts_ranges_together_by_the_plan(listings: ContainerProxy) -> None:
+    """Counts and orders need state across ranges: the SDK asks for a plan and then each range for its part."""
+    for number in range(12):
+        await listings.create_item({"id": f"d{number:02}", "list_id": f"list-{number}", "n": number})
+
+    counted: list[Any] = [row async for row in listings.query_items("SELECT VALUE COUNT(1) FROM c WHERE c.n >= 2")]
+    falling = [row["n"] async for row in listings.query_items("SELECT * FROM c WHERE c.n > 3 ORDER BY c.id DESC")]
+    first = [row["id"] async for row in listings.query_items("SELECT TOP 3 * FROM c ORDER BY c.id")]
+    found = [row["n"] async for row in listings.query_items("SELECT * FROM c WHERE c.n < 3")]
+
+    assert counted == [10]
+    assert falling == list(range(11, 3, -1))
+    assert first == ["d00", "d01", "d02"]
+    assert sorted(found) == [0, 1, 2]
+
+
+async def test_several_documents_are_read_at_once(listings: ContainerProxy) -> None:
+    for number in range(6):
+        await listings.create_item({"id": f"d{number}", "list_id": f"list-{number % 3}"})
+
+    found = await listings.read_items([("d0", "list-0"), ("d4", "list-1"), ("d5", "list-2"), ("d9", "list-0")])
+
+    assert sorted(document["id"] for document in found) == ["d0", "d4", "d5"]
