@@ -2,7 +2,7 @@
 
 Every commit is a transactional batch in one partition: it happens whole or not at all. A batch whose answer was lost
 may have happened; it is `Unavailable` here and repeated by whoever asked, which is safe: ids follow from what is done.
-The SDK sends a write a second time only after an answer that says it was not done (429, 503), never after silence.
+The SDK is told to send a write a second time only after a 429, which says that it was not done.
 """
 
 from collections import Counter
