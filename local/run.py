@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 import time
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated, Final
@@ -47,7 +47,7 @@ def main(
     had_data = (stack.data / "secrets.json").exists()
     started = time.monotonic()
     try:
-        _refuse_taken_ports(ports)
+        _refuse_taken_ports(stack.ports_used())
         _refuse_unwritable(stack.data)
         stack.start()
         if seed:
@@ -81,12 +81,12 @@ class _Ended(Exception):
     """A part of a running Tessera ended by itself."""
 
 
-def _refuse_taken_ports(ports: Ports) -> None:
-    for name, number in asdict(ports).items():
+def _refuse_taken_ports(ports: Mapping[str, int]) -> None:
+    for name, number in ports.items():
         try:
             socket.create_server(("127.0.0.1", number)).close()
         except OSError:
-            others = ", ".join(str(each) for each in asdict(ports).values())
+            others = ", ".join(str(each) for each in ports.values())
             raise _CannotRunHere(
                 f"port {number} ({name}) is taken; Tessera uses {others}. Try another PORT=…"
             ) from None

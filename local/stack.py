@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -130,6 +130,15 @@ class Stack:
             "applicationinsights": self.telemetry,
         }
         return [*EMULATORS, *(name for name, wanted in chosen.items() if wanted)]
+
+    def ports_used(self) -> Mapping[str, int]:
+        """The ports of what this stack starts, by name; those of doubles that are not wanted stay free."""
+        kept_free = {
+            *(("cosmos",) if self.store is StoreKind.EMBEDDED else ()),
+            *(("servicebus", "servicebus_controls") if self.bus is BusKind.EMBEDDED else ()),
+            *(() if self.telemetry else ("telemetry",)),
+        }
+        return {name: number for name, number in asdict(self.ports).items() if name not in kept_free}
 
     def start(self) -> Self:
         """Start every part and return once all answer.

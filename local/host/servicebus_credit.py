@@ -34,20 +34,29 @@ class Credit:
         self._link: Any = self._handler._link
 
     async def take(self, most: int, *, wait_seconds: float) -> list[ServiceBusReceivedMessage]:
-        """Up to `most` messages: what comes within a time, and what the bus still has when the link is drained."""
+        """Up to `most` messages: what comes within a time, and what the bus still has when the link is drained.
+
+        :param wait_seconds: 0 where somebody has listened until now, so that nothing can be on its way for long
+        """
         if self._buffered() < most:
             await self._ready()
-            await self._link.flow(link_credit=most - self._buffered())
-            quiet_at = time.monotonic() + wait_seconds
-            while self._buffered() < most and (left := quiet_at - time.monotonic()) > 0:
-                before = self._buffered()
-                await self._listen(left)
-                if self._buffered() > before:
-                    quiet_at = time.monotonic() + _GAP_SECONDS
-            if self._link.current_link_credit > 0:
+            if wait_seconds > 0:
+                await self._link.flow(link_credit=most - self._buffered())
+                await self._gather(most, wait_seconds)
+            if self._buffered() < most:
+                self._link.current_link_credit = most - self._buffered()
                 await self._drain()
         number = min(most, self._buffered())
         return [self._sdk._build_received_message(self._handler._received_messages.get()) for _ in range(number)]
+
+    async def _gather(self, most: int, wait_seconds: float) -> None:
+        """Read what comes, until it is enough, or nothing has come for a while."""
+        quiet_at = time.monotonic() + wait_seconds
+        while self._buffered() < most and (left := quiet_at - time.monotonic()) > 0:
+            before = self._buffered()
+            await self._listen(left)
+            if self._buffered() > before:
+                quiet_at = time.monotonic() + _GAP_SECONDS
 
     async def first(self, seconds: float) -> None:
         """Return when a message is there, or after a time; with one credit left on the link."""

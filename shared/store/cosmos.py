@@ -2,7 +2,7 @@
 
 Every commit is a transactional batch in one partition: it happens whole or not at all. A batch whose answer was lost
 may have happened; it is `Unavailable` here and repeated by whoever asked, which is safe: ids follow from what is done.
-The SDK sends a write a second time only after an answer that says it was not done (429, 503), never after silence.
+The SDK is told to send a write a second time only after a 429, which says that it was not done.
 """
 
 from collections import Counter
@@ -93,9 +93,7 @@ class CosmosStore:
 
         what = f"A commit in {container}/{partition}"
         try:
-            # A connection that breaks says nothing of the write: the SDK would send it again, and we would hear of our
-            # own write as another's.
-            answers = await documents.execute_item_batch(operations, partition, timeout=CALL_SECONDS, retry_read=0)
+            answers = await documents.execute_item_batch(operations, partition, timeout=CALL_SECONDS)
         except CosmosBatchOperationError as error:
             charge(charge_of(headers_of(error)))
             raise batch_trouble(error, writes, what=what) from error

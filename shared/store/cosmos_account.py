@@ -27,6 +27,7 @@ class CosmosAccount:
     :param endpoint: `https://….documents.azure.com`
     :param credential: what gives an identity, asked at the first call (its library takes long to import); or a key,
         where the account is an emulator
+    :param options: arguments of the SDK's client that differ from ours
     """
 
     def __init__(
@@ -96,21 +97,22 @@ class CosmosAccount:
 
         if self._identity is None and callable(self._credential):
             self._identity = self._credential()
-        return CosmosClient(
-            self._endpoint,
-            self._identity or str(self._credential),
-            connection_timeout=CONNECT_SECONDS,
-            read_timeout=ANSWER_SECONDS,
-            retry_throttle_total=THROTTLED_TRIES,
-            retry_throttle_backoff_max=THROTTLED_SECONDS,
-            retry_connect=1,
-            retry_read=1,
-            no_response_on_write=True,
-            enable_compact_utf8_item_writes=True,
-            user_agent_suffix="tessera",
-            raw_response_hook=_refuse_long_pause,
-            **self._options,
-        )
+        settings: dict[str, Any] = {
+            "connection_timeout": CONNECT_SECONDS,
+            "read_timeout": ANSWER_SECONDS,
+            "retry_throttle_total": THROTTLED_TRIES,
+            "retry_throttle_backoff_max": THROTTLED_SECONDS,
+            # A connection that breaks counts as "not sent" in the SDK, also when the write was done and only its answer
+            # was lost: it would be sent again, and a patch applied twice. Who asks decides about asking again.
+            "retry_connect": 0,
+            "retry_read": 0,
+            "enable_endpoint_discovery": False,
+            "no_response_on_write": True,
+            "enable_compact_utf8_item_writes": True,
+            "user_agent_suffix": "tessera",
+            "raw_response_hook": _refuse_long_pause,
+        }
+        return CosmosClient(self._endpoint, self._identity or str(self._credential), **{**settings, **self._options})
 
 
 def _refuse_long_pause(response: Any) -> None:

@@ -155,7 +155,7 @@ async def test_a_credential_reaches_the_emulator_over_tls(tmp_path: Path) -> Non
         bus = ServiceBus.connect(
             topology(),
             namespace="tessera.servicebus.windows.net",
-            credential=Credential(),
+            credential=Credential,
             keep_alive_seconds=0,
             custom_endpoint_address=f"sb://127.0.0.1:{space.port}",
             connection_verify=str(trusted),

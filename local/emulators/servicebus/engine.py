@@ -20,6 +20,10 @@ PEEK_MAX: Final = 250  # messages one peek shows
 _SWEEP_DEAD = """
 UPDATE messages SET state = 3, due_at = 0, lock_token = NULL WHERE queue = ? AND state = 4 AND due_at <= ?
 """
+_SOMETHING = """
+SELECT EXISTS (SELECT 1 FROM messages WHERE queue = ? AND state = ?)
+    OR EXISTS (SELECT 1 FROM messages WHERE queue = ? AND state = 4)
+"""
 _LOCK = """
 UPDATE messages SET state = :locked, due_at = :until, delivery_count = delivery_count + 1,
   lock_token = lower(hex(randomblob(16)))
@@ -132,6 +136,11 @@ class Engine(EmbeddedBus):
     async def lock(self, queue: str, *, dead: bool, limit: int) -> list[Stored]:
         """Lock up to `limit` messages, oldest first."""
         settings = self._queue(queue)
+        if (
+            not self._something_due(queue)
+            and not self._select(_SOMETHING, (queue, DEAD if dead else ACTIVE, queue))[0][0]
+        ):
+            return []
 
         def work(writer: sqlite3.Connection) -> list[Stored]:
             now = self._timestamp()
