@@ -157,34 +157,35 @@ class Taking:
         return present, in_front
 
     async def _take(self, receiver: ServiceBusReceiver, present: set[int], in_front: int) -> set[int]:
-        passed: list[ServiceBusReceivedMessage] = []
+        """Lock letters from the front, remove the wanted ones, and give the others back whatever happens."""
+        held: dict[int, ServiceBusReceivedMessage] = {}
         done: set[int] = set()
         try:
             while in_front > 0 and done != present:
                 asked = min(in_front, PEEKED_MAX)
                 locked = await receiver.receive_messages(asked, max_wait_time=_ARRIVAL_SECONDS_MAX)
                 in_front -= len(locked)
-                letters = {number_of(each): each for each in locked if number_of(each) in present}
-                passed += [each for each in locked if number_of(each) not in present]
-                await self._remove(receiver, letters)
-                done |= letters.keys()
+                held |= {number_of(each): each for each in locked}
+                wanted = {number: letter for number, letter in held.items() if number in present}
+                if wanted:
+                    await self._before({number: message_of(letter) for number, letter in wanted.items()})
+                for number, letter in wanted.items():
+                    await self._remove(receiver, letter)
+                    del held[number]
+                    done.add(number)
                 if len(locked) < asked:
                     break
         finally:
-            await self._give_back(receiver, passed)
+            await self._give_back(receiver, held.values())
         return done
 
-    async def _remove(self, receiver: ServiceBusReceiver, letters: Mapping[int, ServiceBusReceivedMessage]) -> None:
-        if not letters:
-            return
-        await self._before({number: message_of(each) for number, each in letters.items()})
+    async def _remove(self, receiver: ServiceBusReceiver, letter: ServiceBusReceivedMessage) -> None:
         try:
-            for each in letters.values():
-                await receiver.complete_message(each)
+            await receiver.complete_message(letter)
         except (MessageLockLostError, MessageAlreadySettled) as error:
             raise BusUnavailable("A dead letter's lock lapsed; it stays until it is asked for again.") from error
 
-    async def _give_back(self, receiver: ServiceBusReceiver, letters: Sequence[ServiceBusReceivedMessage]) -> None:
+    async def _give_back(self, receiver: ServiceBusReceiver, letters: Iterable[ServiceBusReceivedMessage]) -> None:
         for each in letters:
             with suppress(MessageLockLostError, MessageAlreadySettled):  # then it is back already
                 await receiver.abandon_message(each)

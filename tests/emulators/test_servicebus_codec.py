@@ -242,7 +242,8 @@ def test_a_message_is_handed_out_as_it_was_sent_with_the_buses_stamps(
 
 
 def test_a_sender_cannot_forge_what_only_the_bus_says() -> None:
-    forged = section(0x72, {Symbol("x-opt-sequence-number"): 1, Symbol("x-opt-enqueued-time"): Timestamp(1)})
+    claims = ("sequence-number", "enqueued-time", "locked-until", "message-state", "deadletter-source")
+    forged = section(0x72, {Symbol(f"x-opt-{name}"): Timestamp(1) for name in claims})
 
     received = decode_payload(memoryview(stamped(forged + section(0x75, b"x"), Stamps(7, 0, 2.0))))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from local.host.servicebus import ServiceBusReceiver
-from shared.bus.port import BusUnavailable, Delivery, LockLost, Message
+from shared.bus.port import MESSAGE_BYTES_MAX, BusUnavailable, Delivery, LockLost, Message, MessageRefused, Replay
 from shared.bus.servicebus import ServiceBus
 from shared.bus.servicebus_client import CALL_SECONDS_MAX
 from shared.topology import topology
@@ -24,6 +25,7 @@ pytestmark = [
 ]
 QUEUE = "payments"
 KEY = "the key of these tests"
+LOST = 12
 
 
 class Namespace(Emulator):
@@ -92,6 +94,12 @@ async def insistently[T](call: Callable[[], Awaitable[T]]) -> T:
                 return await call()
             except BusUnavailable:
                 await asyncio.sleep(0.1)
+
+
+async def refused(bus: ServiceBus, id_: str) -> None:
+    """A publication that fails, as it should."""
+    with pytest.raises(BusUnavailable):
+        await bus.publish(QUEUE, [message(id_)])
 
 
 async def received(receiver: ServiceBusReceiver, number: int) -> list[Delivery]:
@@ -164,12 +172,15 @@ async def test_a_lock_lost_while_its_message_is_handled_is_noticed_and_the_messa
 
 
 async def test_a_publication_whose_answer_is_lost_is_repeated_and_kept_once(space: Namespace, bus: ServiceBus) -> None:
+    """More often than the SDK repeats by itself, so that its caller has to."""
     await bus.publish(QUEUE, [message("before")])
-    space.control("POST", "/faults", kind="lost-publish")
+    space.control("POST", "/faults", kind="lost-publish", times=LOST)
 
+    with pytest.raises(BusUnavailable):
+        await bus.publish(QUEUE, [message("m")])
     await insistently(lambda: bus.publish(QUEUE, [message("m")]))
 
-    assert space.control("GET", "")["faults"] == 1
+    assert space.control("GET", "")["faults"] == LOST
     assert space.counts()["active"] == 2
 
 
@@ -203,13 +214,22 @@ async def test_while_the_bus_is_away_every_call_says_so_in_time(space: Namespace
     await bus.publish(QUEUE, [message("before")])
     space.control("POST", "/refusal", seconds=3600)
 
-    async def publish(id_: str) -> None:
-        with pytest.raises(BusUnavailable):
-            await bus.publish(QUEUE, [message(id_)])
-
     async with asyncio.timeout(CALL_SECONDS_MAX * 1.5), asyncio.TaskGroup() as group:
         for number in range(5):  # they stand in line for one link, and none waits for the others' turns on top
-            group.create_task(publish(f"m{number}"))
+            group.create_task(refused(bus, f"m{number}"))
+
+
+async def test_a_bus_that_says_nothing_is_not_waited_for_longer(space: Namespace, bus: ServiceBus) -> None:
+    await bus.publish(QUEUE, [message("before")])
+    space.process.send_signal(signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(CALL_SECONDS_MAX * 1.5), asyncio.TaskGroup() as group:
+            for number in range(3):
+                group.create_task(refused(bus, f"m{number}"))
+    finally:
+        space.process.send_signal(signal.SIGCONT)
+
+    await insistently(lambda: bus.publish(QUEUE, [message("after")]))
 
 
 async def test_once_the_bus_is_back_it_is_used_again(
@@ -274,8 +294,6 @@ async def test_a_batch_too_large_for_one_frame_or_one_batch_arrives_whole(
 async def test_replays_repeated_after_a_lost_answer_send_one_copy(
     space: Namespace, bus: ServiceBus, receiver: ServiceBusReceiver
 ) -> None:
-    from shared.bus.port import Replay
-
     await bus.publish(QUEUE, [message("m")])
     [delivery] = await received(receiver, 1)
     await receiver.dead_letter(delivery, reason="r", description="d")
@@ -288,3 +306,55 @@ async def test_replays_repeated_after_a_lost_answer_send_one_copy(
     await insistently(replay)
 
     assert space.counts() == {"active": 1, "scheduled": 0, "dead": 0}
+
+
+async def bury(bus: ServiceBus, receiver: ServiceBusReceiver, *ids: str) -> list[int]:
+    """Put messages aside; their numbers as dead letters."""
+    await bus.publish(QUEUE, [message(id_) for id_ in ids])
+    for delivery in await received(receiver, len(ids)):
+        await receiver.dead_letter(delivery, reason="r", description="d")
+    return [letter.sequence_number for letter in (await bus.peek_dead_letters(QUEUE)).letters]
+
+
+async def test_letters_passed_on_the_way_to_another_can_be_taken_at_once(
+    bus: ServiceBus, receiver: ServiceBusReceiver
+) -> None:
+    first, second, third = await bury(bus, receiver, "a", "b", "c")
+
+    assert await bus.discard(QUEUE, [third]) == [third]
+
+    assert await bus.discard(QUEUE, [first, second]) == [first, second]
+
+
+async def test_a_replay_that_cannot_be_sent_lets_go_of_its_letter(
+    space: Namespace, bus: ServiceBus, receiver: ServiceBusReceiver
+) -> None:
+    [number] = await bury(bus, receiver, "a")
+    with pytest.raises(MessageRefused):
+        await bus.replay(QUEUE, [Replay(number, "r", {"note": "x" * MESSAGE_BYTES_MAX})])
+    space.control("POST", "/faults", kind="busy", times=20)
+    with pytest.raises(BusUnavailable):
+        await bus.replay(QUEUE, [Replay(number, "r")])
+    space.control("DELETE", "/faults")
+
+    assert await bus.replay(QUEUE, [Replay(number, "r")]) == [number]
+    assert space.counts() == {"active": 1, "scheduled": 0, "dead": 0}
+
+
+async def test_of_two_processes_that_replay_the_same_letters_each_letter_goes_once(
+    space: Namespace, bus: ServiceBus, receiver: ServiceBusReceiver
+) -> None:
+    numbers = await bury(bus, receiver, *(f"m{number}" for number in range(20)))
+    other = bus_at(space.port, KEY)
+    await other.dead_counts()  # its links are open, so that the two meet
+
+    done = await asyncio.gather(
+        *(
+            each.replay(QUEUE, [Replay(number, f"{who}-{number}") for number in numbers])
+            for who, each in enumerate((bus, other))
+        )
+    )
+
+    assert sorted([*done[0], *done[1]]) == numbers
+    assert space.counts() == {"active": 20, "scheduled": 0, "dead": 0}
+    await other.close()
