@@ -6,6 +6,7 @@ each that was not.
 """
 
 import asyncio
+import contextlib
 import hmac
 import time
 import zlib
@@ -19,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from local.emulators.applicationinsights.store import Items
+from local.emulators.applicationinsights.traces import moment_of
 from local.emulators.replies import Control, json_reply, read_control
 
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -30,7 +32,7 @@ class Fault(Control):
     """What the next `times` posts get.
 
     :param status: the answer's; 206 takes every second item, another than 200 and 206 takes none
-    :param seconds: how long the answer is held back
+    :param seconds: how long the answer is held back, unless the fault is ended before
     :param garbage: whether the answer's body is no JSON
     """
 
@@ -48,6 +50,7 @@ class Ingestion:
         self._bearer = bearer
         self._fault: Fault | None = None
         self._left = 0
+        self._lifted = asyncio.Event()
 
     def routes(self) -> list[Route]:
         """What senders and tests ask."""
@@ -63,7 +66,7 @@ class Ingestion:
         fault = self._next_fault()
         await request.body()
         if fault.seconds:
-            await asyncio.sleep(fault.seconds)
+            await self._hold(fault.seconds)
             if await request.is_disconnected():
                 return Response(status_code=499)  # nobody reads it; what was sent is not taken
         if not self._may_send(request):
@@ -94,13 +97,20 @@ class Ingestion:
         )
 
     async def faults(self, request: Request) -> Response:
-        """Set, show or end the fault."""
+        """Set, show or end the fault; at its end, answers that are held back are given."""
         if request.method == "POST":
             self._fault = await read_control(request, Fault)
             self._left = self._fault.times
         elif request.method == "DELETE":
             self._fault, self._left = None, 0
+            self._lifted.set()
+            self._lifted = asyncio.Event()
         return json_reply({"fault": self._fault.model_dump() if self._fault else None, "left": self._left})
+
+    async def _hold(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._lifted.wait()
 
     def _next_fault(self) -> Fault:
         if self._fault is None or self._left <= 0:
@@ -144,6 +154,10 @@ def _wrong(envelope: Any, fault: Fault, number: int) -> tuple[int, str] | None:
         return 500, "told to"
     if not isinstance(envelope, dict) or not all(envelope.get(name) for name in ("name", "time", "iKey", "data")):
         return 400, "an envelope has name, time, iKey and data"
+    try:
+        moment_of(envelope)
+    except ValueError:
+        return 400, "time is no moment"
     data = envelope["data"]
     if not isinstance(data, dict) or data.get("baseType") not in _KNOWN or not isinstance(data.get("baseData"), dict):
         return 400, "data has a known baseType, and baseData"

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 _SPANS: Final = {"RequestData", "RemoteDependencyData"}
+SHOWN: Final = {*_SPANS, "EventData"}  # what an operation is made of
+_METHODS: Final = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 DEPTH_MAX: Final = 100
 
 
@@ -47,9 +49,24 @@ class Operation:
     nodes: Sequence[Node]
 
 
+def moment_of(envelope: dict[str, Any]) -> datetime:
+    """When an envelope's span began or its event happened; without an offset it is UTC.
+
+    :raises ValueError: its time is none
+    """
+    moment = datetime.fromisoformat(str(envelope["time"]))
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def is_http(envelope: dict[str, Any]) -> bool:
+    """Whether an envelope tells of an HTTP request that came in: by its name, `GET /path`, as on Azure's own pages."""
+    name = str(envelope["data"]["baseData"].get("name", ""))
+    return envelope["data"]["baseType"] == "RequestData" and name.partition(" ")[0] in _METHODS
+
+
 def operation_of(id_: str, envelopes: Iterable[dict[str, Any]]) -> Operation:
     """The operation its envelopes tell of; a copy of a span (a batch sent twice) is shown once."""
-    nodes = [_node(each) for each in envelopes if each["data"]["baseType"] in {*_SPANS, "EventData"}]
+    nodes = [_node(each) for each in envelopes if each["data"]["baseType"] in SHOWN]
     spans = {node.id: node for node in nodes if node.kind != "event"}
     nodes = sorted([*spans.values(), *(node for node in nodes if node.kind == "event")], key=lambda n: n.started_at)
     roots: list[Node] = []
@@ -89,7 +106,7 @@ def _node(envelope: dict[str, Any]) -> Node:
         parent_id=str(tags.get("ai.operation.parentId") or ""),
         kind=kind,
         name=str(told.get("name", "")),
-        started_at=datetime.fromisoformat(envelope["time"]),
+        started_at=moment_of(envelope),
         milliseconds=_milliseconds(str(told.get("duration", "0.00:00:00"))),
         ok=bool(told.get("success", True)),
         role=str(tags.get("ai.cloud.role", "")),

@@ -1,6 +1,6 @@
 """Pages for people, JSON for tests."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from local.emulators.applicationinsights.store import Items
+from local.emulators.applicationinsights.store import Items, Show
 from local.emulators.applicationinsights.traces import Operation, operation_of
 from local.emulators.replies import Pages, json_reply
 
@@ -34,10 +34,20 @@ class Web:
             Route("/items", self.items, methods=["GET", "DELETE"]),
         ]
 
-    async def index(self, _: Request) -> Response:
-        """The newest operations."""
-        found = [self._operation(each) for each in self._items.newest_operations(OPERATIONS_SHOWN)]
-        return self._pages.show("list.html", operations=found)
+    async def index(self, request: Request) -> Response:
+        """The latest operations, those that began `before` one of them; `show` says of which kind."""
+        given = request.query_params
+        try:
+            show = Show(given.get("show", Show.REQUESTS))
+        except ValueError:
+            raise HTTPException(400, f"show: one of {', '.join(Show)}") from None
+        # One more than is shown tells whether there are older ones.
+        ids = self._items.latest_operations(show, before=given.get("before", ""), limit=OPERATIONS_SHOWN + 1)
+        found = [self._operation(each) for each in ids[:OPERATIONS_SHOWN]]
+        older = found[-1].id if len(ids) > OPERATIONS_SHOWN else ""
+        return self._pages.show(
+            "list.html", operations=found, show=show, shows=list(Show), older=older, later="before" in given
+        )
 
     async def operation(self, request: Request) -> Response:
         """One operation as a tree."""
@@ -64,4 +74,5 @@ class Web:
 
 
 def _clock(moment: datetime) -> str:
-    return f"{moment:%H:%M:%S.%f}"[:-3]
+    """To the millisecond, in UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
