@@ -108,7 +108,8 @@ def test_older_operations_are_reached_page_by_page_each_once(fresh: Emulator) ->
     sent = [told(f"op-{index:03}", index // 2, "GET /x") for index in range(number)]
     httpx.post(f"{fresh.url}/v2.1/track", json=sent).raise_for_status()
 
-    address, pages = "/", []
+    pages: list[list[str]] = []
+    address = "/"
     while address and len(pages) < number:
         page = httpx.get(f"{fresh.url}{address}").raise_for_status().text
         pages.append(re.findall(r'href="/operations/([^"]+)"', page))
