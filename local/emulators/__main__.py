@@ -15,7 +15,10 @@ EMULATORS: Final = {
 
 def main() -> None:
     """Say which there are; asked for none or an unknown one, that is all there is to do."""
-    print("Say which: .venv/bin/python -m local.emulators.NAME --data DIRECTORY (--help lists its options)\n", file=sys.stderr)
+    print(
+        "Say which: .venv/bin/python -m local.emulators.NAME --data DIRECTORY (--help lists its options)\n",
+        file=sys.stderr,
+    )
     for name, does in EMULATORS.items():
         print(f"  {name:<20} {does}", file=sys.stderr)
     raise SystemExit(2)
