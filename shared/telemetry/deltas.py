@@ -53,11 +53,11 @@ class Deltas:
         for key, total in self._histograms.items():
             last = before.get(key, Histogram())
             if number := total.number - last.number:
-                labels = HISTOGRAMS[key[0]][0] if key[0] in HISTOGRAMS else ()
-                if len(labels) != len(key) - 1:
+                described = HISTOGRAMS.get(key[0])
+                if described is None or len(described[0]) != len(key) - 1:
                     count(LEFT_OUT)
                     continue
-                told = dict(zip(labels, key[1:], strict=True))
+                told = dict(zip(described[0], key[1:], strict=True))
                 yield Measurement(key[0], total.seconds - last.seconds, number, now, told)
 
     def _charged(self, now: datetime) -> Iterator[Measurement]:
