@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from shared.breaker import Breaker, BreakerOpen
-from shared.bus.port import DEAD_LETTERS_MAX, BusUnavailable, DeadLetterPage, ManagedBus, Message, Replay
+from shared.bus.port import DEAD_LETTERS_MAX, BusBusy, BusUnavailable, DeadLetterPage, ManagedBus, Message, Replay
 
 
 class GuardedBus:
@@ -11,7 +11,7 @@ class GuardedBus:
 
     def __init__(self, inner: ManagedBus, breaker: Breaker | None = None) -> None:
         self._inner = inner
-        self._breaker = breaker or Breaker("bus", failure=BusUnavailable)
+        self._breaker = breaker or Breaker("bus", failure=BusUnavailable, answer=BusBusy)
 
     async def publish(self, entity: str, messages: Sequence[Message]) -> None:
         """See `Bus.publish`.

@@ -25,6 +25,10 @@ class BusUnavailable(BusError):
     """No answer; the messages may or may not have been accepted. Duplicate detection makes repeating safe."""
 
 
+class BusBusy(BusUnavailable):
+    """The bus answers, but cannot do this just now: somebody else holds what was asked for. Nothing happened."""
+
+
 class MessageRefused(BusError):
     """The bus can never accept this message (too large, unknown entity); repeating is pointless."""
 
