@@ -95,7 +95,7 @@ class Breaker:
     async def _made(self) -> "AsyncCircuitBreaker":
         from purgatory import AsyncCircuitBreakerFactory
 
-        # Refusals are answers: whoever refuses is there. A trial that was cancelled says nothing good: it is no success.
+        # Refusals are answers: whoever refuses is there. A cancelled trial says nothing good, so it is no success.
         answered: ExcludeType = [
             (Exception, lambda error: not isinstance(error, self._failure) or isinstance(error, self._answer))
         ]
