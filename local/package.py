@@ -23,6 +23,7 @@ from shared.settings import SERVICES
 ROOT: Final = Path(__file__).resolve().parent.parent
 MEGABYTE: Final = 1_048_576
 _MOMENT: Final = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
+_READABLE: Final = 0o100644  # who runs the app is not who unpacked it; a zip's default is for its owner only
 _INDEX: Final = """
 import json, sys, time
 began = time.perf_counter()
@@ -64,6 +65,7 @@ def main(
             kinds = [kind for kind, _ in index(Path(folder), services)["functions"]]
             told = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
             print(f"  TESSERA_SERVICES={services:<9} {len(kinds):>3} functions: {told}")
+    print("Health, metrics and the API's description are in each service. Publishing it: docs/azure.md.")
 
 
 def write_package(output: Path, root: Path = ROOT) -> list[str]:
@@ -73,7 +75,9 @@ def write_package(output: Path, root: Path = ROOT) -> list[str]:
         for path in packaged(root):
             name = path.relative_to(root).as_posix()
             for entry, content in ((name, path.read_bytes()), *_compiled(path, name)):
-                archive.writestr(zipfile.ZipInfo(entry, _MOMENT), content, zipfile.ZIP_DEFLATED)
+                info = zipfile.ZipInfo(entry, _MOMENT)
+                info.external_attr = _READABLE << 16
+                archive.writestr(info, content, zipfile.ZIP_DEFLATED)
                 names.append(entry)
     return names
 
@@ -120,7 +124,8 @@ def _compiled(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
         py_compile.compile(str(path), target.name, dfile=name, doraise=True, invalidation_mode=mode)
         tag = sys.implementation.cache_tag
-        yield f"{Path(name).parent.as_posix()}/__pycache__/{path.stem}.{tag}.pyc", Path(target.name).read_bytes()
+        compiled = Path(name).parent / "__pycache__" / f"{path.stem}.{tag}.pyc"
+        yield compiled.as_posix(), Path(target.name).read_bytes()
 
 
 if __name__ == "__main__":

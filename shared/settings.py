@@ -5,76 +5,48 @@ begins with `COSMOS` and `SERVICEBUS` is read by the Functions host too, for the
 (https://learn.microsoft.com/azure/azure-functions/functions-reference#configure-an-identity-based-connection).
 """
 
-import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.telemetry.connection import Authentication, Connection
+from shared import settings_rules as rules
+from shared.settings_rules import SERVICES
 
-SERVICES: Final = ("commerce", "identity", "insights", "workers")  # docs/architecture.md, Deployable services
+__all__ = ["SERVICES", "Settings", "SettingsRefused", "connection_parts", "settings", "variable"]
 
 
 class SettingsRefused(Exception):
     """The environment lacks a setting or holds an impossible one; the message lists each by name, never its value."""
 
 
-def _without_slash(url: str) -> str:
-    return url.rstrip("/")
+type _Url = Annotated[str, AfterValidator(rules.address)]
+type _TelemetrySigned = Annotated[str, AfterValidator(rules.telemetry_authentication)]
 
 
-def _known_services(text: str) -> str:
-    unknown = {part.strip() for part in text.split(",")} - {*SERVICES, "all"}
-    if unknown:
-        raise ValueError(f"there are all, {', '.join(SERVICES)}")
-    return text
-
-
-def _all_urls(text: str) -> str:
-    wrong = [part for part in text.split(",") if not re.match(r"\s*https?://[^\s/]+", part)]
-    if wrong:
-        raise ValueError("each issuer is an http(s) address")
-    return text
-
-
-def _connection(text: str) -> str:
-    Connection.parse(text)
-    return text
-
-
-def _authentication(text: str) -> str:
-    Authentication.parse(text)
-    return text
-
-
-type _Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+"), AfterValidator(_without_slash)]
-
-
-def _setting(default: Any, about: str, example: str, **rules: Any) -> Any:
-    return Field(default, description=about, examples=[example], **rules)
+def _setting(default: Any, about: str, example: str, **bounds: Any) -> Any:
+    return Field(default, description=about, examples=[example], **bounds)
 
 
 class Settings(BaseSettings):
     """The settings, named as in the environment but in lower case, or as their alias says."""
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     tessera_store: Literal["embedded", "cosmos"] = _setting("embedded", "where documents are kept", "cosmos")
     tessera_bus: Literal["embedded", "servicebus"] = _setting("embedded", "where messages are sent", "servicebus")
-    tessera_services: Annotated[str, AfterValidator(_known_services)] = _setting(
+    tessera_services: Annotated[str, AfterValidator(rules.services)] = _setting(
         "all", "the services this app runs, comma-separated: commerce, identity, insights, workers", "commerce"
     )
     tessera_data: Path = _setting(Path(".tessera"), "the folder of the embedded store and bus", ".tessera")
     tessera_signing_secret: SecretStr = _setting(
         ..., "signs continuation tokens", "<32 random characters>", min_length=32
     )
-    tessera_ticket_key: SecretStr = _setting(
-        ..., "Ed25519 seeds that sign ticket codes, newest first, comma-separated", "<32 random bytes, base64url>",
-        min_length=43,
-    )  # fmt: skip
+    tessera_ticket_key: Annotated[SecretStr, AfterValidator(rules.seeds)] = _setting(
+        ..., "Ed25519 seeds that sign ticket codes, newest first, comma-separated", "<32 random bytes, base64url>"
+    )
     tessera_public_url: _Url = _setting(..., "where people reach us", "https://tickets.example.org")
     tessera_anonymous_browsing: bool = _setting(False, "whether people see events before they sign in", "true")
     tessera_order_deadline_seconds: int = _setting(
@@ -93,9 +65,9 @@ class Settings(BaseSettings):
         None, "a connection string, for emulators; never on Azure", "AccountEndpoint=http://127.0.0.1:7076;AccountKey=…",
         alias="COSMOS",
     )  # fmt: skip
-    servicebus_namespace: str | None = _setting(
+    servicebus_namespace: Annotated[str, AfterValidator(rules.host_name)] | None = _setting(
         None, "the Service Bus namespace, reached with the app's managed identity", "tessera.servicebus.windows.net",
-        alias="SERVICEBUS__fullyQualifiedNamespace", pattern=r"^[^\s/:]+$",
+        alias="SERVICEBUS__fullyQualifiedNamespace",
     )  # fmt: skip
     servicebus_client_id: str | None = _setting(
         None, "the user-assigned identity that reaches Service Bus; without it the system-assigned one", "<client id>",
@@ -107,39 +79,45 @@ class Settings(BaseSettings):
         alias="SERVICEBUS",
     )  # fmt: skip
 
-    auth_authorities: Annotated[str, AfterValidator(_all_urls)] = _setting(
+    auth_authorities: Annotated[str, AfterValidator(rules.addresses)] = _setting(
         ..., "issuers we accept, comma-separated, each with OIDC discovery", "https://tessera.ciamlogin.com/<tenant>/v2.0",
         min_length=1,
     )  # fmt: skip
     auth_audience: str = _setting(..., "the audience of access tokens", "api://tessera", min_length=1)
 
-    stripe_api_key: SecretStr = _setting(..., "Stripe's secret key", "sk_live_…")
+    stripe_api_key: SecretStr = _setting(..., "Stripe's secret key", "sk_live_…", min_length=1)
     stripe_api_base: _Url = _setting("https://api.stripe.com", "Stripe's API", "https://api.stripe.com")
-    stripe_webhook_secret: SecretStr = _setting(..., "signing secret of Stripe's webhook endpoint", "whsec_…")
+    stripe_webhook_secret: SecretStr = _setting(
+        ..., "signing secret of Stripe's webhook endpoint", "whsec_…", min_length=1
+    )
 
     smtp_host: str = _setting(..., "the mail server", "smtp.example.org")
     smtp_port: int = _setting(587, "the mail server's port", "587", ge=1, le=65_535)
     smtp_username: str = _setting("", "who we are at the mail server", "tickets")
     smtp_password: SecretStr = _setting(SecretStr(""), "the password there", "…")
     smtp_starttls: bool = _setting(True, "whether the mail server must speak TLS", "true")
-    mail_from: str = _setting(
+    mail_from: Annotated[str, AfterValidator(rules.mailbox)] = _setting(
         "Tessera <tickets@tessera.example>", "whom mails are from", "Tessera <tickets@tessera.example>"
     )
 
     insights_api_key: SecretStr = _setting(
-        ..., "the bearer key of the private insights endpoints", "<32 random characters>", min_length=32
+        ...,
+        "the bearer key of the private insights endpoints and of GET /api/metrics",
+        "<32 random characters>",
+        min_length=32,
     )
 
-    applicationinsights_connection_string: Annotated[str, AfterValidator(_connection)] | None = _setting(
+    applicationinsights_connection_string: Annotated[str, AfterValidator(rules.telemetry_connection)] | None = _setting(
         None, "where telemetry goes; without it, nowhere",
         "InstrumentationKey=<UUID>;IngestionEndpoint=https://<region>.in.applicationinsights.azure.com/",
     )  # fmt: skip
-    applicationinsights_authentication_string: Annotated[str, AfterValidator(_authentication)] = _setting(
+    applicationinsights_authentication_string: _TelemetrySigned = _setting(
         "", "how telemetry is signed: by the app's managed identity, or not at all", "Authorization=AAD"
     )
     tessera_trace_sampling: float = _setting(
         1.0, "the share of operations whose spans are collected, 0 to 1", "0.2", ge=0, le=1
     )
+    website_instance_id: str = _setting("", "which machine of Azure's we are on; Azure sets it", "<id>")
     website_site_name: str = _setting("tessera", "the app's name in telemetry; Azure sets it", "tessera-commerce")
 
     @property
@@ -153,27 +131,17 @@ class Settings(BaseSettings):
         """The accepted issuers."""
         return tuple(part.strip() for part in self.auth_authorities.split(",") if part.strip())
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _filled_in(cls, value: Any) -> Any:
+        return rules.filled_in(value)
+
     @model_validator(mode="after")
     def _one_way_to_each(self) -> Self:
-        _one_way(
-            self.tessera_store == "cosmos",
-            "TESSERA_STORE=cosmos",
-            "cosmos",
-            self.cosmos_endpoint,
-            self.cosmos_connection,
-        )
-        _one_way(
-            self.tessera_bus == "servicebus",
-            "TESSERA_BUS=servicebus", "servicebus", self.servicebus_namespace, self.servicebus_connection,
-        )  # fmt: skip
-        parts = connection_parts(self.cosmos_connection)
-        if self.cosmos_connection is not None and not {"accountendpoint", "accountkey"} <= parts.keys():
-            raise ValueError(f"COSMOS must say AccountEndpoint and AccountKey, e.g. {_example('cosmos_connection')}")
-        parts = connection_parts(self.servicebus_connection)
-        if self.servicebus_connection is not None and not {"endpoint", "sharedaccesskey"} <= parts.keys():
-            raise ValueError(
-                f"SERVICEBUS must say Endpoint and SharedAccessKey, e.g. {_example('servicebus_connection')}"
-            )
+        _one_way(self, "tessera_store", "cosmos", ("cosmos_endpoint", "cosmos_connection"))
+        _one_way(self, "tessera_bus", "servicebus", ("servicebus_namespace", "servicebus_connection"))
+        _whole(self.cosmos_connection, "cosmos_connection", ("AccountEndpoint", "AccountKey"))
+        _whole(self.servicebus_connection, "servicebus_connection", ("Endpoint", "SharedAccessKey"))
         return self
 
     @classmethod
@@ -202,13 +170,23 @@ def variable(field: str) -> str:
     return Settings.model_fields[field].alias or field.upper()
 
 
-def _one_way(wanted: bool, why: str, prefix: str, identity: str | None, connection: SecretStr | None) -> None:
-    names = [field for field in Settings.model_fields if field.startswith(prefix) and "client" not in field]
-    if wanted and identity is None and connection is None:
-        told = " or ".join(f"{variable(name)} ({_about(name)}, e.g. {_example(name)})" for name in names)
-        raise ValueError(f"{why} needs {told}")
-    if identity is not None and connection is not None:
-        raise ValueError(f"set {' or '.join(map(variable, names))}, not both")
+def _one_way(chosen: Settings, setting: str, adapter: str, fields: tuple[str, str]) -> None:
+    """An adapter has one way to what it stands on; and on Azure each instance would have an embedded one of its own."""
+    wanted = getattr(chosen, setting)
+    given = [field for field in fields if getattr(chosen, field) is not None]
+    if wanted == adapter and not given:
+        told = " or ".join(f"{variable(name)} ({_about(name)}, e.g. {_example(name)})" for name in fields)
+        raise ValueError(f"{variable(setting)}={adapter} needs {told}")
+    if len(given) > 1:
+        raise ValueError(f"set {' or '.join(map(variable, fields))}, not both")
+    if wanted == "embedded" and chosen.website_instance_id:
+        raise ValueError(f"{variable(setting)} must be {adapter} on Azure: every instance would keep a file of its own")
+
+
+def _whole(connection: SecretStr | None, field: str, needed: tuple[str, str]) -> None:
+    parts = connection_parts(connection)
+    if connection is not None and not all(parts.get(name.lower()) for name in needed):
+        raise ValueError(f"{variable(field)} must say {' and '.join(needed)}, e.g. {_example(field)}")
 
 
 def _problem(location: tuple[int | str, ...], message: str) -> str:

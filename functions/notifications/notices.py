@@ -33,12 +33,14 @@ class Notice:
 
     :param name: of its words in `mails/`, and the first part of its Message-ID: an order has at most one of each
     :param applies: whether it is true of the order now
+    :param before: states an order can only have had before its event: who reads one of them reads an old version
     :param reads_tickets: it tells of the order's tickets
     :param colour: of its heading
     """
 
     name: str
     applies: Applies
+    before: frozenset[OrderState]
     reads_tickets: bool = False
     colour: str = _GOOD
 
@@ -64,14 +66,20 @@ def _of(event: type[Event], notice: Notice) -> tuple[str, Notice]:
     return event.type_name(), notice
 
 
-CONFIRMATION: Final = Notice("confirmation", _is(OrderState.PAID), reads_tickets=True)
+_UNPLACED: Final = frozenset({OrderState.PLACING})
+_OPEN: Final = frozenset({OrderState.PLACING, OrderState.PLACED})
+_UNREFUNDED: Final = _OPEN | {OrderState.PAID, OrderState.EXPIRED, OrderState.CANCELLED}
+CONFIRMATION: Final = Notice("confirmation", _is(OrderState.PAID), _OPEN, reads_tickets=True)
 NOTICES: Final[Mapping[str, Notice]] = dict(
     [
         _of(OrderPaid, CONFIRMATION),
-        _of(PaymentFailed, Notice("payment-failed", _can_still_be_paid, colour=_BAD)),
-        _of(OrderExpired, Notice("expired", _had_places_and_is(OrderState.EXPIRED))),
-        _of(OrderCancelled, Notice("cancelled", _had_places_and_is(OrderState.CANCELLED))),
-        _of(OrderRefunded, Notice("refunded", _is(OrderState.REFUNDED), reads_tickets=True)),
-        _of(RefundDelayed, Notice("refund-delayed", _is(OrderState.REFUNDING), colour=_BAD)),
+        _of(PaymentFailed, Notice("payment-failed", _can_still_be_paid, _UNPLACED, colour=_BAD)),
+        _of(OrderExpired, Notice("expired", _had_places_and_is(OrderState.EXPIRED), _OPEN)),
+        _of(OrderCancelled, Notice("cancelled", _had_places_and_is(OrderState.CANCELLED), _OPEN)),
+        _of(
+            OrderRefunded,
+            Notice("refunded", _is(OrderState.REFUNDED), _UNREFUNDED | {OrderState.REFUNDING}, reads_tickets=True),
+        ),
+        _of(RefundDelayed, Notice("refund-delayed", _is(OrderState.REFUNDING), _UNREFUNDED, colour=_BAD)),
     ]
 )

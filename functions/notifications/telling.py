@@ -23,6 +23,10 @@ class MailInHand(DependencyUnavailable):
     """Another delivery of the same event is sending the mail at this moment."""
 
 
+class OrderBehind(DependencyUnavailable):
+    """The store shows the order as it was before the event that is to be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What an event said of an order.
@@ -55,10 +59,13 @@ class Telling:
         """Mail an order's buyer what happened, if there is an address and it is still true; again sends nothing.
 
         :raises MailUnavailable: the mail server is away; later
+        :raises OrderBehind: what happened cannot be read yet; later
         :raises MailInHand: another delivery is at it; later, in case it dies
         """
         notice = NOTICES[told.type]
         order = await self._orders.for_mail(told.order_id)
+        if order.state in notice.before:
+            raise OrderBehind(f"The order is still {order.state}.")
         if not order.buyer.email or not notice.applies(order, now):
             return
         claim = await self._outbound.claim(notice.message_id(told.order_id), told.organiser_id, now)

@@ -47,7 +47,9 @@ def consumers(
             raise NotYet("our clock is a little behind the bus's")
 
     async def refund_order(event: OrderRefunding, now: datetime) -> None:
-        await refunding.run(event.order_id, now=now)
+        order = await refunding.run(event.order_id, now=now)
+        if order.state not in {OrderState.REFUNDED, OrderState.PARTLY_REFUNDED}:
+            raise NotYet(f"order {event.order_id} is shown as it was before its refund began")
 
     return [
         queue_consumer(settle_order, queue=PAYMENTS_QUEUE, message=PaymentReported, bus=bus),

@@ -25,6 +25,10 @@ class BusUnavailable(BusError):
     """No answer; the messages may or may not have been accepted. Duplicate detection makes repeating safe."""
 
 
+class BusBusy(BusUnavailable):
+    """Not now: the bus is asked too often, or somebody else holds what was asked for. Nothing happened."""
+
+
 class MessageRefused(BusError):
     """The bus can never accept this message (too large, unknown entity); repeating is pointless."""
 
@@ -219,7 +223,8 @@ class DeadLetters(Protocol):
         :returns: the numbers of the letters that were there, and are no longer dead
         :raises ValueError: no such queue, or too many
         :raises MessageRefused: a copy can never be accepted; its letter stays
-        :raises BusUnavailable: no answer; asking again with the same message ids sends nothing twice
+        :raises BusUnavailable: no answer; asking again with the same message ids sends nothing twice, if that is within
+            the queue's duplicate detection
         """
         ...
 

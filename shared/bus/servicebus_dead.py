@@ -15,7 +15,7 @@ from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 from azure.servicebus.exceptions import MessageAlreadySettled, MessageLockLostError
 
-from shared.bus.port import DEAD_COUNTED_MAX, BusUnavailable, DeadLetter, DeadLetterPage, Message
+from shared.bus.port import DEAD_COUNTED_MAX, BusBusy, DeadLetter, DeadLetterPage, Message
 from shared.bus.servicebus_client import Client
 from shared.bus.servicebus_messages import letter_of, message_of, number_of
 
@@ -116,7 +116,8 @@ class Taking:
     async def take(self, numbers: Iterable[int]) -> Sequence[int]:
         """Remove the letters with these numbers; those that were there.
 
-        :raises BusUnavailable: no answer, or somebody else holds some; ask again
+        :raises BusUnavailable: no answer
+        :raises BusBusy: somebody else holds some; ask again
         """
         asked = list(dict.fromkeys(numbers))
         missing, done = set(asked), set[int]()
@@ -134,7 +135,7 @@ class Taking:
             if missing:
                 await link.close()  # what still comes for the credit it has is given back
         if missing:
-            raise BusUnavailable(f"Somebody else holds dead letters {sorted(missing)} of {self._queue!r}.")
+            raise BusBusy(f"Somebody else holds dead letters {sorted(missing)} of {self._queue!r}.")
         return [number for number in asked if number in done]
 
     async def _look(self, receiver: ServiceBusReceiver, wanted: set[int]) -> tuple[set[int], int]:
@@ -153,7 +154,7 @@ class Taking:
                     in_front = seen
             after = number_of(peeked[-1])
         if after < max(wanted):
-            raise BusUnavailable(f"More than {seen} dead letters lie before {max(wanted)}: deal with those first.")
+            raise BusBusy(f"More than {seen} dead letters lie before {max(wanted)}: deal with those first.")
         return present, in_front
 
     async def _take(self, receiver: ServiceBusReceiver, present: set[int], in_front: int) -> set[int]:
@@ -183,7 +184,7 @@ class Taking:
         try:
             await receiver.complete_message(letter)
         except (MessageLockLostError, MessageAlreadySettled) as error:
-            raise BusUnavailable("A dead letter's lock lapsed; it stays until it is asked for again.") from error
+            raise BusBusy("A dead letter's lock lapsed; it stays until it is asked for again.") from error
 
     async def _give_back(self, receiver: ServiceBusReceiver, letters: Iterable[ServiceBusReceivedMessage]) -> None:
         for each in letters:

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
 from local.stack import Stack
+
+MET_SECONDS: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +26,21 @@ class Cosmos:
 
     @asynccontextmanager
     async def failing(self, *faults: dict[str, Any]) -> AsyncIterator[None]:
-        """These faults, while the block runs, in which at least one request must meet one."""
+        """These faults, while the block runs, and until at least one request has met one.
+
+        :raises TimeoutError: none did within `MET_SECONDS`
+        """
         before = await self.hits()
         for fault in faults:
             await self._ask("POST", fault)
         try:
             yield
+            async with asyncio.timeout(MET_SECONDS):
+                while await self.hits() == before:  # noqa: ASYNC110 - another process makes it true
+                    await asyncio.sleep(0.05)
         finally:
             await self._ask("DELETE")
-        met = await self.hits() - before
-        print(f"met {met} times: {faults[0]}")
-        assert met > 0, f"no request met {faults}"
+        print(f"met {await self.hits() - before} times: {faults[0]}")
 
     async def _ask(self, method: str, body: dict[str, Any] | None = None) -> Any:
         url = f"http://127.0.0.1:{self.stack.ports.cosmos}/_emulator/faults"
@@ -56,7 +62,7 @@ class ServiceBus:
         """A fault for the next `times` occasions; returns once each of them was met."""
         wanted = await self.hits() + times
         await self._ask("POST", "/faults", {"kind": kind, "times": times})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(MET_SECONDS):
             while await self.hits() < wanted:  # noqa: ASYNC110 - another process makes it true
                 await asyncio.sleep(0.05)
 
@@ -67,7 +73,7 @@ class ServiceBus:
     async def lose_locks(self, queue: str, *, at_least: int) -> int:
         """Let the locks on a queue's messages lapse as soon as there are any, until so many did; how many."""
         lost = 0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(MET_SECONDS):
             while lost < at_least:
                 lost += int((await self._ask("DELETE", "/locks", {"queue": queue})).json()["expired"])
                 await asyncio.sleep(0.01)

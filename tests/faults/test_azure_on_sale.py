@@ -23,9 +23,10 @@ BUYERS: Final = 6
 SETTLED_SECONDS: Final = 60.0  # normally 1 to 20: locks lapse after 15
 POOLS: Final = [Pool("floor", 600), Pool("balcony", 20, price=6800)]
 # What the host says while the bus is away: nothing can be received, renewed or settled, the batches of the relay come
-# again, and so does a message whose copy for later could not be sent.
+# again, and so does a message whose copy for later could not be sent; dead letters cannot be counted.
 BUS_AWAY: Final = (
     r": (Queue \w+: trouble, trying again|A lock could not be renewed|A message could not be settled; .*)"
+    r"|watch_dead_letters: bus_unavailable"
     r"|(\w+): Function \2 failed(, the batch is given again)?: BusUnavailable.*"
 )
 # What it says of the store: a feed could not be read, or its lease not renewed; or a request found no answer in time.
@@ -47,7 +48,7 @@ STORE_FAULTS: Final[dict[str, list[Rule]]] = {
     "slow": [{"kind": "slow", "fraction": 0.2, "seconds": 0.3}],
     # Of what was just created a stale read finds nothing: 404.
     "stale": [{"kind": "stale", "container": name, "fraction": 0.3} for name in ("orders", "inventory", "mail")],
-    "feeds repeat": [{"kind": "repeat", "fraction": 0.4}],
+    "feeds repeat": [{"kind": "repeat", "fraction": 0.7}],
 }
 
 

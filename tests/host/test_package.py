@@ -1,10 +1,13 @@
 """The package that Azure takes: what is in it, and what a clean interpreter finds in it."""
 
+import ast
 import importlib.metadata
 import json
 import re
+import sys
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +47,14 @@ def test_every_module_in_it_is_compiled_for_the_python_it_runs_on(unpacked: Path
     assert len(sources) > 100
 
 
+def test_everybody_may_read_what_is_in_it(tmp_path: Path) -> None:
+    """Extracted by one user and run by another, as on the Functions host."""
+    write_package(tmp_path / "tessera.zip")
+    entries = zipfile.ZipFile(tmp_path / "tessera.zip").infolist()
+    assert {entry.external_attr >> 16 for entry in entries} == {0o100644}
+    assert [entry.filename for entry in entries if entry.filename.startswith(("./", "/"))] == []
+
+
 def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one.zip", "two.zip"):
         write_package(tmp_path / name)
@@ -73,18 +84,35 @@ def test_a_service_has_its_functions(indexed: dict[str, dict[str, Any]], service
     assert Counter(kind for kind, _ in indexed[services]["functions"]) == kinds
 
 
-def test_nothing_is_loaded_that_azure_does_not_install(indexed: dict[str, dict[str, Any]]) -> None:
-    """Nor any SDK: they are imported with the first call."""
-    installed = set(NAMES.findall((ROOT / "requirements.txt").read_text()))
-    here = importlib.metadata.packages_distributions()
+def test_no_sdk_is_loaded_before_it_is_used(indexed: dict[str, dict[str, Any]]) -> None:
     loaded = set(indexed["all"]["modules"])
-    foreign = {
+    assert loaded & {"local", "tests", "aiohttp", "msal", "requests", "opencensus", "stripe", "sqlite3"} == set()
+
+
+def test_everything_that_is_imported_is_installed_on_azure() -> None:
+    """Late imports too: they would fail with the first call, and not here, where more is installed."""
+    installed = set(NAMES.findall((ROOT / "requirements.txt").read_text()))
+    given = {
         module
-        for module in loaded
-        if module in here and not {name.lower().replace("_", "-") for name in here[module]} & installed
+        for module, distributions in importlib.metadata.packages_distributions().items()
+        if installed & {name.lower().replace("_", "-") for name in distributions}
     }
-    assert foreign == set()
-    assert loaded & {"local", "tests", "aiohttp", "msal", "uamqp", "opencensus", "stripe"} == set()
+    imported = {
+        module.partition(".")[0]
+        for path in packaged()
+        if path.suffix == ".py"
+        for module in _imported(ast.parse(path.read_text()))
+    }
+    assert {"azure", "pydantic", "stripe", "aiohttp"} <= imported
+    assert imported - given - set(sys.stdlib_module_names) == {"functions", "shared"}
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
 
 
 def test_a_lock_is_renewed_for_as_long_as_a_function_may_run() -> None:

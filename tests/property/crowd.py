@@ -7,8 +7,8 @@ round to take part in, answered by one line. The guards are taken out here, by c
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,12 @@ from functions.inventory.holds import PoolShort
 from functions.inventory.pools import Pool
 from functions.sales.orders import Method
 from functions.sales.repository import ORDERS
+from local.host.cosmos_feed import CosmosFeed
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import EventId, OrderId
+from shared.store.cosmos import CosmosStore
+from shared.store.cosmos_account import CosmosAccount
 from shared.store.embedded import EmbeddedStore
 from shared.store.port import ChangeFeed, Store
 from shared.topology import topology
@@ -69,7 +72,59 @@ def say(value: object) -> None:
     sys.stdout.flush()
 
 
-def stand_on(data: Path, store: EmbeddedStore, without: str, stack: ExitStack) -> Adapters:
+@dataclass(frozen=True)
+class Account:
+    """A Cosmos DB account; processes find it in a file of their data directory, if the sale is to be on one."""
+
+    endpoint: str
+    key: str
+
+    def keep(self, data: Path) -> None:
+        """Write it down."""
+        (data / "account.json").write_text(json.dumps({"endpoint": self.endpoint, "key": self.key}))
+
+    @classmethod
+    def of(cls, data: Path) -> "Account | None":
+        """The one that was written down."""
+        path = data / "account.json"
+        return cls(**json.loads(path.read_text())) if path.exists() else None
+
+    def connection(self) -> CosmosAccount:
+        """A connection, not yet open."""
+        return CosmosAccount(self.endpoint, self.key, topology().database)
+
+
+@asynccontextmanager
+async def opened(data: Path) -> AsyncIterator[tuple[Store, ChangeFeed]]:
+    """The store of a sale with its feed: a file, or Cosmos DB through the SDK."""
+    secret, account = factory.SIGNING_SECRET.encode(), Account.of(data)
+    if account is None:
+        embedded = EmbeddedStore(data / "store.db", topology(), secret)
+        yield embedded, embedded
+        embedded.close()
+        return
+    store = CosmosStore(account.connection(), topology(), secret)
+    feed = CosmosFeed(account.connection(), store)
+    yield store, feed
+    await feed.close()
+    await store.close()
+
+
+def within[T](opening: AbstractAsyncContextManager[T], runner: asyncio.Runner, stack: ExitStack) -> T:
+    """What `opening` gives, open on the runner's loop until the stack unwinds."""
+
+    async def enter() -> T:
+        return await opening.__aenter__()
+
+    async def leave() -> None:
+        await opening.__aexit__(None, None, None)
+
+    found = runner.run(enter())
+    stack.callback(lambda: runner.run(leave()))
+    return found
+
+
+def stand_on(data: Path, store: Store, without: str, stack: ExitStack) -> Adapters:
     """The product's adapters, less the guard the round does without."""
     choices: dict[str, Store] = {"": store, "conditions": Unguarded(store), "gate": Gateless(store)}
     return stack.enter_context(factory.adapters(data, store=choices[without], bus=Mailbag()))
@@ -152,9 +207,9 @@ def main() -> None:
     """Take part in rounds until the input ends."""
     task, path, _name = sys.argv[1:4]
     data = Path(path)
-    store = EmbeddedStore(data / "store.db", topology(), factory.SIGNING_SECRET.encode())
-    say("ready")
     with asyncio.Runner() as runner, ExitStack() as stack:
+        store, feed = within(opened(data), runner, stack)
+        say("ready")
         for line in sys.stdin:
             if line.strip() == "go":
                 continue
@@ -162,11 +217,10 @@ def main() -> None:
             adapters = stand_on(data, store, this.without, stack)
             cases = use_cases(factory.settings(data), adapters)
             if task == CLERK:
-                clerk = Clerk(cases, adapters, store, this.over(data))
+                clerk = Clerk(cases, adapters, feed, this.over(data))
                 say(runner.run(clerk.watch(this.pools)))
             else:
                 say(runner.run(buy(cases, this)))
-    store.close()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,14 +16,17 @@ from functions.composition import use_cases
 from functions.inventory.holds import PoolShort
 from functions.sales.states import OrderState
 from shared.store.port import Where
+from tests.emulators.processes import Emulator
 from tests.factories import catalog
 from tests.factories import settings as factory
 from tests.faults.processes import Worker
-from tests.property.crowd import CLERK, Round, order_of
+from tests.property.crowd import CLERK, Account, Round, opened, order_of, within
 
 BUYERS = 500
 CAPACITY = 1_000
 PROCESSES = 3
+SDK_BUYERS = 120  # 500 through the SDK took 50 s a sale
+SDK_CAPACITY = 240
 SEEDS_WITHOUT_GATE_MAX = 12  # measured: 7 of 16 seeds show it
 ROUNDS = int(os.environ.get("TORTURE_ROUNDS", "1"))
 
@@ -61,9 +65,13 @@ class Outcome:
 class OnSale:
     """Processes over one store, and what is sold with them."""
 
-    def __init__(self, data: Path, stack: ExitStack) -> None:
+    def __init__(self, data: Path, stack: ExitStack, *, buyers: int = BUYERS, capacity: int = CAPACITY) -> None:
         self._data = data
-        self._adapters = stack.enter_context(factory.adapters(data))
+        self._people = buyers
+        self._capacity = capacity
+        self._runner = stack.enter_context(asyncio.Runner())
+        store, _ = within(opened(data), self._runner, stack)
+        self._adapters = stack.enter_context(factory.adapters(data, store=store))
         self._cases = use_cases(factory.settings(data), self._adapters)
         self._clerk = self._process(stack, CLERK)
         self._buyers = [self._process(stack, "buyers") for _ in range(PROCESSES)]
@@ -73,21 +81,20 @@ class OnSale:
     def sell(
         self, name: str, *, shards: int, demand: float, seed: int, without: str = "", small_first: bool = False
     ) -> Outcome:
-        """One event of 1,000, sold to 500 buyers who want `demand` times as many in all."""
-        event = catalog.event(name=name, pools={"floor": CAPACITY}, shards=shards)
-        with asyncio.Runner() as runner:
-            published = runner.run(catalog.on_sale(self._cases, event))
-            this = Round(event.event_id, catalog.pools_of(published), {}, without)
-            wants = _wants(name, demand, seed, small_first=small_first)
-            self._clerk.tell(this.line())
-            for n, process in enumerate(self._buyers):
-                share = {key: wants[key] for key in list(wants)[n::PROCESSES]}
-                process.tell(Round(this.event_id, this.pools, share, without).line())
-            answers: dict[str, str] = {}
-            for process in self._buyers:
-                answers |= process.line()
-            this.over(self._data).touch()
-            return runner.run(self._outcome(this, wants, answers, self._clerk.line()))
+        """One event, sold to buyers who want `demand` times as many in all."""
+        event = catalog.event(name=name, pools={"floor": self._capacity}, shards=shards)
+        published = self._runner.run(catalog.on_sale(self._cases, event))
+        this = Round(event.event_id, catalog.pools_of(published), {}, without)
+        wants = _wants(name, demand, seed, buyers=self._people, capacity=self._capacity, small_first=small_first)
+        self._clerk.tell(this.line())
+        for n, process in enumerate(self._buyers):
+            share = {key: wants[key] for key in list(wants)[n::PROCESSES]}
+            process.tell(Round(this.event_id, this.pools, share, without).line())
+        answers: dict[str, str] = {}
+        for process in self._buyers:
+            answers |= process.line()
+        this.over(self._data).touch()
+        return self._runner.run(self._outcome(this, wants, answers, self._clerk.line()))
 
     async def _outcome(
         self, this: Round, wants: dict[str, int], answers: dict[str, str], watched: dict[str, Any]
@@ -120,6 +127,16 @@ def on_sale(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnSale]:
         yield OnSale(tmp_path_factory.mktemp("on-sale"), stack)
 
 
+@pytest.fixture(scope="module")
+def sale_through_the_sdk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnSale]:
+    """The same over one Cosmos DB emulator, each process with an SDK of its own."""
+    data, key = tmp_path_factory.mktemp("azure"), b64encode(os.urandom(64)).decode()
+    with ExitStack() as stack:
+        emulator = stack.enter_context(Emulator("cosmos", data / "cosmos", "--key", key))
+        Account(emulator.url, key).keep(data)
+        yield OnSale(data, stack, buyers=SDK_BUYERS, capacity=SDK_CAPACITY)
+
+
 @pytest.mark.parametrize("round_", range(ROUNDS))
 @pytest.mark.parametrize(("shards", "demand", "small_first"), [(1, 1.02, False), (8, 1.7, False), (8, 1.1, True)])
 def test_all_that_is_wanted_is_sold_and_not_one_more(
@@ -128,12 +145,34 @@ def test_all_that_is_wanted_is_sold_and_not_one_more(
     name = f"on sale {shards} {demand} {round_}"
     outcome = on_sale.sell(name, shards=shards, demand=demand, seed=round_, small_first=small_first)
 
+    adds_up(outcome, capacity=CAPACITY, looks=30 * shards, small_first=small_first)
+
+
+@pytest.mark.parametrize(("shards", "demand", "small_first"), [(1, 1.7, False), (8, 1.1, True)])
+def test_through_the_sdk_all_that_is_wanted_is_sold_and_not_one_more(
+    sale_through_the_sdk: OnSale, shards: int, demand: float, small_first: bool
+) -> None:
+    outcome = sale_through_the_sdk.sell(f"sdk {shards}", shards=shards, demand=demand, seed=1, small_first=small_first)
+
+    adds_up(outcome, capacity=SDK_CAPACITY, looks=10 * shards, small_first=small_first)
+
+
+def test_through_the_sdk_without_the_patch_condition_the_same_sale_oversells(sale_through_the_sdk: OnSale) -> None:
+    outcome = sale_through_the_sdk.sell("sdk unguarded", shards=1, demand=1.7, seed=1, without="conditions")
+
+    assert outcome.violations, "the observer saw nothing"
+    assert outcome.paid > SDK_CAPACITY
+    assert outcome.available < 0
+
+
+def adds_up(outcome: Outcome, *, capacity: int, looks: int, small_first: bool) -> None:
+    """Everything wanted was sold that could be, to whom it was answered, and nothing else."""
     assert outcome.violations == []
-    assert outcome.looks >= 30 * shards
+    assert outcome.looks >= looks
     assert set(outcome.answers.values()) <= {OrderState.PAID.value, PoolShort.code()}, "a refusal is a 409"
     assert outcome.refused, "there was more demand than tickets"
     assert outcome.paid == outcome.tickets == outcome.sold_by_answers == outcome.sold
-    assert (outcome.available + outcome.sold, outcome.held) == (CAPACITY, 0)
+    assert (outcome.available + outcome.sold, outcome.held) == (capacity, 0)
     assert min(outcome.refused) > outcome.available, "somebody was refused what is still there"
     assert not small_first or outcome.gathered, "nobody gathered from several shards: the end-game did not happen"
 
@@ -159,11 +198,11 @@ def test_without_the_gate_somebody_is_refused_what_is_still_there(on_sale: OnSal
     assert found
 
 
-def _wants(name: str, demand: float, seed: int, *, small_first: bool) -> dict[str, int]:
-    """500 buyers who want 1–6 each and `demand` times the capacity in all, to within a few places."""
+def _wants(name: str, demand: float, seed: int, *, buyers: int, capacity: int, small_first: bool) -> dict[str, int]:
+    """So many buyers who want 1–6 each and `demand` times the capacity in all, to within a few places."""
     draw = random.Random(seed)
-    wants = {f"{name} {n}": draw.randint(1, 6) for n in range(BUYERS)}
-    goal = round(CAPACITY * demand) + draw.randint(0, 20)
+    wants = {f"{name} {n}": draw.randint(1, 6) for n in range(buyers)}
+    goal = round(capacity * demand) + draw.randint(0, 20)
     while (surplus := sum(wants.values()) - goal) != 0:
         key = draw.choice(list(wants))
         step = -1 if surplus > 0 else 1

@@ -6,14 +6,17 @@ from pathlib import Path
 from functions.notifications.outbound import CLAIM
 from shared.auth.tokens import FAILED_INTERVAL, FETCH_SECONDS_MAX
 from shared.breaker import FAILURES_MAX, OPEN_SECONDS
+from shared.bus import servicebus_client
 from shared.mail.smtp import COMMAND_SECONDS_MAX, SEND_SECONDS_MAX
 from shared.payments.stripe import NETWORK_RETRIES_MAX, WEBHOOK_TOLERANCE_SECONDS, Patience
 from shared.retry import RETRY_SECONDS_MAX, WRITE_ATTEMPTS_MAX
 from shared.sqlite.group_commit import TURN_SECONDS_MAX
+from shared.store import cosmos_account
 from shared.telemetry.connection import ANSWER_SECONDS_MAX
-from shared.web.triggers import POSTPONE_SECONDS_MAX, POSTPONED_MAX
+from shared.web.triggers import COPY_PAUSE_SECONDS, COPY_TRIES_MAX, POSTPONE_SECONDS_MAX, POSTPONED_MAX
 
 PAGE = (Path(__file__).parents[2] / "docs" / "neighbours.md").read_text()
+FUNCTION_SECONDS = 300  # functionTimeout and maxAutoLockRenewalDuration in host.json
 NOTHING = "–"
 
 
@@ -43,10 +46,18 @@ def test_the_table_of_budgets_is_what_the_code_does() -> None:
             seconds(FETCH_SECONDS_MAX), seconds(FETCH_SECONDS_MAX), "1", seconds(FETCH_SECONDS_MAX), "1 failure",
             seconds(FAILED_INTERVAL),
         ],
-        "store": [
+        "Cosmos DB": [
+            seconds(cosmos_account.CONNECT_SECONDS), seconds(cosmos_account.ANSWER_SECONDS), str(WRITE_ATTEMPTS_MAX),
+            seconds(RETRY_SECONDS_MAX), *breaker,
+        ],
+        "Service Bus": [
+            NOTHING, seconds(servicebus_client.TRY_SECONDS_MAX), str(servicebus_client.TRIES_AGAIN_MAX + 1),
+            seconds(servicebus_client.CALL_SECONDS_MAX), *breaker,
+        ],
+        "store in a file": [
             NOTHING, seconds(TURN_SECONDS_MAX), str(WRITE_ATTEMPTS_MAX), seconds(RETRY_SECONDS_MAX), "none", NOTHING
         ],
-        "bus": [NOTHING, seconds(TURN_SECONDS_MAX), "1", seconds(TURN_SECONDS_MAX), "none", NOTHING],
+        "bus in a file": [NOTHING, seconds(TURN_SECONDS_MAX), "1", seconds(TURN_SECONDS_MAX), "none", NOTHING],
         "Application Insights": [
             seconds(ANSWER_SECONDS_MAX), seconds(ANSWER_SECONDS_MAX), "1", seconds(ANSWER_SECONDS_MAX), "none", NOTHING
         ],
@@ -58,8 +69,11 @@ def test_the_prose_says_how_messages_and_claims_wait() -> None:
     prose = " ".join(PAGE.split())
     assert f"at most {seconds(POSTPONE_SECONDS_MAX)}, without limit" in prose
     assert f"is looked for {POSTPONED_MAX} times" in prose
+    assert f"is tried {COPY_TRIES_MAX} times, at least {seconds(COPY_PAUSE_SECONDS)} apart" in prose
     assert f"a mail is claimed for {seconds(CLAIM)}" in prose
     assert prose.count(seconds(TURN_SECONDS_MAX)) >= 2
+    pause, tries = seconds(cosmos_account.THROTTLED_SECONDS), cosmos_account.THROTTLED_TRIES
+    assert f"at most {pause} a pause and {tries} times" in prose
 
 
 def test_the_budgets_fit_into_each_other() -> None:
@@ -67,6 +81,11 @@ def test_the_budgets_fit_into_each_other() -> None:
     tries = NETWORK_RETRIES_MAX + 1
     assert stripe.connect_seconds < stripe.answer_seconds
     assert stripe.answer_seconds * tries < stripe.call_seconds  # with the pauses between them
+    assert cosmos_account.CONNECT_SECONDS < cosmos_account.ANSWER_SECONDS < cosmos_account.CALL_SECONDS
+    assert cosmos_account.CALL_SECONDS <= RETRY_SECONDS_MAX
+    copying = COPY_TRIES_MAX * (servicebus_client.CALL_SECONDS_MAX + 1.5 * COPY_PAUSE_SECONDS)
+    assert 2 * copying < FUNCTION_SECONDS  # what the function did before has as much again
+    assert servicebus_client.TRY_SECONDS_MAX < servicebus_client.CALL_SECONDS_MAX
     assert (
         COMMAND_SECONDS_MAX < SEND_SECONDS_MAX < CLAIM.total_seconds()
     )  # a claim must not lapse while its mail is sent

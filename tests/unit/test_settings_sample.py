@@ -15,13 +15,14 @@ HOSTS_OWN: Final = {
     "FUNCTIONS_WORKER_RUNTIME",
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__credential",
+    "AzureWebJobsStorage__clientId",
     "COSMOS__credential",
     "SERVICEBUS__credential",
 }
 LONG: Final = "x" * 64
 ENOUGH: Final = {
     "TESSERA_SIGNING_SECRET": LONG,
-    "TESSERA_TICKET_KEY": LONG,
+    "TESSERA_TICKET_KEY": "A" * 43,
     "TESSERA_PUBLIC_URL": "https://tickets.example.org/",
     "AUTH_AUTHORITIES": "https://one.example.org/v2.0, https://two.example.org",
     "AUTH_AUDIENCE": "api://tessera",
@@ -61,11 +62,16 @@ def test_the_sample_lists_every_setting_and_no_other() -> None:
     assert set(values) - HOSTS_OWN == {variable(name) for name in Settings.model_fields}
 
 
-def test_the_sample_is_accepted_once_its_placeholders_are_filled_in(read: Read) -> None:
-    values = json.loads(SAMPLE.read_text())["Values"]
-    filled = {name: LONG if "<" in value else value for name, value in values.items()}
-    chosen = read(**{**filled, **ENOUGH, "COSMOS__accountEndpoint": "https://tessera.documents.azure.com"})
-    assert (chosen.tessera_store, chosen.tessera_bus, chosen.cosmos_connection) == ("embedded", "embedded", None)
+def test_the_sample_is_accepted_once_its_placeholders_are_filled_in_and_not_before(read: Read) -> None:
+    values = {name: value for name, value in json.loads(SAMPLE.read_text())["Values"].items() if name not in HOSTS_OWN}
+    placeholders = {name for name, value in values.items() if "<" in value and "@" not in value}
+    with pytest.raises(SettingsRefused) as refused:
+        read(**values)
+    assert {line.split()[0] for line in str(refused.value).splitlines()[1:]} == placeholders
+
+    chosen = read(**{**values, **{name: ENOUGH[name] for name in placeholders}})
+
+    assert (chosen.tessera_store, chosen.tessera_bus, chosen.cosmos_endpoint) == ("embedded", "embedded", None)
 
 
 def test_what_is_enough_is_accepted_and_addresses_lose_their_last_slash(read: Read) -> None:
@@ -91,6 +97,14 @@ def test_a_missing_setting_is_named_with_its_purpose_and_an_example(read: Read, 
         ("SMTP_PORT", "99999"),
         ("TESSERA_ORDER_DEADLINE_SECONDS", "soon"),
         ("TESSERA_STORE", "mongodb"),
+        ("TESSERA_SERVICES", "commerce,kitchen"),
+        ("TESSERA_SIGNING_SECRET", " " * 40),
+        ("TESSERA_SIGNING_SECRET", "<32 or more random characters of mine>"),
+        ("STRIPE_API_KEY", " padded"),
+        ("TESSERA_TICKET_KEY", "A" * 44),
+        ("TESSERA_TICKET_KEY", "A" * 43 + ",B"),
+        ("TESSERA_PUBLIC_URL", "https://a b.example.org"),
+        ("MAIL_FROM", "nobody"),
         ("TESSERA_PUBLIC_URL", "ftp://other.example.org"),
         ("AUTH_AUTHORITIES", "https://one.example.org, two.example.org"),
         ("SERVICEBUS__fullyQualifiedNamespace", "sb://x.example.org"),
@@ -111,6 +125,12 @@ def test_a_malformed_setting_is_named_and_its_value_not_shown(read: Read, name: 
         ({"TESSERA_BUS": "servicebus"}, "TESSERA_BUS=servicebus needs SERVICEBUS__fullyQualifiedNamespace"),
         ({"COSMOS": "AccountKey=c2VjcmV0"}, "COSMOS must say AccountEndpoint and AccountKey"),
         ({"SERVICEBUS": "Endpoint=sb://127.0.0.1"}, "SERVICEBUS must say Endpoint and SharedAccessKey"),
+        ({"COSMOS": "AccountEndpoint=;AccountKey=c2VjcmV0"}, "COSMOS must say AccountEndpoint and AccountKey"),
+        ({"WEBSITE_INSTANCE_ID": "i-1"}, "TESSERA_STORE must be cosmos on Azure"),
+        (
+            {"WEBSITE_INSTANCE_ID": "i-1", "TESSERA_STORE": "cosmos", "COSMOS": COSMOS_STRING},
+            "TESSERA_BUS must be servicebus on Azure",
+        ),
         (
             {"COSMOS": COSMOS_STRING, "COSMOS__accountEndpoint": "https://a.example.org"},
             "set COSMOS__accountEndpoint or COSMOS, not both",
@@ -128,6 +148,13 @@ def test_a_managed_identity_or_a_connection_string_is_a_way(read: Read) -> None:
     by_string = read(TESSERA_STORE="cosmos", COSMOS=COSMOS_STRING, TESSERA_BUS="servicebus", SERVICEBUS=BUS_STRING)
     assert "c2VjcmV0" not in repr(by_string)
     assert by_string.cosmos_endpoint is None
+
+
+def test_a_setting_has_one_name(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suites' own `COSMOS_ENDPOINT`, which says where to run them, is not the app's."""
+    monkeypatch.setenv("COSMOS_ENDPOINT", "https://elsewhere.example.org")
+    monkeypatch.setenv("SERVICEBUS_NAMESPACE", "elsewhere.example.org")
+    assert (read().cosmos_endpoint, read().servicebus_namespace) == (None, None)
 
 
 def test_nothing_else_reads_the_environment() -> None:

@@ -1,0 +1,111 @@
+"""What a setting may be, beyond its type; each rule says what is allowed and never shows the value."""
+
+import re
+from base64 import urlsafe_b64decode
+from email.utils import parseaddr
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from shared.telemetry.connection import Authentication, Connection
+
+SERVICES: Final = ("commerce", "identity", "insights", "workers")  # docs/architecture.md, Deployable services
+SEED_BYTES: Final = 32
+_PLACEHOLDER: Final = re.compile(r"<[^<>@]*>|…")  # as in the sample; a mail address in brackets is none
+_ADDRESS: Final = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
+
+
+def filled_in(value: Any) -> Any:
+    """The value, unless it is still a placeholder, or blank at an end: a secret that everybody can read is none.
+
+    :raises ValueError: it is
+    """
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if isinstance(text, str) and text != text.strip():
+        raise ValueError("it begins or ends with blanks")
+    if isinstance(text, str) and _PLACEHOLDER.search(text):
+        raise ValueError("it is still the sample's placeholder")
+    return value
+
+
+def address(text: str) -> str:
+    """An http(s) address, without a slash at its end.
+
+    :raises ValueError: it is none
+    """
+    if _ADDRESS.fullmatch(text) is None:
+        raise ValueError("it is an http(s) address without a query")
+    return text.rstrip("/")
+
+
+def addresses(text: str) -> str:
+    """Addresses, comma-separated.
+
+    :raises ValueError: one is none
+    """
+    for part in text.split(","):
+        address(part.strip())
+    return text
+
+
+def services(text: str) -> str:
+    """Services, comma-separated, or `all`.
+
+    :raises ValueError: there is no such service
+    """
+    if {part.strip() for part in text.split(",")} - {*SERVICES, "all"}:
+        raise ValueError(f"it is some of {', '.join(SERVICES)}, comma-separated, or all")
+    return text
+
+
+def seeds(secret: SecretStr) -> SecretStr:
+    """Ed25519 seeds, base64url, comma-separated.
+
+    :raises ValueError: one is not 32 bytes
+    """
+    for part in secret.get_secret_value().split(","):
+        try:
+            seed = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+        except ValueError:
+            seed = b""
+        if len(seed) != SEED_BYTES:
+            raise ValueError(f"each seed is {SEED_BYTES} bytes as base64url, 43 characters")
+    return secret
+
+
+def host_name(text: str) -> str:
+    """The name of a host.
+
+    :raises ValueError: it is more, or less
+    """
+    if re.fullmatch(r"[A-Za-z0-9.-]+", text) is None:
+        raise ValueError("it is only the host's name, without sb:// and port")
+    return text
+
+
+def mailbox(text: str) -> str:
+    """A mail address, with a name or without.
+
+    :raises ValueError: it has no address
+    """
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", parseaddr(text)[1]):
+        raise ValueError("it is a mail address, with a name before it or without")
+    return text
+
+
+def telemetry_connection(text: str) -> str:
+    """The connection string of Application Insights.
+
+    :raises ValueError: it is none
+    """
+    Connection.parse(text)
+    return text
+
+
+def telemetry_authentication(text: str) -> str:
+    """How telemetry is signed.
+
+    :raises ValueError: not in this way
+    """
+    Authentication.parse(text)
+    return text
