@@ -11,9 +11,18 @@ import httpx
 import pytest
 
 from local.host.servicebus import ServiceBusReceiver
-from shared.bus.port import MESSAGE_BYTES_MAX, BusUnavailable, Delivery, LockLost, Message, MessageRefused, Replay
+from shared.bus.port import (
+    MESSAGE_BYTES_MAX,
+    BusBusy,
+    BusUnavailable,
+    Delivery,
+    LockLost,
+    Message,
+    MessageRefused,
+    Replay,
+)
 from shared.bus.servicebus import ServiceBus
-from shared.bus.servicebus_client import CALL_SECONDS_MAX
+from shared.bus.servicebus_client import CALL_SECONDS_MAX, TRIES_AGAIN_MAX
 from shared.topology import topology
 from tests.contract.servicebus import bus_at
 from tests.emulators.processes import Emulator
@@ -182,6 +191,21 @@ async def test_a_publication_whose_answer_is_lost_is_repeated_and_kept_once(spac
 
     assert space.control("GET", "")["faults"] == LOST
     assert space.counts()["active"] == 2
+
+
+async def test_a_bus_that_throttles_has_answered_and_its_link_stays(space: Namespace, bus: ServiceBus) -> None:
+    link = bus.client.sender(QUEUE)
+    async with link.use() as before:
+        pass
+    space.control("POST", "/faults", kind="busy", times=TRIES_AGAIN_MAX + 1)
+
+    with pytest.raises(BusBusy):
+        await bus.publish(QUEUE, [message("m")])
+
+    async with link.use() as after:
+        assert after is before
+    await bus.publish(QUEUE, [message("m")])
+    assert space.counts()["active"] == 1
 
 
 async def test_a_settlement_whose_answer_is_lost_has_happened(
