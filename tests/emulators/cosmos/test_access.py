@@ -1,5 +1,6 @@
 """Who may ask: the account's key, or an Entra token; each rule with its page."""
 
+import asyncio
 import hashlib
 import hmac
 from base64 import urlsafe_b64encode
@@ -7,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -166,3 +168,22 @@ async def test_a_token_forged_with_the_public_key_does_not_count(keyless: str, e
         answer = await http.get(f"{keyless}/{LISTINGS}", headers={"authorization": f"type=aad&ver=1.0&sig={token}"})
 
     assert answer.status_code == 401
+
+
+async def test_a_date_without_a_time_zone_is_refused(rest: Rest) -> None:
+    """access-control-on-cosmosdb-resources: the date has the format of RFC 1123; there it ends in GMT."""
+    date = "Sat, 21 Nov 2026 20:00:00 -0000"
+    headers = {"authorization": rest.authorization("GET", LISTINGS, date), "x-ms-date": date}
+
+    assert (await rest.ask("GET", LISTINGS, headers=headers)).status_code == 401, KEYS
+
+
+async def test_a_path_of_other_bytes_than_addresses_have_is_refused_before_anybody_signed_in(rest: Rest) -> None:
+    address = urlsplit(rest.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(b"GET /dbs/\xc3\xa4 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
