@@ -382,3 +382,22 @@ async def test_of_two_processes_that_replay_the_same_letters_each_letter_goes_on
     assert sorted([*done[0], *done[1]]) == numbers
     assert space.counts() == {"active": 20, "scheduled": 0, "dead": 0}
     await other.close()
+
+
+async def test_large_letters_can_be_replayed_and_discarded(
+    space: Namespace, bus: ServiceBus, receiver: ServiceBusReceiver
+) -> None:
+    """As large as messages get: few come at a time, however many are asked for."""
+    bodies = {f"m{number}": bytes([number]) * 250_000 for number in range(100)}
+    for id_, body in bodies.items():
+        await bus.publish(QUEUE, [Message(id_, "T", body)])
+        [delivery] = await received(receiver, 1)
+        await receiver.dead_letter(delivery, reason="r", description="d")
+    numbers = [letter.sequence_number for letter in (await bus.peek_dead_letters(QUEUE)).letters]
+
+    assert await bus.discard(QUEUE, numbers[-1:]) == numbers[-1:]  # all before it are locked on the way, and given back
+    assert await bus.replay(QUEUE, [Replay(number, f"again-{number}") for number in numbers[:-1]]) == numbers[:-1]
+
+    assert space.counts() == {"active": 99, "scheduled": 0, "dead": 0}
+    copies = {delivery.message.body for delivery in await received(receiver, 99)}
+    assert copies == set(list(bodies.values())[:-1])
