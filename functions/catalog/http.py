@@ -178,7 +178,7 @@ def _decide_events(http: Endpoints, browsing: Browsing, managing: Managing) -> N
         refuses=[NotFound, EventStateRefused, EventOver],
     )  # fmt: skip
     async def publish_event(call: Call, nothing: Nothing) -> EventView:
-        """Publish a draft: it goes on sale, and its capacities are fixed."""
+        """Publish a draft: it goes on sale, and its capacities are fixed. Published already, it is given as it is."""
         return await shown(await managing.publish(EventId(call.id("event_id")), caller=call.caller, now=call.now), call)
 
     @http(
@@ -188,6 +188,7 @@ def _decide_events(http: Endpoints, browsing: Browsing, managing: Managing) -> N
     async def cancel_event(call: Call, nothing: Nothing) -> EventView:
         """Cancel a published event: no more orders are placed and no checkout is opened.
 
+        Cancelled already, it is given as it is.
         Who is on the payment page already can still pay; refund such orders one by one.
         """
         return await shown(await managing.cancel(EventId(call.id("event_id")), caller=call.caller, now=call.now), call)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from functions.catalog.events import Event, EventOver, Venue
+from functions.catalog.events import Event, EventOver, EventState, Venue
 from functions.catalog.repository import CatalogRepository, Organiser, StoredEvent
 from functions.inventory.holds import Holds
 from functions.inventory.pools import shards_for
@@ -11,7 +11,7 @@ from shared.auth.permissions import Caller, Permission, require
 from shared.events.catalog import EventCancelled, EventPublished
 from shared.kernel.clock import stamp
 from shared.kernel.ids import EventId, OrganiserId, PersonId, VenueId
-from shared.retry import retry
+from shared.retry import TRANSIENT, retry
 from shared.store.port import Page, StaleWrite
 
 type GrantOwnership = Callable[[PersonId, OrganiserId], Awaitable[None]]
@@ -97,10 +97,12 @@ class Managing:
             await self._repository.save_event(read, changed)
             return changed
 
-        return await retry(attempt, on=StaleWrite)
+        return await retry(attempt, on=(StaleWrite, *TRANSIENT))
 
     async def publish(self, event_id: EventId, *, caller: Caller, now: datetime) -> Event:
         """The event on sale: its pools are opened first, so that nobody can see it without its stock.
+
+        Asked again, as after an answer that was lost, it gives the event as it is.
 
         :raises NotFound: no such event, or not the caller's
         :raises EventStateRefused: it is not a draft
@@ -109,6 +111,8 @@ class Managing:
 
         async def attempt() -> Event:
             read = await self._own_event(event_id, caller)
+            if read.event.state is EventState.PUBLISHED:
+                return read.event
             if read.event.ends_at <= now:
                 raise EventOver(f"The event ended at {stamp(read.event.ends_at)}; nobody could buy it.")
             shards = [shards_for(pool.expected_demand, pool.capacity) for pool in read.event.pools]
@@ -121,10 +125,10 @@ class Managing:
             await self._repository.save_event(read, published, publish=[told])
             return published
 
-        return await retry(attempt, on=StaleWrite)
+        return await retry(attempt, on=(StaleWrite, *TRANSIENT))
 
     async def cancel(self, event_id: EventId, *, caller: Caller, now: datetime) -> Event:
-        """The event called off: nothing more is sold.
+        """The event called off: nothing more is sold. Asked again it gives the event as it is.
 
         :raises NotFound: no such event, or not the caller's
         :raises EventStateRefused: it is not published
@@ -132,6 +136,8 @@ class Managing:
 
         async def attempt() -> Event:
             read = await self._own_event(event_id, caller)
+            if read.event.state is EventState.CANCELLED:
+                return read.event
             cancelled = read.event.cancelled()
             told = EventCancelled(
                 id=f"{event_id}.cancelled", occurred_at=now, organiser_id=cancelled.organiser_id, event_id=event_id
@@ -139,7 +145,7 @@ class Managing:
             await self._repository.save_event(read, cancelled, publish=[told])
             return cancelled
 
-        return await retry(attempt, on=StaleWrite)
+        return await retry(attempt, on=(StaleWrite, *TRANSIENT))
 
     async def _own_event(self, event_id: EventId, caller: Caller) -> StoredEvent:
         read = await self._repository.event(event_id)

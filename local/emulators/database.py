@@ -1,5 +1,7 @@
 """SQLite as an emulator uses it: one process, one connection, one thread, every change a transaction."""
 
+import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,27 @@ _LOCK_WAIT_SECONDS = 0.5
 
 class DirectoryTaken(Exception):
     """Another emulator already works in the data directory."""
+
+
+class Claim:
+    """The right to work on a file that several processes could open: held by one, freed by the kernel when it dies.
+
+    :param path: the file; the claim is a lock on `{path}.owner` beside it
+    :raises DirectoryTaken: another emulator has it
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(f"{path}.owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._file)
+            raise DirectoryTaken(f"another emulator is using {path.parent}") from error
+
+    def release(self) -> None:
+        """Let another one have it."""
+        os.close(self._file)
 
 
 class Database:

@@ -19,6 +19,10 @@ _LAST_REQUESTS_SECONDS = 2  # what is still running after SIGTERM gets this long
 _START_POLL_SECONDS = 0.005
 
 
+class PortUnavailable(OSError):
+    """A port that cannot be listened on, with its number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tls:
     """PEM files of a server's certificate chain and its private key."""
@@ -30,16 +34,16 @@ class Tls:
 def bind_loopback(port: int) -> socket.socket:
     """A listening socket on 127.0.0.1; port 0 takes any free one.
 
-    :raises OSError: the port is taken
+    :raises PortUnavailable: the port is taken, or only for the system's own services
     """
     # The protocol is named because asyncio sets TCP_NODELAY only where it is; without, each answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise PortUnavailable(f"port {port} on {LOOPBACK}: {error.strerror}") from error
     listener.listen(_BACKLOG)
     return listener
 

@@ -15,6 +15,7 @@ from pathlib import Path
 HOLD_SECONDS = 6.0
 _KEPT = timedelta(days=30)
 _LOCK_WAIT_SECONDS = 10.0
+_PRIVATE = 0o600
 
 _SCHEMA_BEGUN = """
 create table if not exists leases_begun (lease text primary key) without rowid
@@ -44,6 +45,7 @@ class Claims:
     """
 
     def __init__(self, path: Path) -> None:
+        path.touch(mode=_PRIVATE)
         self._path = path
 
     async def claim(self, timer: str, occurrence: datetime, *, owner: str, now: datetime) -> bool:

@@ -19,6 +19,7 @@ from shared.sqlite.turnstile import Turn, Turnstile
 
 GROUP_MAX = 64  # work items in one transaction: bounds how long the event loop is held by statements
 TURN_SECONDS_MAX = 10.0  # how long a group waits for other processes before it is told `WriterBusy`
+_PRIVATE = 0o600
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -81,6 +82,8 @@ class GroupCommit:
         self._turn = turn or Turnstile(path)
         self._turn.enter()  # two processes that start together must not both create the schema
         try:
+            # People's data is its owner's to read; SQLite gives the log and the index beside it the same mode.
+            path.touch(mode=_PRIVATE)
             self._writer = _connect(path)
             for pragma in _PRAGMAS:
                 self._writer.execute(pragma).fetchall()

@@ -1,14 +1,13 @@
 """`python -m local.emulators.applicationinsights`: takes telemetry, keeps it, shows each operation as a tree."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from local.emulators.applicationinsights.app import build
-from local.emulators.database import DirectoryTaken
 from local.emulators.serving import address_of, bind_loopback, serve
+from local.emulators.starting import starting
 
 
 def main(
@@ -21,12 +20,9 @@ def main(
     With --bearer, /msi/token hands that token out as the platform does to a managed identity. State is in
     DATA/applicationinsights.sqlite, everything that came is at /items, faults are at /_emulator/faults.
     """
-    try:
+    with starting("applicationinsights"):
         listener = bind_loopback(port)
         app = build(data=data, bearer=bearer)
-    except (OSError, DirectoryTaken) as error:
-        print(f"applicationinsights emulator cannot start: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
     serve(app, listener, announcement=f"applicationinsights emulator listening on {address_of(listener)}")
 
 

@@ -17,6 +17,7 @@ from local.emulators.cosmos.controls import Controls
 from local.emulators.cosmos.faults import Faults
 from local.emulators.cosmos.signatures import Gate
 from local.emulators.cosmos.usage import Usage
+from local.emulators.database import Claim
 from local.emulators.replies import refuse_control
 from shared.kernel.clock import utc_now
 from shared.topology import Container, Topology
@@ -32,7 +33,9 @@ def build(
 
     :param topology: its database and containers are made at the start, as a deployment would
     :param now: the clock of `_ts` and of times to live
+    :raises DirectoryTaken: another emulator works there
     """
+    claim = Claim(path)
     account = Account(path, now=now)
 
     @asynccontextmanager
@@ -44,6 +47,7 @@ def build(
         purging.cancel()
         ended = await asyncio.gather(purging, return_exceptions=True)
         account.close()
+        claim.release()
         for result in ended:
             if isinstance(result, Exception):
                 raise result

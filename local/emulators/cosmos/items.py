@@ -160,10 +160,12 @@ class Items:
             raise unsupported("a change feed over all ranges at once; ask range by range, as the SDKs do")
         headers = dict(asking.headers)
         place = (container.number, "" if scope.key is None else scope.key.text, scope.low, scope.high)
-        if fault is not None and fault.kind == "repeat":
-            headers["if-none-match"] = f'"{self._positions.get(place, 0)}"'
-        elif headers.get("if-none-match") != NEWEST:
-            self._positions[place] = position_in(headers.get("if-none-match"))
+        asked = headers.get("if-none-match")
+        if fault is not None and fault.kind == "repeat" and asked != NEWEST:
+            # Where whoever asked before stood; another reader may be further on, and nobody must skip anything.
+            headers["if-none-match"] = f'"{min(self._positions.get(place, 0), position_in(asked))}"'
+        elif asked != NEWEST:
+            self._positions[place] = position_in(asked)
         found = changes(self._account, scope, headers, page_limit(headers.get("x-ms-max-item-count")))
         answered = {"etag": f'"{found.position}"'}
         if not found.documents:

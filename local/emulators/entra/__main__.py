@@ -1,15 +1,14 @@
 """`python -m local.emulators.entra`: an identity provider of one's own on loopback."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from local.emulators.database import DirectoryTaken
 from local.emulators.entra.app import build
 from local.emulators.entra.provider import Config
 from local.emulators.serving import address_of, bind_loopback, serve
+from local.emulators.starting import starting
 
 _TENANT = "7e55e2a0-0000-4000-8000-000000000001"
 
@@ -36,14 +35,11 @@ def main(
     State is in DATA/entra.sqlite; DATA/people.json (mode 0600) lists the people and their passwords. Tokens for tests
     come from POST /_emulator/tokens, a new signing key from POST /_emulator/rotate-keys.
     """
-    try:
+    with starting("entra"):
         listener = bind_loopback(port)
         address = address_of(listener)
         config = Config(address, tenant, audience, client_id, frozenset(redirect_uri))
         app = build(data=data, config=config, password=password)
-    except (OSError, DirectoryTaken) as error:
-        print(f"entra emulator cannot start: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
     serve(app, listener, announcement=f"entra emulator listening on {address} authority {config.issuer}")
 
 

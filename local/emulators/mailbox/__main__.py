@@ -1,14 +1,13 @@
 """`python -m local.emulators.mailbox`: a mail server that keeps everything and delivers nothing."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from local.emulators.database import DirectoryTaken
 from local.emulators.mailbox.app import build
 from local.emulators.serving import address_of, bind_loopback, serve
+from local.emulators.starting import starting
 
 
 def main(
@@ -22,12 +21,9 @@ def main(
 
     State is in DATA/mailbox.sqlite. JSON is below /api/, faults are at /_emulator/faults.
     """
-    try:
+    with starting("mailbox"):
         listener, smtp = bind_loopback(port), bind_loopback(smtp_port)
         app = build(data=data, smtp=smtp)
-    except (OSError, DirectoryTaken) as error:
-        print(f"mailbox emulator cannot start: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
     addresses = f"{address_of(listener)} {address_of(smtp, 'smtp')}"
     serve(app, listener, announcement=f"mailbox emulator listening on {addresses}")
 

@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from local.emulators.database import Claim
 from local.emulators.replies import Control, json_reply, read_control, refuse_control
 from local.emulators.servicebus.broker import Broker
 from local.emulators.servicebus.faults import Fault, Refusal
-from local.emulators.servicebus.server import running
+from local.emulators.servicebus.server import DATABASE, running
 from local.emulators.servicebus.tokens import Tokens
 from shared.topology import Topology
 
@@ -30,14 +31,21 @@ class Expiry(Control):
 def build(
     listener: socket.socket, *, data: Path, topology: Topology, tokens: Tokens, tls: ssl.SSLContext | None
 ) -> Starlette:
-    """The controls; while they are served, AMQP is served on `listener`."""
+    """The controls; while they are served, AMQP is served on `listener`.
+
+    :raises DirectoryTaken: another emulator works in `data`
+    """
+    claim = Claim(data / DATABASE)
     brokers: list[Broker] = []
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with running(listener, data=data, topology=topology, tokens=tokens, tls=tls) as broker:
-            brokers.append(broker)
-            yield
+        try:
+            async with running(listener, data=data, topology=topology, tokens=tokens, tls=tls) as broker:
+                brokers.append(broker)
+                yield
+        finally:
+            claim.release()
 
     return Starlette(
         routes=Controls(brokers).routes(), lifespan=lifespan, exception_handlers={HTTPException: refuse_control}
@@ -91,17 +99,18 @@ class Controls:
 
     async def expire(self, request: Request) -> Response:
         """Let locks lapse now."""
-        wanted = await read_control(request, Expiry)
-        return json_reply({"expired": await self._brokers[0].engine.expire_locks(wanted.queue)})
+        wanted, broker = await read_control(request, Expiry), self._brokers[0]
+        queues = [queue.name for queue in broker.topology.queues]
+        if wanted.queue is not None and wanted.queue not in queues:
+            raise HTTPException(404, f"queue: there is no {wanted.queue!r}, only {', '.join(queues)}")
+        return json_reply({"expired": await broker.engine.expire_locks(wanted.queue)})
 
 
-def tls_with(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """TLS with a certificate; None without one.
+def tls_with(certificate: Path, key: Path | None) -> ssl.SSLContext:
+    """TLS with a certificate.
 
     :raises OSError: a file cannot be read
     """
-    if certificate is None:
-        return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
     return context

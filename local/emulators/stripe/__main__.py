@@ -1,13 +1,12 @@
 """`python -m local.emulators.stripe`: a Stripe of one's own on loopback."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from local.emulators.database import DirectoryTaken
 from local.emulators.serving import address_of, bind_loopback, serve
+from local.emulators.starting import only_with, starting
 from local.emulators.stripe.app import build
 from local.emulators.stripe.webhooks import Receiver
 
@@ -34,14 +33,13 @@ def main(
 
     State is in DATA/stripe.sqlite. Test controls are below /_emulator/, an overview for people is at /.
     """
+    with starting("stripe"):
+        only_with("--webhook-event", webhook_event, "--webhook-url", webhook_url)
     receiver = Receiver(webhook_url, webhook_secret, tuple(webhook_event or ()), retry_max_seconds)
-    try:
+    with starting("stripe"):
         listener = bind_loopback(port)
         address = address_of(listener)
         app = build(data=data, public_url=(public_url or address).rstrip("/"), api_key=api_key, receiver=receiver)
-    except (OSError, DirectoryTaken) as error:
-        print(f"stripe emulator cannot start: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
     serve(app, listener, announcement=f"stripe emulator listening on {address}")
 
 
