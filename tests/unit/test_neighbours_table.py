@@ -72,6 +72,7 @@ def test_the_prose_says_how_messages_and_claims_wait() -> None:
     assert f"is tried {COPY_TRIES_MAX} times, at least {seconds(COPY_PAUSE_SECONDS)} apart" in prose
     assert f"a mail is claimed for {seconds(CLAIM)}" in prose
     assert prose.count(seconds(TURN_SECONDS_MAX)) >= 2
+    assert f"A call of the store ends within {seconds(cosmos_account.CALL_SECONDS)}" in prose
     pause, tries = seconds(cosmos_account.THROTTLED_SECONDS), cosmos_account.THROTTLED_TRIES
     assert f"at most {pause} a pause and {tries} times" in prose
 
