@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from azure.servicebus import (
+    NEXT_AVAILABLE_SESSION,
     ServiceBusMessage,
     ServiceBusMessageState,
     ServiceBusReceivedMessage,
     ServiceBusReceiveMode,
+    ServiceBusSessionFilter,
     ServiceBusSubQueue,
 )
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
@@ -320,6 +322,26 @@ async def test_a_message_above_the_tiers_size_is_refused(space: Namespace, sdk: 
         await sender.send_messages(batch)
 
     assert (await space.broker.engine.counts(QUEUE))["active"] == 1
+
+
+async def test_whoever_sends_too_much_at_once_learns_how_much_it_was_and_how_much_may_be(
+    space: Namespace, sdk: ServiceBusClient
+) -> None:
+    """service-bus-quotas: 256 KB; a single message is not measured by the SDK, so the bus says it."""
+    async with sdk.get_queue_sender(QUEUE) as sender:
+        with pytest.raises(MessageSizeExceededError, match=r"size:300\d{3} bytes\) exceeds the limit \(262144 bytes\)"):
+            await sender.send_messages(ServiceBusMessage(b"x" * 300_000))
+    await send(sdk, message())  # by another link: the one that brought it has ended
+
+    assert (await space.broker.engine.counts(QUEUE))["active"] == 1
+
+
+@pytest.mark.parametrize("session", ["7", NEXT_AVAILABLE_SESSION])
+async def test_sessions_are_refused_by_name(sdk: ServiceBusClient, session: str | ServiceBusSessionFilter) -> None:
+    """message-sessions: not emulated, so that nobody takes the whole queue for a session of it."""
+    with pytest.raises(ServiceBusError, match=r"Sessions are not emulated.*amqp:not-implemented"):
+        async with sdk.get_queue_receiver(QUEUE, session_id=session):
+            pass  # opening it is what fails
 
 
 async def test_an_entity_that_does_not_exist_is_not_found(sdk: ServiceBusClient) -> None:

@@ -261,16 +261,19 @@ async def test_a_message_in_several_frames_is_taken_whole(space: Namespace) -> N
     await client.close()
 
 
-async def test_a_message_larger_than_the_link_allows_detaches_it(space: Namespace) -> None:
+async def test_a_message_larger_than_the_link_allows_is_rejected_and_detaches_it(space: Namespace) -> None:
     """https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas: 256 KB on the Standard tier."""
     client = await space.raw()
     await client.attach(QUEUE, 1)
 
     for number in range(9):
         client.transfer(1, b"x" * 32_768, more=number < 8)
+    disposition = await client.until(DISPOSITION)
     detach = await client.until(DETACH)
 
-    assert detach[2][0] == b"amqp:link:message-size-exceeded"
+    [[condition, description, _]] = disposition[4]["rejected"]
+    assert (condition, detach[2][0]) == (b"amqp:link:message-size-exceeded",) * 2
+    assert b"size:294912 bytes) exceeds the limit (262144 bytes)" in description
     assert (await space.broker.engine.counts(QUEUE))["active"] == 0
     assert (await client.attach(QUEUE, 2))[5] is not None
     await client.close()

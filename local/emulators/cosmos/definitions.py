@@ -11,6 +11,7 @@ from local.emulators.cosmos.errors import Refused, unsupported
 from local.emulators.cosmos.requests import Answer, Asking, as_json
 
 CONSISTENCY = "Strong"
+_OFFERS = ("x-ms-offer-throughput", "x-ms-cosmos-offer-autopilot-settings", "x-ms-offer-type")
 
 
 class Definitions:
@@ -66,6 +67,7 @@ class Definitions:
                 return _answer(_listed("Databases", "", [found.document() for found in account.databases()]))
             case "POST", ():
                 _no_query(asking)
+                _no_offer(asking)
                 database = await account.create_database(check_database(_json(asking)))
                 return _answer(database.document(), 201)
             case "GET", (name,):
@@ -84,6 +86,7 @@ class Definitions:
                 return _answer(_listed("DocumentCollections", database.rid, found))
             case "POST", ():
                 _no_query(asking)
+                _no_offer(asking)
                 container = await account.create_container(database, checked(_json(asking)))
                 return _answer(container.document(), 201)
             case "GET", (name,):
@@ -147,6 +150,12 @@ def _json(asking: Asking) -> Any:
         return orjson.loads(asking.body)
     except orjson.JSONDecodeError as error:
         raise Refused(400, f"The request payload is invalid: {error}") from None
+
+
+def _no_offer(asking: Asking) -> None:
+    """https://learn.microsoft.com/rest/api/cosmos-db/common-cosmosdb-rest-request-headers#request-headers"""
+    if any(asking.headers.get(name) for name in _OFFERS):
+        raise unsupported("offers (throughput); leave it out, nothing is throttled but on demand")
 
 
 def _no_query(asking: Asking) -> None:

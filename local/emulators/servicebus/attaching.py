@@ -11,10 +11,13 @@ from local.emulators.servicebus.publishing import EntityNode
 from local.emulators.servicebus.requests import Answer, CbsNode, ManagementNode
 from local.emulators.servicebus.session import Session
 from local.emulators.servicebus.tokens import granted
+from local.emulators.servicebus.values import Described
 from shared.kernel.clock import utc_now
 
 log = logging.getLogger("local.emulators.servicebus")
 
+SESSION_FILTER = "com.microsoft:session-filter"
+_FILTER = 7  # place in a source
 LINKS_MAX = 256  # of a session
 
 type Grants = dict[str, datetime]
@@ -97,7 +100,19 @@ def _outbound(session: Session, asked: Attach, grants: Grants) -> Outbound:
         raise AmqpError("amqp:not-allowed", "A topic is received from by its subscriptions.")
     if address.forwards:
         raise AmqpError("amqp:not-allowed", f"{address.path} forwards its messages; receive from {address.entity}.")
+    _refuse_sessions(asked.source)
     return QueueLink(session, asked, queue=address.entity, dead=address.dead)
+
+
+def _refuse_sessions(source: Described | None) -> None:
+    """https://learn.microsoft.com/azure/service-bus-messaging/message-sessions#session-features: asked for by a filter.
+
+    :raises AmqpError: the link asks for a session, one by its id or the next
+    """
+    fields = source.value if source is not None and isinstance(source.value, list) else []
+    filters = fields[_FILTER] if len(fields) > _FILTER else None
+    if isinstance(filters, dict) and SESSION_FILTER in filters:
+        raise AmqpError("amqp:not-implemented", "Sessions are not emulated: a receiver takes from the whole queue.")
 
 
 def _allowed(session: Session, wanted: str, grants: Grants) -> Address:

@@ -5,7 +5,7 @@ import contextlib
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 from local.emulators.servicebus.broker import Broker
 from local.emulators.servicebus.engine import Held, LockGone, Stored
@@ -58,7 +58,7 @@ class Inbound:
     async def transfer(self, transfer: Transfer, payload: bytes) -> None:
         """Take a message, or a part of one.
 
-        :raises AmqpError: it is too large for the link
+        :raises AmqpError: it is too large for the link; its sender has been told so by the delivery's outcome too
         :raises Malformed: its first part has no number
         """
         first = self._first = self._first or transfer
@@ -67,15 +67,15 @@ class Inbound:
             return
         self._size += len(payload)
         if self._size > MESSAGE_BYTES_MAX:
-            self._forget()
-            raise AmqpError(
-                "amqp:link:message-size-exceeded", f"The link takes messages of at most {MESSAGE_BYTES_MAX} bytes."
-            )
-        self._parts.append(payload)
+            self._parts.clear()  # the rest is counted, so that the refusal can name the size, and not kept
+        else:
+            self._parts.append(payload)
         if transfer.more:
             return
         if first.delivery_id is None:
             raise Malformed("The first transfer of a delivery needs its delivery-id.")
+        if self._size > MESSAGE_BYTES_MAX:
+            await self._refuse_size(first, first.delivery_id)
         data = b"".join(self._parts)
         self._forget()
         self._count = (self._count + 1) & _WRAP
@@ -85,6 +85,18 @@ class Inbound:
         self._since_flow += 1
         if self._since_flow >= CREDIT // 2:
             await self.grant()
+
+    async def _refuse_size(self, first: Transfer, delivery_id: int) -> NoReturn:
+        """As Service Bus does: the delivery is rejected, which is what the SDK tells its caller, and the link ends."""
+        error = AmqpError(
+            "amqp:link:message-size-exceeded",
+            f"The received message (delivery-id:{delivery_id}, size:{self._size} bytes) exceeds the limit "
+            f"({MESSAGE_BYTES_MAX} bytes) currently allowed on the link.",
+        )
+        self._forget()
+        if not first.settled:
+            await self._session.settled(delivery_id, rejected(error))
+        raise error
 
     async def _take(self, data: bytes, message_format: int) -> Described:
         try:

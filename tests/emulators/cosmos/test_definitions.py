@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from azure.cosmos import PartitionKey
+from azure.cosmos import PartitionKey, ThroughputProperties
 from azure.cosmos.aio import CosmosClient
+from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from local.emulators.cosmos.hashing import effective_key
 from tests.emulators.cosmos.rest import LISTINGS, Rest, ids
@@ -102,6 +103,21 @@ async def test_resources_that_are_not_served_say_so(rest: Rest, path: str) -> No
 
     assert answer.status_code == 501
     assert path.rpartition("/")[2] in answer.json()["message"]
+
+
+@pytest.mark.parametrize("throughput", [400, ThroughputProperties(auto_scale_max_throughput=4000)])
+async def test_throughput_is_not_taken_and_forgotten(client: CosmosClient, throughput: Any) -> None:
+    """set-throughput: a container or database with an offer is something that is not emulated, and says so."""
+    database = client.get_database_client("tessera")
+
+    with pytest.raises(CosmosHttpResponseError, match="does not support offers") as refused:
+        await database.create_container("things", PartitionKey("/kind"), offer_throughput=throughput)
+    with pytest.raises(CosmosHttpResponseError, match="does not support offers"):
+        await client.create_database("second", offer_throughput=throughput)
+
+    assert refused.value.status_code == 501
+    assert "things" not in [found["id"] async for found in database.list_containers()]
+    assert {found["id"] async for found in client.list_databases()} == {"tessera"}
 
 
 async def test_a_hierarchical_key_is_queried_by_its_beginning(rest: Rest) -> None:
