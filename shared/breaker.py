@@ -2,7 +2,8 @@
 
 The states and their changes are purgatory's work. Added here: while it is open one call at a time may try whether the
 neighbour is back, where purgatory would let everybody through at once; what began in an earlier state says nothing of
-the present one, nor does a call that was called off, unless it was to try; setting back the wall clock, which purgatory goes by, does not keep it open; and the state is a gauge.
+the present one, nor does a call that was called off, unless it was to try; setting back the wall clock, which purgatory
+goes by, does not keep it open; and the state is a gauge.
 """
 
 import time
