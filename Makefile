@@ -24,11 +24,11 @@ $(READY): requirements-dev.txt .python-version
 
 setup: $(READY) ## Make .venv with everything in requirements-dev.txt (other targets do it by themselves)
 
-run: $(READY) ## Start Tessera here, with demo data (PORT=7071 WORKERS=1 DATA=.tessera STORE=cosmos BUS=servicebus TELEMETRY=1)
-	@$(PYTHON) -m local.run --port $(PORT) --workers $(WORKERS) --data $(DATA) --store $(STORE) --bus $(BUS) $(call flag,TELEMETRY,--telemetry)
+run: $(READY) ## Start Tessera here, with demo data (PORT=7071 WORKERS=1 DATA=.tessera; other than usual: STORE=cosmos BUS=servicebus TELEMETRY=1)
+	@$(PYTHON) -m local.run --port $(PORT) --workers $(WORKERS) --data $(DATA) --store "$(STORE)" --bus "$(BUS)" $(call flag,TELEMETRY,--telemetry)
 
-demo: $(READY) ## Sell a ticket from sign-in to the door, step by step, on a Tessera of its own (STORE= BUS=)
-	@$(PYTHON) -m local.demo --store $(STORE) --bus $(BUS)
+demo: $(READY) ## Sell a ticket from sign-in to the door, step by step, on a Tessera of its own (STORE=cosmos BUS=servicebus)
+	@$(PYTHON) -m local.demo --store "$(STORE)" --bus "$(BUS)"
 
 import: $(READY) ## Event documents into a running Tessera: FILE= CREATOR=mail@address DRY_RUN=1 KEEP_GOING=1 (docs/importing.md)
 	@# The shell reads FILE and CREATOR from its environment, so that they may contain any quotes.

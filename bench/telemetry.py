@@ -49,13 +49,13 @@ def main() -> None:
     for name, work in (("invocation", invocation), ("call of a neighbour", call_within)):
         print(f"{name}, no exporter: {microseconds(work) - empty:.2f} µs")
     from shared.telemetry.applicationinsights import ApplicationInsights
-    from shared.telemetry.census import QUEUE_MAX
     from shared.telemetry.connection import Authentication, Connection
+    from shared.telemetry.waiting import WAKE_AT
 
     connection = Connection("7e55e2a0-0000-4000-8000-000000000002", "http://127.0.0.1:9")
     exporter = ApplicationInsights(connection, Authentication(), send_seconds=600.0)
     export_to(exporter)
-    rounds = QUEUE_MAX // 4 // REPEATS  # all of it fits into the queues
+    rounds = WAKE_AT // 3 // REPEATS  # all of it waits: nothing wakes the thread that sends
     for name, work in (("invocation", invocation), ("call of a neighbour", call_within)):
         print(f"{name}, exported: {microseconds(work, rounds) - empty:.2f} µs")
     export_to(None)

@@ -110,7 +110,7 @@ def main(  # noqa: PLR0913 - one parameter an option
     At most 100 a call; if there are more, it says so: call again.
     """
     chosen = {"sequence_numbers": number or [], "reason": reason or None, "type": type_name or None, "all": everything}
-    with _failures_told():
+    with _failures_told(url or f"http://127.0.0.1:{port}"):
         _refuse_contradictions(queue, chosen, replay=replay, discard=discard, show=show, key=key)
         with _office(url, token, data=data, port=port) as office:
             console = Console(width=None if sys.stdout.isatty() else 160)
@@ -128,10 +128,16 @@ def main(  # noqa: PLR0913 - one parameter an option
 
 
 @contextmanager
-def _failures_told() -> Iterator[None]:
+def _failures_told(url: str) -> Iterator[None]:
     try:
         yield
-    except (AskedInVain, SignInRefused, httpx.HTTPError, OSError) as error:
+    except httpx.ConnectError:
+        print(f"Not done: nobody answers at {url}. Is Tessera running there? (PORT=…, or --url)", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except SignInRefused as error:
+        print(f"Not done: {error}. Does the Tessera at {url} use another data folder? (DATA=…)", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except (AskedInVain, httpx.HTTPError, OSError) as error:
         print(f"Not done: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
 

@@ -19,6 +19,8 @@ async def home(_request: Request) -> HTMLResponse:
     people = data / "entra" / "people.json"
     return HTMLResponse(
         _TEMPLATES.get_template("home.html").render(
+            store="Cosmos DB" if os.environ.get("TESSERA_STORE") == "cosmos" else "",
+            bus="Service Bus" if os.environ.get("TESSERA_BUS") == "servicebus" else "",
             people=json.loads(people.read_text())["people"] if people.exists() else [],
             mailbox=os.environ.get("TESSERA_MAILBOX_URL", ""),
             stripe=os.environ.get("TESSERA_STRIPE_URL", ""),

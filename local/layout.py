@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Self
 
+_KINDS: Final = "kinds.json"
 _FREE_FROM: Final = 10_000
 _FREE_UNTIL: Final = 32_000  # Linux gives outgoing connections ports from 32768 on (ip_local_port_range)
 
@@ -58,6 +59,20 @@ class Ports:
             with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", number)):
                 found += [number] if number not in found else []
         return cls(*found)
+
+
+def made_of(data: Path, store: StoreKind, bus: BusKind) -> None:
+    """Write down what a data directory was made with: orders in one store are not in the other."""
+    (data / _KINDS).write_text(json.dumps({"store": store, "bus": bus}))
+
+
+def kinds_of(data: Path) -> tuple[StoreKind, BusKind] | None:
+    """What a data directory was made with; None where nothing was made yet."""
+    path = data / _KINDS
+    if path.exists():
+        found = json.loads(path.read_text())
+        return StoreKind(found["store"]), BusKind(found["bus"])
+    return (StoreKind.EMBEDDED, BusKind.EMBEDDED) if (data / "store.db").exists() else None
 
 
 def stack_secrets(data: Path) -> dict[str, str]:

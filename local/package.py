@@ -65,6 +65,7 @@ def main(
             kinds = [kind for kind, _ in index(Path(folder), services)["functions"]]
             told = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
             print(f"  TESSERA_SERVICES={services:<9} {len(kinds):>3} functions: {told}")
+    print("Health, metrics and the API's description are in each service. Publishing it: docs/azure.md.")
 
 
 def write_package(output: Path, root: Path = ROOT) -> list[str]:

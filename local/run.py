@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from local.host.process import HostFailed
-from local.layout import BusKind, Ports, StoreKind
+from local.layout import BusKind, Ports, StoreKind, kinds_of
 from local.seed.seed import Seeder, SeedRefused
 from local.stack import Stack, StackFailed
 from shared.kernel.clock import utc_now
@@ -49,6 +49,7 @@ def main(
     try:
         _refuse_taken_ports(stack.ports_used())
         _refuse_unwritable(stack.data)
+        _refuse_other_kinds(stack)
         stack.start()
         if seed:
             Seeder(stack.url, stack.entra_url).seed(utc_now())
@@ -92,6 +93,17 @@ def _refuse_taken_ports(ports: Mapping[str, int]) -> None:
             ) from None
 
 
+def _refuse_other_kinds(stack: Stack) -> None:
+    """Not start on another store than the data's: its orders would be stranded, and payments for them not be seen."""
+    made = kinds_of(stack.data)
+    if made is not None and made != (stack.store, stack.bus):
+        store, bus = made
+        raise _CannotRunHere(
+            f"{stack.data} was made with STORE={store} BUS={bus}, and what was sold there is not in "
+            f"STORE={stack.store} BUS={stack.bus}. Say the former, or choose another folder: DATA=…"
+        )
+
+
 def _refuse_unwritable(data: Path) -> None:
     try:
         data.mkdir(parents=True, exist_ok=True)
@@ -125,6 +137,8 @@ def _say_where(stack: Stack, seconds: float) -> None:
         ("mailbox", stack.mailbox_url),
         ("payments", stack.stripe_url),
         ("sign-in", stack.entra_url),
+        *([("store", f"Cosmos DB's double, {stack.ports.cosmos}")] if stack.store is StoreKind.COSMOS else []),
+        *([("bus", f"Service Bus' double, {stack.ports.servicebus}")] if stack.bus is BusKind.SERVICEBUS else []),
         *([("telemetry", stack.telemetry_url)] if stack.telemetry else []),
     ):
         console.print(f"  {name:<11} {url}", highlight=False)

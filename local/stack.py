@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from local.host.process import HostProcess
-from local.layout import BusKind, Ports, StoreKind, stack_secrets
+from local.layout import BusKind, Ports, StoreKind, made_of, stack_secrets
 from shared.payments.stripe import WEBHOOK_EVENTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -52,6 +52,7 @@ class Stack:
     pages: str | None = "local.home:pages"
     host: HostProcess | None = None
     _parts: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _told: dict[str, int] = field(default_factory=dict)  # where in its log each part began
 
     @property
     def url(self) -> str:
@@ -149,6 +150,7 @@ class Stack:
         try:
             self.start_emulators()
             self.start_host()
+            made_of(self.data, self.store, self.bus)
         except BaseException:
             self.stop()
             raise
@@ -217,7 +219,8 @@ class Stack:
         self.stop()
 
     def _start(self, name: str) -> None:
-        with self._log(name).open("wb") as log:
+        with self._log(name).open("ab") as log:  # another Tessera may be running here, and this is its log then
+            self._told[name] = log.tell()
             self._parts[name] = subprocess.Popen(
                 [sys.executable, "-m", f"local.emulators.{name}", *self._arguments(name)],
                 cwd=ROOT,
@@ -274,9 +277,9 @@ class Stack:
 
     def _wait(self, name: str) -> None:
         give_up = time.monotonic() + STARTED_SECONDS
-        while b"listening on" not in self._log(name).read_bytes():
+        while b"listening on" not in (told := self._log(name).read_bytes()[self._told[name] :]):
             if self._parts[name].poll() is not None or time.monotonic() > give_up:
-                tail = self._log(name).read_text(errors="replace")[-1_000:]
+                tail = told.decode(errors="replace")[-1_000:]
                 raise StackFailed(f"{name} did not start; see {self._log(name)}\n{tail}")
             time.sleep(0.02)
 

@@ -12,11 +12,12 @@ from enum import StrEnum, unique
 from typing import Any, Final, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from shared.kernel.clock import Moment
 from shared.kernel.errors import KeyReused
 from shared.kernel.ids import PersonId
+from shared.kernel.model import Model
 from shared.retry import TRANSIENT, retry
 from shared.store.port import AlreadyExists, Create, Document, NotFound, OrderBy, Page, Store
 
@@ -35,7 +36,7 @@ class Step(StrEnum):
     OUTCOME = "outcome"
 
 
-class AuditEntry(BaseModel):
+class AuditEntry(Model):
     """One document of the trail.
 
     :param audit_id: of the action: its intent and its outcome share it

@@ -2,7 +2,8 @@
 
 The states and their changes are purgatory's work. Added here: while it is open one call at a time may try whether the
 neighbour is back, where purgatory would let everybody through at once; what began in an earlier state says nothing of
-the present one; setting back the wall clock, which purgatory goes by, does not keep it open; and the state is a gauge.
+the present one, nor does a call that was called off, unless it was to try; setting back the wall clock, which
+purgatory goes by, does not keep it open; and the state is a gauge.
 """
 
 import time
@@ -76,11 +77,17 @@ class Breaker:
                 begun = self._changes
                 try:
                     return await ask()
+                except BaseException as error:
+                    if not trial and not isinstance(error, Exception):
+                        watched.pop_all()  # who was called off did not wait for an answer, or for silence
+                    raise
                 finally:
                     if self._changes != begun:
                         watched.pop_all()  # purgatory is not told: it would take this for a word on its present state
         except OpenedState as still:
-            raise BreakerOpen(self._name) from still
+            # It is one object for as long as it is open, and each raising adds frames to it.
+            still.__traceback__ = still.__context__ = None
+            raise BreakerOpen(self._name) from None
         finally:
             if trial:
                 self._trying = False
@@ -89,7 +96,7 @@ class Breaker:
     async def _made(self) -> "AsyncCircuitBreaker":
         from purgatory import AsyncCircuitBreakerFactory
 
-        # Refusals are answers: whoever refuses is there. What was cancelled says nothing good, so it is no success.
+        # Refusals are answers: whoever refuses is there. A cancelled trial says nothing good, so it is no success.
         answered: ExcludeType = [
             (Exception, lambda error: not isinstance(error, self._failure) or isinstance(error, self._answer))
         ]

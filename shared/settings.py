@@ -65,9 +65,9 @@ class Settings(BaseSettings):
         None, "a connection string, for emulators; never on Azure", "AccountEndpoint=http://127.0.0.1:7076;AccountKey=…",
         alias="COSMOS",
     )  # fmt: skip
-    servicebus_namespace: str | None = _setting(
+    servicebus_namespace: Annotated[str, AfterValidator(rules.host_name)] | None = _setting(
         None, "the Service Bus namespace, reached with the app's managed identity", "tessera.servicebus.windows.net",
-        alias="SERVICEBUS__fullyQualifiedNamespace", pattern=r"^[^\s/:]+$",
+        alias="SERVICEBUS__fullyQualifiedNamespace",
     )  # fmt: skip
     servicebus_client_id: str | None = _setting(
         None, "the user-assigned identity that reaches Service Bus; without it the system-assigned one", "<client id>",
@@ -101,7 +101,10 @@ class Settings(BaseSettings):
     )
 
     insights_api_key: SecretStr = _setting(
-        ..., "the bearer key of the private insights endpoints", "<32 random characters>", min_length=32
+        ...,
+        "the bearer key of the private insights endpoints and of GET /api/metrics",
+        "<32 random characters>",
+        min_length=32,
     )
 
     applicationinsights_connection_string: Annotated[str, AfterValidator(rules.telemetry_connection)] | None = _setting(

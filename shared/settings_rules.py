@@ -54,7 +54,7 @@ def services(text: str) -> str:
     :raises ValueError: there is no such service
     """
     if {part.strip() for part in text.split(",")} - {*SERVICES, "all"}:
-        raise ValueError(f"there are all, {', '.join(SERVICES)}")
+        raise ValueError(f"it is some of {', '.join(SERVICES)}, comma-separated, or all")
     return text
 
 
@@ -71,6 +71,16 @@ def seeds(secret: SecretStr) -> SecretStr:
         if len(seed) != SEED_BYTES:
             raise ValueError(f"each seed is {SEED_BYTES} bytes as base64url, 43 characters")
     return secret
+
+
+def host_name(text: str) -> str:
+    """The name of a host.
+
+    :raises ValueError: it is more, or less
+    """
+    if re.fullmatch(r"[A-Za-z0-9.-]+", text) is None:
+        raise ValueError("it is only the host's name, without sb:// and port")
+    return text
 
 
 def mailbox(text: str) -> str:

@@ -5,11 +5,12 @@ from datetime import datetime
 from enum import StrEnum, unique
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from shared.kernel.clock import Moment, stamp
 from shared.kernel.errors import DomainError, Kind
 from shared.kernel.ids import EventId, OrderId, OrganiserId, PersonId, TicketNumber, TicketTypeId
+from shared.kernel.model import Model
 
 TICKETS_PER_ORDER_MAX: Final = 50  # a commit holds 100 writes
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base32: no I, L, O, U
@@ -39,7 +40,7 @@ class TicketState(StrEnum):
     VOID = "void"
 
 
-class EventFacts(BaseModel):
+class EventFacts(Model):
     """What a ticket says of its event, as it was when the order was placed."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -56,7 +57,7 @@ class EventFacts(BaseModel):
     timezone: str
 
 
-class CheckIn(BaseModel):
+class CheckIn(Model):
     """When a ticket was used, and who let its holder in.
 
     :param nonce: made up by the scanner once per scan: its retry gets the same answer
@@ -70,7 +71,7 @@ class CheckIn(BaseModel):
     nonce: str
 
 
-class Ticket(BaseModel):
+class Ticket(Model):
     """A ticket as stored, in its order's partition.
 
     :param owner_id: the person it belongs to; empty when it was sold at the desk to somebody without an account

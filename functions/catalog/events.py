@@ -5,12 +5,13 @@ from datetime import datetime
 from enum import StrEnum, unique
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from functions.inventory.pools import Pool
 from shared.kernel.clock import Moment, stamp
 from shared.kernel.errors import DomainError, Kind
 from shared.kernel.ids import EventId, OrganiserId, PoolId, TicketTypeId, VenueId
+from shared.kernel.model import Model
 from shared.kernel.money import Money
 
 
@@ -53,7 +54,7 @@ class EventState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Venue(BaseModel):
+class Venue(Model):
     """Where an event takes place."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -67,7 +68,7 @@ class Venue(BaseModel):
     timezone: str
 
 
-class TicketType(BaseModel):
+class TicketType(Model):
     """What can be bought: a price for a place of a pool."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -91,7 +92,7 @@ class TicketType(BaseModel):
             raise NotOnSale(f"The sale of “{self.name}” ended.", ticket_type=self.name)
 
 
-class PlannedPool(BaseModel):
+class PlannedPool(Model):
     """A pool of places as the event's creator planned it; opened in the inventory at publication.
 
     :param shards: 0 until published, fixed from then on
@@ -106,7 +107,7 @@ class PlannedPool(BaseModel):
     shards: int = 0
 
 
-class Event(BaseModel):
+class Event(Model):
     """An event as stored.
 
     :param version: grows with every change; read models keep the newest

@@ -3,11 +3,12 @@
 from typing import Final, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from functions.catalog.events import Event, EventState
 from shared.kernel.clock import Moment
 from shared.kernel.ids import EventId, OrganiserId
+from shared.kernel.model import Model
 from shared.kernel.money import Money
 from shared.kernel.text import folded, words
 
@@ -23,7 +24,7 @@ def organiser_list(organiser_id: OrganiserId) -> str:
     return f"organiser:{organiser_id}"
 
 
-class Listing(BaseModel):
+class Listing(Model):
     """What a list shows of an event, and what it is found and sorted by.
 
     :param price_from: the cheapest ticket type's price

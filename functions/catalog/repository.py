@@ -13,6 +13,7 @@ from shared.events.envelope import outbox
 from shared.kernel.errors import KeyReused
 from shared.kernel.errors import NotFound as NothingThere
 from shared.kernel.ids import EventId, OrganiserId, PersonId, VenueId
+from shared.kernel.model import Model
 from shared.readmodel import keep_newest
 from shared.store.port import AlreadyExists, Count, Create, NotFound, OrderBy, Page, Replace, Store, Value, Where, Write
 
@@ -21,7 +22,7 @@ EVENTS = "events"
 LISTINGS = "listings"
 
 
-class Organiser(BaseModel):
+class Organiser(Model):
     """Who runs events."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)

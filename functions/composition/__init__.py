@@ -14,6 +14,7 @@ __all__ = ["Adapters", "UseCases", "choose_adapters", "compose", "function_app",
 def compose(settings: Settings) -> func.FunctionApp:
     """The function app for these settings."""
     quieten_libraries()
-    export_to(choose_telemetry(settings), sampling_ratio=settings.tessera_trace_sampling)
-    adapters = choose_adapters(settings)
+    exporter = choose_telemetry(settings)
+    export_to(exporter, sampling_ratio=settings.tessera_trace_sampling)
+    adapters = choose_adapters(settings, traced=exporter is not None)
     return function_app(settings, adapters, use_cases(settings, adapters))

@@ -16,7 +16,7 @@ from shared.payments.port import Payments
 from shared.payments.stripe import StripePayments
 from shared.settings import Settings, connection_parts
 from shared.store.port import Store
-from shared.telemetry import Exporter, is_traced
+from shared.telemetry import Exporter
 from shared.topology import topology
 
 if TYPE_CHECKING:
@@ -35,11 +35,14 @@ class Adapters:
     validator: TokenValidator
 
 
-def choose_adapters(settings: Settings) -> Adapters:
-    """The adapters that the settings name. Files and connections open with the first call."""
+def choose_adapters(settings: Settings, *, traced: bool = False) -> Adapters:
+    """The adapters that the settings name. Files and connections open with the first call.
+
+    :param traced: whether somebody collects what messages carry on
+    """
     return Adapters(
         store=choose_store(settings),
-        bus=TracedBus(choose_bus(settings)) if is_traced() else choose_bus(settings),
+        bus=TracedBus(choose_bus(settings)) if traced else choose_bus(settings),
         payments=GuardedPayments(
             StripePayments(
                 api_key=settings.stripe_api_key.get_secret_value(),
@@ -110,7 +113,7 @@ def servicebus_client(settings: Settings) -> "Client":
 
 
 def choose_telemetry(settings: Settings) -> Exporter | None:
-    """Application Insights, or nobody. Its library is only loaded where it is wanted: that takes half a second."""
+    """Application Insights, or nobody. Its library is loaded later, with the first that is sent."""
     if settings.applicationinsights_connection_string is None:
         return None
     from shared.telemetry.applicationinsights import ApplicationInsights

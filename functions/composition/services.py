@@ -24,6 +24,7 @@ from functions.operations import feed as operations_feed
 from functions.operations import http as operations_http
 from functions.operations import timers as operations_timers
 from functions.operations.health import Health, breaker_warnings
+from functions.operations.watch import dead_letter_warnings
 from functions.sales import bus as sales_bus
 from functions.sales import http as sales_http
 from functions.sales import timers as sales_timers
@@ -31,6 +32,7 @@ from functions.sales.webhook import Webhook
 from shared.auth.gate import Gate
 from shared.settings import Settings
 from shared.store.port import NotFound, Store
+from shared.topology import topology
 from shared.web.endpoint import Endpoints, EndpointSpec
 
 
@@ -48,10 +50,8 @@ def function_app(settings: Settings, adapters: Adapters, cases: UseCases) -> fun
     def every_spec() -> list[EndpointSpec]:
         return [spec for each in endpoints for spec in each.specs]
 
-    health = _health(adapters, cases)
-    endpoints.append(
-        operations_http.endpoints(health, cases.watch, every_spec, server=settings.tessera_public_url, gate=gate)
-    )
+    health = _health(adapters)
+    endpoints.append(operations_http.endpoints(health, every_spec, server=settings.tessera_public_url, gate=gate))
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     for blueprint in [*(each.blueprint for each in endpoints), *(each for part in parts for each in part.triggers)]:
         app.register_functions(blueprint)
@@ -127,18 +127,22 @@ _PARTS: Final[Mapping[str, Callable[[Adapters, UseCases, Gate], Part]]] = {
 }
 
 
-def _health(adapters: Adapters, cases: UseCases) -> Health:
+def _health(adapters: Adapters) -> Health:
     async def store_answers(_: datetime) -> bool:
         return await _answers(adapters.store)
 
     async def sign_in_answers(_: datetime) -> bool:
         return await adapters.validator.ready()
 
+    async def bus_answers(_: datetime) -> bool:
+        await adapters.bus.peek_dead_letters(topology().queues[0].name, limit=1)  # the least that can be asked of it
+        return True
+
     # Without the bus orders go on and the outbox keeps: no reason to take every process out of service.
     return Health(
         {"store": store_answers, "sign-in": sign_in_answers},
-        [cases.watch.warnings, breaker_warnings],
-        spared={"bus": cases.watch.bus_answers},
+        [dead_letter_warnings, breaker_warnings],
+        spared={"bus": bus_answers},
     )
 
 

@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any, Final
 
 import azure.functions as func
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from functions.insights.events import RecordedEvents
 from shared.bus.port import Bus
 from shared.kernel.ids import OrganiserId
+from shared.kernel.model import Model
 from shared.telemetry import business_event
 from shared.web.triggers import queue_consumer
 
@@ -17,7 +18,7 @@ QUEUE = "insights"
 _TOLD: Final = ("id", "organiser_id", "event_id", "order_id", "method", "by")
 
 
-class AnyEvent(BaseModel):
+class AnyEvent(Model):
     """Any published event; what is not named here is kept as it came."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -29,13 +30,16 @@ class AnyEvent(BaseModel):
 
 
 def facts_of(event: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, float]]:
-    """What an exporter of telemetry is told of an event: named ids and words, and its numbers; nothing else."""
-    properties = {name: str(event[name]) for name in _TOLD if event.get(name)}
-    measurements = {"quantity": float(event["quantity"])} if "quantity" in event else {}
+    """What an exporter of telemetry is told of an event: named ids and words, and its numbers; nothing else.
+
+    What is none of these is left out: the event is recorded by then, and must not come again for telemetry's sake.
+    """
     total = event.get("total")
-    if total:
-        properties["currency"] = str(total["currency"])
-        measurements["amount_minor"] = float(total["amount_minor"])
+    money: Mapping[str, Any] = total if isinstance(total, Mapping) else {}
+    words = {**{name: event.get(name) for name in _TOLD}, "currency": money.get("currency")}
+    numbers = {"quantity": event.get("quantity"), "amount_minor": money.get("amount_minor")}
+    properties = {name: word for name, word in words.items() if isinstance(word, str) and word}
+    measurements = {name: float(number) for name, number in numbers.items() if isinstance(number, int)}
     return properties, measurements
 
 

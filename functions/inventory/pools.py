@@ -8,13 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.kernel.clock import stamp
 from shared.kernel.ids import EventId, OrderId, OrganiserId, PoolId
+from shared.kernel.model import Model
 
 SHARDS_MAX: Final = 32
 CAPACITY_MAX: Final = 1_000_000
 DEMAND_PER_SHARD: Final = 250  # holds a second one Cosmos physical partition carries, measured by others: 200–400
 
 
-class Pool(BaseModel):
+class Pool(Model):
     """Where stock is looked for: the pool and over how many shards it is split."""
 
     model_config = ConfigDict(frozen=True)
@@ -29,7 +30,7 @@ class Pool(BaseModel):
         return partition_of(self.pool_id, shard)
 
 
-class Shard(BaseModel):
+class Shard(Model):
     """The counters of one shard. Always: available + held + sold = capacity, each ≥ 0."""
 
     model_config = ConfigDict(extra="ignore")
@@ -60,7 +61,7 @@ class HoldState(StrEnum):
     FREED = "freed"
 
 
-class Allocation(BaseModel):
+class Allocation(Model):
     """What an order holds in one shard.
 
     :param attempt: the placing attempt that took it; a hold's id carries order and attempt

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypedDict
 
 from functions.operations.letters import Choice, ChosenLetter, Plan, behind, replays_of, to_discard, to_replay
+from functions.operations.watch import counted
 from shared.audit import PLATFORM, AuditEntry, AuditTrail, Step
 from shared.bus.port import DEAD_LETTERS_MAX, BusUnavailable, DeadLetter, DeadLetterPage, DeadLetters, MessageRefused
 from shared.kernel.errors import DependencyUnavailable, DomainError, Kind, NotFound
@@ -89,7 +90,9 @@ class DeadLetterOffice:
         :raises BusAway: the bus does not answer
         """
         with _bus_errors():
-            return await self._bus.dead_counts()
+            counts = await self._bus.dead_counts()
+        counted(counts)
+        return counts
 
     async def page(self, queue: str, choice: Choice, *, limit: int, after: int) -> DeadLetterPage:
         """A page of a queue's dead letters.

@@ -1,9 +1,12 @@
-"""Health: alive means the process answers; ready means what it stands on answers too."""
+"""Health: alive means the process answers; ready means what it stands on answers too.
+
+Whoever asks, however often: the checks are made one at a time, and what they found is remembered for some seconds.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from shared.breaker import GAUGE
@@ -12,6 +15,7 @@ from shared.telemetry import Log, gauges
 type Check = Callable[[datetime], Awaitable[bool]]
 type Warnings = Callable[[], Sequence[str]]
 
+REMEMBERED: Final = timedelta(seconds=5)  # everybody may ask, and what we stand on should not notice
 CHECK_SECONDS_MAX: Final = 6.0  # a little longer than sign-in keys may take, or a slow issuer's would never be had
 _log = Log("health")
 
@@ -28,10 +32,10 @@ class Readiness:
 
 
 class Health:
-    """Asks what we stand on.
+    """Asks what we stand on, at most once each `REMEMBERED`.
 
     :param checks: name → whether it answers; without one of these we are not ready
-    :param warnings: what gives reasons to worry; they cost nothing to ask, and are asked after the checks
+    :param warnings: what gives reasons to worry; they cost nothing to ask, and are asked each time
     :param spared: name → whether it answers; without one of these we go on, with a warning
     """
 
@@ -41,15 +45,25 @@ class Health:
         self._checks = checks
         self._warnings = warnings
         self._spared = spared or {}
+        self._asking = asyncio.Lock()
+        self._answered: Mapping[str, bool] = {}
+        self._asked_at: datetime | None = None
 
     async def ready(self, now: datetime) -> Readiness:
         """How things stand; a check that fails in any way, or takes too long, is a no, and logged."""
-        asked = {**self._checks, **self._spared}
-        answers = await asyncio.gather(*(self._answers(name, check, now) for name, check in asked.items()))
-        answered = dict(zip(asked, answers, strict=True))
+        async with self._asking:
+            if self._asked_at is None or not self._asked_at <= now < self._asked_at + REMEMBERED:
+                self._answered = await self._ask(now)
+                self._asked_at = now
+            answered = self._answered
         silent = [f"{name.capitalize()}: does not answer." for name in self._spared if not answered[name]]
         told = [warning for warnings in self._warnings for warning in warnings()]
         return Readiness({name: answered[name] for name in self._checks}, silent + told)
+
+    async def _ask(self, now: datetime) -> Mapping[str, bool]:
+        asked = {**self._checks, **self._spared}
+        answers = await asyncio.gather(*(self._answers(name, check, now) for name, check in asked.items()))
+        return dict(zip(asked, answers, strict=True))
 
     async def _answers(self, name: str, check: Check, now: datetime) -> bool:
         try:

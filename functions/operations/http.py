@@ -1,4 +1,4 @@
-"""Operations over HTTP: health, and the API's own description."""
+"""Operations over HTTP: health, what this process measured, and the API's own description."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -14,7 +14,6 @@ from functions.operations.dead_letters_http import dead_letter_endpoints
 from functions.operations.docs_page import docs_page
 from functions.operations.health import Health
 from functions.operations.openapi import openapi
-from functions.operations.watch import DeadLetterWatch
 from shared.audit import AuditTrail
 from shared.auth.permissions import Permission
 from shared.kernel.errors import DependencyUnavailable
@@ -55,7 +54,6 @@ class Ready(BaseModel):
 
 def endpoints(
     health: Health,
-    watch: DeadLetterWatch,
     specs: Callable[[], Sequence[EndpointSpec]],
     *,
     server: str,
@@ -67,8 +65,8 @@ def endpoints(
     """
     http = Endpoints("operations", gate)
     _health(http, health)
-    _counters(http, watch)
-    _metrics(http, watch)
+    _counters(http)
+    _metrics(http)
 
     @cache
     def document() -> dict[str, Any]:
@@ -99,28 +97,28 @@ def office_endpoints(office: DeadLetterOffice, trail: AuditTrail, gate: Admits) 
     return http
 
 
-def _counters(http: Endpoints, watch: DeadLetterWatch) -> None:
+def _counters(http: Endpoints) -> None:
     @http("GET", "operations/counters", needs=Permission.OPERATE, returns=Counters)
     async def show_counters(call: Call, nothing: Nothing) -> Counters:
         """Show what this process counted since it started: late payments, refused mails, repairs, violations.
 
-        The gauges say how things stand now: dead letters by queue, circuit breakers by neighbour.
+        The gauges say how things stand as this process knows them: circuit breakers by neighbour; dead letters by
+        queue where a timer or a look at the dead letters counted them in it lately. Nobody is asked for this answer.
         """
-        await watch.bus_answers(call.now)  # where it does not, the gauges keep what it said last
         return Counters(process_id=os.getpid(), counters=counters(), gauges=gauges())
 
 
-def _metrics(http: Endpoints, watch: DeadLetterWatch) -> None:
+def _metrics(http: Endpoints) -> None:
     @http("GET", "metrics", needs=Permission.READ_INSIGHTS, media_type=METRICS_TYPE)
     async def metrics(call: Call, nothing: Nothing) -> Raw:
         """Show what this process measured, in the Prometheus text format.
 
         Private: the insights key is its bearer token. With several processes each answers for itself, and says so in
-        the label `process`. A counter begins at 0 with its process.
+        the label `process` (machine and process id). A counter begins at 0 with its process. Nobody is asked for this
+        answer: dead letters are told where a timer or a look at them counted them in this process lately.
         """
         from shared.telemetry.prometheus import exposition  # where nobody asks, its library is not loaded
 
-        await watch.bus_answers(call.now)  # where it does not, the gauges keep what it said last
         return Raw(exposition(), METRICS_TYPE, {"cache-control": "no-store"})
 
 
@@ -132,7 +130,10 @@ def _health(http: Endpoints, health: Health) -> None:
 
     @http("GET", "health/ready", needs=Permission.PUBLIC, returns=Ready, refuses=[NotReady])
     async def ready(call: Call, nothing: Nothing) -> Ready:
-        """Tell whether everything this service stands on answers."""
+        """Tell whether everything this service stands on answers.
+
+        The answer may be some seconds old.
+        """
         found = await health.ready(call.now)
         missing = sorted(name for name, answers in found.checks.items() if not answers)
         if missing:

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from shared.bus.port import DeadLetter, Replay
 from shared.kernel.clock import Moment
+from shared.kernel.model import Model
 
 REPLAYS_PER_SECOND: Final = 10
 REPLAYS_PER_SECOND_MAX: Final = 50
@@ -27,7 +28,7 @@ class Choice:
     type_name: str | None = None
 
 
-class ChosenLetter(BaseModel):
+class ChosenLetter(Model):
     """A letter as the audit trail remembers it.
 
     :param copy_id: the replayed copy's message id

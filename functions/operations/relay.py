@@ -16,10 +16,10 @@ import orjson
 
 from shared.bus.port import Bus, Message, MessageRefused
 from shared.events.envelope import OUTBOX_KIND
-from shared.kernel.clock import stamp
+from shared.kernel.clock import stamp, utc_now
 from shared.retry import TRANSIENT, retry
 from shared.store.port import EVERYWHERE, PAGE_MAX, AlreadyExists, Create, Delete, NotFound, Store, Where
-from shared.telemetry import DIAGNOSTIC_ID, Log, count
+from shared.telemetry import DIAGNOSTIC_ID, Log, count, observe
 from shared.topology import topology
 
 PUBLISHERS: Final = ("events", "orders")  # containers whose commits publish
@@ -30,13 +30,17 @@ _log = Log("relay")
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An outbox document, read and understood."""
+    """An outbox document, read and understood.
+
+    :param since: when what it tells of happened; None where that cannot be read, which keeps no event from the bus
+    """
 
     partition: str
     document_id: str
     destination: str
     message: Message
     document: Mapping[str, Any]
+    since: datetime | None
 
     @classmethod
     def of(cls, container: str, document: Mapping[str, Any]) -> Self:
@@ -49,6 +53,7 @@ class Outgoing:
             partition=document[topology().partition_key(container)],
             document_id=document["id"],
             document=document,
+            since=_moment(document.get("outbox_since")),
             destination=document["destination"],
             message=Message(
                 id=document["message_id"],
@@ -87,6 +92,7 @@ class Relay:
         sent = 0
         for destination, items in outgoing.items():
             done = await self._publish(container, destination, items)
+            _tell_ages(done, utc_now())
             await asyncio.gather(*(self._delete(container, item) for item in done))
             sent += len(done)
         return sent
@@ -142,3 +148,19 @@ class Relay:
             )
         except (AlreadyExists, NotFound):
             return  # another relay parked it
+
+
+def _moment(found: object) -> datetime | None:
+    """A moment with its time zone, if it is one."""
+    try:
+        moment = datetime.fromisoformat(found) if isinstance(found, str) else None
+    except ValueError:
+        return None
+    return moment if moment is None or moment.tzinfo is not None else None
+
+
+def _tell_ages(sent: Sequence[Outgoing], now: datetime) -> None:
+    """How long events waited between what they tell of and the bus."""
+    for item in sent:
+        if item.since is not None:
+            observe("outbox_seconds", max(0.0, (now - item.since).total_seconds()))

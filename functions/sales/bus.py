@@ -38,7 +38,8 @@ def consumers(
             # What is being placed cannot have been paid for: the store shows an earlier state of the order, or none.
             raise NotYet(f"payment {report.payment_id} is ahead of its order") from error
         if order.state is OrderState.PAID and order.payment is not None and order.payment.received_at == now:
-            observe("settlement_seconds", (utc_now() - report.occurred_at).total_seconds())
+            # Another process's clock, which may be ahead of ours.
+            observe("settlement_seconds", max(0.0, (utc_now() - report.occurred_at).total_seconds()))
 
     async def expire_order(command: ExpireOrder, now: datetime) -> None:
         order = await settlement.expire(command.order_id, now=now)

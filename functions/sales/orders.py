@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum, unique
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from functions.admission.tickets import EventFacts, Ticket, issue
 from functions.inventory.pools import Allocation, Pool
 from functions.sales.states import TRANSITIONS, OrderState, OrderStateRefused
 from shared.kernel.clock import Moment
 from shared.kernel.ids import OrderId, OrganiserId, PersonId, PoolId, TicketTypeId
+from shared.kernel.model import Model
 from shared.kernel.money import Money
 
 QUANTITY_MAX: Final = 50
@@ -28,7 +29,7 @@ class Method(StrEnum):
     FREE = "free"
 
 
-class Line(BaseModel):
+class Line(Model):
     """Some places of one ticket type, at the price of the moment the order was placed."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -40,7 +41,7 @@ class Line(BaseModel):
     unit: Money
 
 
-class Buyer(BaseModel):
+class Buyer(Model):
     """Who the order is for.
 
     :param person_id: whose wallet the tickets go to; empty at the desk, where people need no account
@@ -53,7 +54,7 @@ class Buyer(BaseModel):
     email: str
 
 
-class Checkout(BaseModel):
+class Checkout(Model):
     """The intent to be paid, stored before the provider is asked; then what it answered.
 
     :param number: of the intent: a new one may follow only when the provider said that nothing came of the last
@@ -71,7 +72,7 @@ class Checkout(BaseModel):
     url: str = ""
 
 
-class Payment(BaseModel):
+class Payment(Model):
     """Money we have for an order.
 
     :param payment_id: the provider's id; for cash at the desk the operator's
@@ -90,7 +91,7 @@ class Payment(BaseModel):
     refunded_at: Moment | None = None
 
 
-class Order(BaseModel):
+class Order(Model):
     """An order as stored.
 
     :param body_hash: of the request that placed it: the same key with another body is refused

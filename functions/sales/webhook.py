@@ -7,7 +7,15 @@ from shared.bus.port import Bus, BusUnavailable, Message
 from shared.events.sales import PaymentReported
 from shared.kernel.errors import DependencyUnavailable, DomainError, Kind
 from shared.kernel.ids import OrderId, OrganiserId
-from shared.payments.port import FailedPayment, FailedRefund, Payments, Session, SignatureRefused, WebhookUnreadable
+from shared.payments.port import (
+    FailedPayment,
+    FailedRefund,
+    Payments,
+    Session,
+    SignatureRefused,
+    Told,
+    WebhookUnreadable,
+)
 from shared.telemetry import Log, adopt, correlation, count
 
 PAYMENTS_QUEUE: Final = "payments"
@@ -35,19 +43,7 @@ class Webhook:
         :raises WebhookRefused: the signature is wrong or stale, or it is no event that can be read
         :raises DependencyUnavailable: the bus does not answer; the provider will send it again
         """
-        try:
-            told = self._payments.read_webhook(body, signature)
-        except SignatureRefused as error:
-            count("webhooks_refused")
-            raise WebhookRefused(
-                "The signature does not fit the body, or is too old.", field="Stripe-Signature"
-            ) from error
-        except WebhookUnreadable as error:
-            count("webhooks_unreadable")
-            _log.error("webhook_unreadable", error=error)
-            raise WebhookRefused(
-                "Signed, but not an event that can be read here; see the log.", field="body"
-            ) from error
+        told = self._read(body, signature)
         if isinstance(told, FailedRefund):
             # Its order says refunded, and the buyer was told so: for a person, who asks the buyer for another way.
             count("refunds_failed")
@@ -70,6 +66,21 @@ class Webhook:
             await self._bus.publish(PAYMENTS_QUEUE, [message])
         except BusUnavailable as error:
             raise DependencyUnavailable("We cannot take this in just now; send it again.") from error
+
+    def _read(self, body: bytes, signature: str) -> Told | None:
+        try:
+            return self._payments.read_webhook(body, signature)
+        except SignatureRefused as error:
+            count("webhooks_refused")
+            raise WebhookRefused(
+                "The signature does not fit the body, or is too old.", field="Stripe-Signature"
+            ) from error
+        except WebhookUnreadable as error:
+            count("webhooks_unreadable")
+            _log.error("webhook_unreadable", error=error)
+            raise WebhookRefused(
+                "Signed, but not an event that can be read here; see the log.", field="body"
+            ) from error
 
 
 def _report(told: Session | FailedPayment, now: datetime) -> PaymentReported:

@@ -26,7 +26,7 @@ class BusUnavailable(BusError):
 
 
 class BusBusy(BusUnavailable):
-    """The bus answers, but cannot do this just now: somebody else holds what was asked for. Nothing happened."""
+    """Not now: the bus is asked too often, or somebody else holds what was asked for. Nothing happened."""
 
 
 class MessageRefused(BusError):
@@ -223,7 +223,8 @@ class DeadLetters(Protocol):
         :returns: the numbers of the letters that were there, and are no longer dead
         :raises ValueError: no such queue, or too many
         :raises MessageRefused: a copy can never be accepted; its letter stays
-        :raises BusUnavailable: no answer; asking again with the same message ids sends nothing twice
+        :raises BusUnavailable: no answer; asking again with the same message ids sends nothing twice, if that is within
+            the queue's duplicate detection
         """
         ...
 

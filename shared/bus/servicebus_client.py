@@ -103,7 +103,11 @@ class Access:
     keep_alive_seconds: int = KEEP_ALIVE_SECONDS
     options: dict[str, Any] = field(default_factory=dict)
 
-    def client(self) -> "ServiceBusClient":
+    def identity(self) -> "AsyncTokenCredential | None":
+        """A new identity, which whoever asked has to close; None where a connection string is used."""
+        return None if self.connection_string or self.credential is None else self.credential()
+
+    def client(self, identity: "AsyncTokenCredential | None") -> "ServiceBusClient":
         """A new client; nothing is sent yet."""
         from azure.servicebus.aio import ServiceBusClient
 
@@ -117,9 +121,9 @@ class Access:
         }
         if self.connection_string:
             return ServiceBusClient.from_connection_string(self.connection_string, **settings)
-        if self.credential is None or not self.namespace:
+        if identity is None or not self.namespace:
             raise ValueError("Service Bus is reached by a connection string, or by a namespace and a credential.")
-        return ServiceBusClient(self.namespace, self.credential(), **settings)
+        return ServiceBusClient(self.namespace, identity, **settings)
 
 
 class Client:
@@ -129,6 +133,7 @@ class Client:
         self._access = access
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sdk: ServiceBusClient | None = None
+        self._identity: AsyncTokenCredential | None = None
         self._senders: dict[str, Link[ServiceBusSender]] = {}
         self._dead: dict[str, Link[ServiceBusReceiver]] = {}
         self._closed = False
@@ -164,7 +169,8 @@ class Client:
             raise BusUnavailable("The bus is closed.")
         loop = asyncio.get_running_loop()
         if self._sdk is None or loop is not self._loop:
-            self._loop, self._sdk = loop, self._access.client()
+            identity = self._access.identity()
+            self._loop, self._sdk, self._identity = loop, self._access.client(identity), identity
             self._senders.clear()
             self._dead.clear()
         return self._sdk
@@ -178,3 +184,6 @@ class Client:
         await asyncio.gather(*(link.close() for link in links))
         if self._sdk is not None:
             await self._sdk.close()
+        identity, self._identity = self._identity, None
+        if identity is not None:
+            await identity.close()  # the SDK leaves it open, since others might use it

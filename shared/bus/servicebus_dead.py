@@ -8,7 +8,7 @@ tool. Imports the SDK, so it is imported where the SDK is first used.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from azure.servicebus import ServiceBusReceivedMessage
@@ -22,6 +22,7 @@ from shared.bus.servicebus_messages import letter_of, message_of, number_of
 PEEKED_MAX: Final = 100  # letters one peek asks for
 PEEKS_MAX: Final = 20  # peeks one call makes
 TAKING_SECONDS_MAX: Final = 30.0
+TAKEN_BYTES_MAX: Final = 1024 * 1024  # of letters asked for at a time, by the largest there is; one at least
 _ROUNDS_MAX: Final = 3  # letters somebody else holds for a moment are looked for again
 _ROUND_PAUSE_SECONDS: Final = 0.5
 _ARRIVAL_SECONDS_MAX: Final = 2.0  # letters that were seen come within this, unless they are locked
@@ -89,6 +90,24 @@ async def page(client: Client, queue: str, wanted: Wanted) -> DeadLetterPage:
     return DeadLetterPage(found, after)
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What peeking told.
+
+    :param in_front: letters up to the last of those that are wanted, itself included
+    :param largest: bytes of the largest body among them
+    """
+
+    present: set[int] = field(default_factory=set)
+    in_front: int = 0
+    largest: int = 1
+
+    @property
+    def at_a_time(self) -> int:
+        """How many letters to ask for at once."""
+        return max(1, min(PEEKED_MAX, TAKEN_BYTES_MAX // self.largest))
+
+
 async def _nothing(_: Mapping[int, Message]) -> None:
     """Letters that are discarded need nothing before."""
 
@@ -128,54 +147,60 @@ class Taking:
                 await asyncio.sleep(_ROUND_PAUSE_SECONDS)
             link = self._client.dead(self._queue)
             async with link.use(TAKING_SECONDS_MAX) as receiver:
-                present, in_front = await self._look(receiver, missing)
-                taken = await self._take(receiver, present, in_front)
+                seen = await self._look(receiver, missing)
+                taken = await self._take(receiver, seen)
             done |= taken
-            missing = present - taken
+            missing = seen.present - taken
             if missing:
                 await link.close()  # what still comes for the credit it has is given back
         if missing:
             raise BusBusy(f"Somebody else holds dead letters {sorted(missing)} of {self._queue!r}.")
         return [number for number in asked if number in done]
 
-    async def _look(self, receiver: ServiceBusReceiver, wanted: set[int]) -> tuple[set[int], int]:
+    async def _look(self, receiver: ServiceBusReceiver, wanted: set[int]) -> _Seen:
         """Which of the wanted letters there are, and how many lie before the last of them, itself included."""
-        present, after, seen, in_front = set[int](), 0, 0, 0
+        found, after, seen = _Seen(), 0, 0
         for _ in range(PEEKS_MAX):
             peeked = await _peek(receiver, after) if after < max(wanted) else []
             if not peeked:
-                return present, in_front
+                return found
             for each in peeked:
                 seen += 1
-                number = number_of(each)
+                number, letter = number_of(each), message_of(each)
+                found.largest = max(found.largest, len(letter.body))
                 if number in wanted:
-                    self._check(number, message_of(each))
-                    present.add(number)
-                    in_front = seen
+                    self._check(number, letter)
+                    found.present.add(number)
+                    found.in_front = seen
             after = number_of(peeked[-1])
         if after < max(wanted):
             raise BusBusy(f"More than {seen} dead letters lie before {max(wanted)}: deal with those first.")
-        return present, in_front
+        return found
 
-    async def _take(self, receiver: ServiceBusReceiver, present: set[int], in_front: int) -> set[int]:
-        """Lock letters from the front, remove the wanted ones, and give the others back whatever happens."""
+    async def _take(self, receiver: ServiceBusReceiver, seen: _Seen) -> set[int]:
+        """Lock letters from the front, remove the wanted ones, and give the others back whatever happens.
+
+        Fewer than asked for is no end: of large letters few come at a time. `TAKING_SECONDS_MAX` bounds it all.
+        """
         held: dict[int, ServiceBusReceivedMessage] = {}
         done: set[int] = set()
+        in_front = seen.in_front
         try:
-            while in_front > 0 and done != present:
-                asked = min(in_front, PEEKED_MAX)
-                locked = await receiver.receive_messages(asked, max_wait_time=_ARRIVAL_SECONDS_MAX)
+            while in_front > 0 and done != seen.present:
+                locked = await receiver.receive_messages(
+                    min(in_front, seen.at_a_time), max_wait_time=_ARRIVAL_SECONDS_MAX
+                )
+                if not locked:
+                    break
                 in_front -= len(locked)
                 held |= {number_of(each): each for each in locked}
-                wanted = {number: letter for number, letter in held.items() if number in present}
+                wanted = {number: letter for number, letter in held.items() if number in seen.present}
                 if wanted:
                     await self._before({number: message_of(letter) for number, letter in wanted.items()})
                 for number, letter in wanted.items():
                     await self._remove(receiver, letter)
                     del held[number]
                     done.add(number)
-                if len(locked) < asked:
-                    break
         finally:
             await self._give_back(receiver, held.values())
         return done

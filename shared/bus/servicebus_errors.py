@@ -10,12 +10,21 @@ from azure.servicebus.exceptions import (
     MessageNotFoundError,
     MessageSizeExceededError,
     MessagingEntityNotFoundError,
+    ServiceBusServerBusyError,
 )
 
-from shared.bus.port import BusUnavailable, LockLost, MessageRefused
+from shared.bus.port import BusBusy, BusUnavailable, LockLost, MessageRefused
 
 # After these the link is as good as before; after anything else it is opened anew.
-HARMLESS = (LockLost, MessageRefused, MessageSizeExceededError, MessageLockLostError, MessageAlreadySettled)
+HARMLESS = (
+    BusBusy,
+    LockLost,
+    MessageRefused,
+    MessageSizeExceededError,
+    MessageLockLostError,
+    MessageAlreadySettled,
+    ServiceBusServerBusyError,
+)
 
 
 @contextmanager
@@ -24,6 +33,7 @@ def translated() -> Iterator[None]:
 
     :raises MessageRefused: too large, or there is no such entity
     :raises LockLost: the lock lapsed, or the message was settled
+    :raises BusBusy: it asks for fewer requests (https://learn.microsoft.com/azure/service-bus-messaging/service-bus-throttling)
     :raises BusUnavailable: anything else that keeps the bus from answering
     """
     try:
@@ -32,6 +42,8 @@ def translated() -> Iterator[None]:
         raise MessageRefused(_said(error)) from error
     except (MessageLockLostError, MessageAlreadySettled, MessageNotFoundError) as error:
         raise LockLost(_said(error)) from error
+    except ServiceBusServerBusyError as error:
+        raise BusBusy(_said(error)) from error
     except (AzureError, OSError, TimeoutError) as error:
         raise BusUnavailable(_said(error)) from error
 

@@ -6,10 +6,11 @@ The bus carries ids, never personal data. Ids are derived from what happened, so
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from shared.kernel.clock import Moment, stamp
 from shared.kernel.ids import OrganiserId
+from shared.kernel.model import Model
 from shared.store.port import Create
 from shared.telemetry import correlation, trace_parent
 
@@ -17,7 +18,7 @@ OUTBOX_KIND: Final = "outbox"
 TOPIC: Final = "events"
 
 
-class Event(BaseModel):
+class Event(Model):
     """What every event says.
 
     :param id: derived from the thing and what happened to it; the MessageId on the bus

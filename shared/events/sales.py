@@ -2,14 +2,15 @@
 
 from enum import StrEnum, unique
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from shared.events.envelope import Event
 from shared.kernel.ids import EventId, OrderId, PoolId
+from shared.kernel.model import Model
 from shared.kernel.money import Money
 
 
-class HeldPart(BaseModel):
+class HeldPart(Model):
     """Stock an order holds in one shard of a pool: what the stock consumer sells or frees."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -20,7 +21,7 @@ class HeldPart(BaseModel):
     attempt: int
 
 
-class PoolLayout(BaseModel):
+class PoolLayout(Model):
     """A pool an order wanted, and over how many shards it is split."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")

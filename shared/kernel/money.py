@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from shared.kernel.model import Model
 
 # What we sell in: the provider charges these in the same minor units as ISO 4217 has them. It does not for ISK and UGX
 # (https://docs.stripe.com/currencies), and wants three-decimal currencies rounded: those would be charged wrongly.
@@ -15,7 +17,7 @@ AMOUNT_MINOR_MAX = 99_999_999  # Stripe's largest amount, https://docs.stripe.co
 _WITHOUT_DECIMALS = frozenset({"JPY", "KRW"})
 
 
-class Money(BaseModel):
+class Money(Model):
     """An amount in one currency.
 
     :param amount_minor: minor units (cents), zero or more

@@ -58,7 +58,7 @@ def mailbox(name: str, address: str) -> str:
     :raises AddressImpossible: the address is none
     """
     if ADDRESS.fullmatch(address) is None:
-        raise AddressImpossible(f"{address[:100]!r} is not an e-mail address we can write.")
+        raise AddressImpossible("That is not an e-mail address we can write.")
     name = one_line(name)[:NAME_CHARACTERS_MAX]
     if not name:
         return address

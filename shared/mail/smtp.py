@@ -6,6 +6,7 @@ one if it does not answer, which cannot send anything twice.
 """
 
 import asyncio
+import re
 from dataclasses import dataclass
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 COMMAND_SECONDS_MAX: Final = 15.0
 KEPT_SECONDS_MAX: Final = 5.0  # what a kept connection may take for its first answer
+_ENHANCED: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
 SEND_SECONDS_MAX: Final = 30.0  # well below the claim on the mail (functions/notifications/outbound.py)
 
 
@@ -59,15 +61,19 @@ class SmtpMailer:
         try:
             async with asyncio.timeout(SEND_SECONDS_MAX):
                 await self._hand_over(message, mail.to_address, progress)
+        # A server that refuses quotes whom and what it refuses. Exceptions are logged with what led to them, so its
+        # words end here: what is told is its codes.
         except aiosmtplib.SMTPRecipientRefused as error:
-            raise _refusal(error.code, str(error), progress) from error
+            raise _refusal("the recipient", error, progress) from None
         except aiosmtplib.SMTPDataError as error:
-            raise _refusal(error.code, str(error), progress) from error
+            raise _refusal("the content", error, progress) from None
         except aiosmtplib.SMTPResponseException as error:
             # Whatever a server says to our greeting, credentials or sender, it says to all mails: a matter of settings.
             # An answer to the content that is none comes here too.
             untouched = not progress.handed_over
-            raise MailUnavailable(f"The mail server does not let us in: {error}", not_taken=untouched) from error
+            raise MailUnavailable(
+                f"The mail server does not let us in: {_codes(error)}.", not_taken=untouched
+            ) from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise MailUnavailable("The mail server does not answer.", not_taken=not progress.handed_over) from error
 
@@ -116,9 +122,15 @@ class SmtpMailer:
         return kept
 
 
-def _refusal(code: int, detail: str, progress: _Progress) -> Exception:
-    if 500 <= code < 600:
-        return MailRefused(f"{code}: {detail}")
-    if 400 <= code < 500:
-        return MailUnavailable(f"The mail server says later: {code}.", not_taken=True)
-    return MailUnavailable(f"The mail server says nonsense: {code}.", not_taken=not progress.handed_over)
+def _refusal(what: str, error: "aiosmtplib.SMTPResponseException", progress: _Progress) -> Exception:
+    if 500 <= error.code < 600:
+        return MailRefused(f"The mail server refuses {what}: {_codes(error)}.")
+    if 400 <= error.code < 500:
+        return MailUnavailable(f"The mail server says later: {_codes(error)}.", not_taken=True)
+    return MailUnavailable(f"The mail server says nonsense: {error.code}.", not_taken=not progress.handed_over)
+
+
+def _codes(error: "aiosmtplib.SMTPResponseException") -> str:
+    """The reply code, and where there is one the enhanced status code (RFC 3463), which says why in a table's terms."""
+    enhanced = _ENHANCED.match(error.message)
+    return f"{error.code} {enhanced.group()}" if enhanced else str(error.code)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from shared.store.conditions import check_grouping, check_where
 from shared.store.continuation import Continuations, query_text
 from shared.store.cosmos_account import CALL_SECONDS, CosmosAccount
-from shared.store.cosmos_errors import batch_trouble, charge_of, headers_of, missing_or_trouble, trouble
+from shared.store.cosmos_errors import answered, batch_trouble, charge_of, headers_of
 from shared.store.cosmos_sql import Query, counts, patch_operations, predicate, select
 from shared.store.documents import check_size, check_writes, dumps, own_part, whole
 from shared.store.port import (
@@ -24,10 +24,12 @@ from shared.store.port import (
     Document,
     Everywhere,
     Json,
+    NotFound,
     OrderBy,
     Page,
     Patch,
     Replace,
+    Unavailable,
     Where,
     Write,
 )
@@ -36,7 +38,7 @@ from shared.topology import Topology
 
 PAGES_MAX: Final = 20  # answers one page of ours is gathered from; Cosmos may give short and empty ones
 COUNT_PAGES_MAX: Final = 200
-CONTINUATION_KILOBYTES: Final = 4
+CONTINUATION_KILOBYTES: Final = 1  # signed and in base64 this is less than `PageQuery` takes back
 _CONTINUATION: Final = "x-ms-continuation"
 
 type _Operation = tuple[str, tuple[Any, ...], dict[str, Any]]
@@ -45,13 +47,22 @@ type _Operation = tuple[str, tuple[Any, ...], dict[str, Any]]
 class CosmosStore:
     """A `Store` on a Cosmos DB account with Strong consistency and one write region."""
 
-    def __init__(self, account: CosmosAccount, topology: Topology, signing_secret: bytes) -> None:
+    def __init__(
+        self,
+        account: CosmosAccount,
+        topology: Topology,
+        signing_secret: bytes,
+        *,
+        call_seconds: float = CALL_SECONDS,
+    ) -> None:
         """Nothing is opened before the first call.
 
         :param topology: which containers there are
         :param signing_secret: signs continuation tokens
+        :param call_seconds: a call answers within this, whatever it waits for
         """
         self._account = account
+        self._call_seconds = call_seconds
         self._keys = {container.name: container.partition_key for container in topology.containers}
         self._continuations = Continuations(signing_secret)
 
@@ -67,14 +78,18 @@ class CosmosStore:
         :raises Unavailable: no answer
         """
         self._partition_key(container)
-        documents = await self._account.container(container)
-        from azure.core.exceptions import AzureError
+        what = f"{id!r} in {container}/{partition}"
+        async with answered(what, self._call_seconds):
+            documents = await self._account.container(container)
+            from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
-        try:
-            found = await documents.read_item(id, partition, response_hook=_charged, timeout=CALL_SECONDS)
-        except AzureError as error:
-            charge(charge_of(headers_of(error)))
-            raise missing_or_trouble(error, what=f"{id!r} in {container}/{partition}") from error
+            try:
+                found = await documents.read_item(id, partition, response_hook=_charged)
+            except CosmosResourceNotFoundError as error:
+                if error.sub_status:  # 1003 and the like: what the document would lie in is not there
+                    raise
+                charge(charge_of(headers_of(error)))
+                raise NotFound(f"There is no {what}.") from error
         return Document(id, partition, own_part(found), found["_etag"])
 
     async def commit(self, container: str, partition: str, writes: Sequence[Write]) -> Sequence[str]:
@@ -87,21 +102,21 @@ class CosmosStore:
         """
         key = self._partition_key(container)
         operations = _operations(writes, partition_key=key, partition=partition)
-        documents = await self._account.container(container)
-        from azure.core.exceptions import AzureError
-        from azure.cosmos.exceptions import CosmosBatchOperationError
-
         what = f"A commit in {container}/{partition}"
-        try:
-            answers = await documents.execute_item_batch(operations, partition, timeout=CALL_SECONDS)
-        except CosmosBatchOperationError as error:
-            charge(charge_of(headers_of(error)))
-            raise batch_trouble(error, writes, what=what) from error
-        except AzureError as error:
-            charge(charge_of(headers_of(error)))
-            if getattr(error, "status_code", None) == 413:
+        async with answered(what, self._call_seconds):
+            documents = await self._account.container(container)
+            from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
+
+            try:
+                answers = await documents.execute_item_batch(operations, partition)
+            except CosmosBatchOperationError as error:
+                charge(charge_of(headers_of(error)))
+                raise batch_trouble(error, writes, what=what) from error
+            except CosmosHttpResponseError as error:
+                if error.status_code != 413:
+                    raise
+                charge(charge_of(headers_of(error)))
                 raise ValueError(f"{what} is too large for Cosmos DB.") from error
-            raise trouble(error, what=what) from error
         charge(charge_of(answers.get_response_headers()))
         return [
             "" if isinstance(write, Delete) else answer["eTag"] for write, answer in zip(writes, answers, strict=True)
@@ -134,11 +149,12 @@ class CosmosStore:
         token = None if continuation is None else self._continuations.open(asked, continuation)
         wanted = select(where, order_by, one_partition=isinstance(partition, str))
         found: list[Mapping[str, Json]] = []
-        for _ in range(PAGES_MAX):
-            rows, token = await self._page(container, partition, wanted, limit - len(found), token)
-            found += rows
-            if token is None or len(found) == limit:
-                break
+        async with answered(f"A query in {container}", self._call_seconds):
+            for _ in range(PAGES_MAX):
+                rows, token = await self._page(container, partition, wanted, limit - len(found), token)
+                found += rows
+                if token is None or len(found) == limit:
+                    break
         documents = [Document(row["id"], row[key], own_part(row), row["_etag"]) for row in found]
         return Page(documents, None if token is None else self._continuations.sign(asked, token))
 
@@ -149,18 +165,21 @@ class CosmosStore:
 
         :raises ValueError: an unknown container, no properties or too many, or an unknown operator
         :raises Busy: throttled
-        :raises Unavailable: no answer
+        :raises Unavailable: no answer, or more pages than `COUNT_PAGES_MAX`: a part would not be the answer
         """
         self._partition_key(container)
         check_where(where)
         check_grouping(by)
         wanted, token, total = counts(by, where), None, Counter[tuple[str, ...]]()
-        for _ in range(COUNT_PAGES_MAX):
-            rows, token = await self._page(container, partition, wanted, PAGE_MAX, token)
-            for row in rows:  # a part of a group may come with each page
-                total[tuple(row[f"v{place}"] for place in range(len(by)))] += row["n"]
-            if token is None:
-                break
+        async with answered(f"A count in {container}", self._call_seconds):
+            for _ in range(COUNT_PAGES_MAX):
+                rows, token = await self._page(container, partition, wanted, PAGE_MAX, token)
+                for row in rows:  # a part of a group may come with each page
+                    total[tuple(row[f"v{place}"] for place in range(len(by)))] += row["n"]
+                if token is None:
+                    break
+            else:
+                raise Unavailable(f"A count in {container} has more than {COUNT_PAGES_MAX} pages.")
         ordered = sorted(total.items(), key=lambda group: (-group[1], group[0]))
         return [Count(values, number) for values, number in ordered[:GROUPS_MAX]]
 
@@ -168,25 +187,18 @@ class CosmosStore:
         self, container: str, partition: str | Everywhere, wanted: Query, limit: int, token: str | None
     ) -> tuple[list[dict[str, Json]], str | None]:
         documents = await self._account.container(container)
-        from azure.core.exceptions import AzureError
-
         place: dict[str, Any] = {} if isinstance(partition, Everywhere) else {"partition_key": partition}
-        answered = _Answered()
-        try:
-            pages = documents.query_items(
-                wanted.text,
-                parameters=wanted.parameters,
-                max_item_count=limit,
-                continuation_token_limit=CONTINUATION_KILOBYTES,
-                response_hook=answered,
-                timeout=CALL_SECONDS,
-                **place,
-            ).by_page(token)
-            async for page in pages:
-                return [row async for row in page], answered.continuation
-        except AzureError as error:
-            charge(charge_of(headers_of(error)))
-            raise trouble(error, what=f"A query in {container}") from error
+        heard = _Heard()
+        pages = documents.query_items(
+            wanted.text,
+            parameters=wanted.parameters,
+            max_item_count=limit,
+            continuation_token_limit=CONTINUATION_KILOBYTES,
+            response_hook=heard,
+            **place,
+        ).by_page(token)
+        async for page in pages:
+            return [row async for row in page], heard.continuation
         return [], None
 
     def _partition_key(self, container: str) -> str:
@@ -228,7 +240,7 @@ def _charged(headers: Mapping[str, Any], _: object) -> None:
     charge(charge_of(headers))
 
 
-class _Answered:
+class _Heard:
     """Hears each answer to one query.
 
     The SDK's own `continuation_token` is read from headers that the client keeps for all its calls: with several at

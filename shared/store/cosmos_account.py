@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from shared.store.cosmos_errors import RETRY_AFTER, trouble
 from shared.store.port import Busy, Unavailable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 3
 OPEN_SECONDS: Final = 10  # the SDK alone would ask a silent account for minutes
 ANSWER_SECONDS: Final = 5  # the socket's silence, for one try
-CALL_SECONDS: Final = 8  # a call with all its tries
+CALL_SECONDS: Final = 8  # a call with all its tries and pages, waiting for a connection and a token included
 THROTTLED_TRIES: Final = 3  # the SDK waits as the 429 says; after that the caller is told
 THROTTLED_SECONDS: Final = 2  # the longest pause; and no further one is kept after as many
 STRONG: Final = "Strong"
@@ -71,7 +71,12 @@ class CosmosAccount:
         opening = self._opening
         if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
             opening = self._opening = asyncio.create_task(self._open())
-        return await asyncio.shield(opening)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            if opening.cancelled() and not cast("asyncio.Task[None]", asyncio.current_task()).cancelling():
+                raise Unavailable("The connection to Cosmos DB was closed while it was being opened.") from None
+            raise
 
     async def _open(self) -> "CosmosClient":
         """Connect, and refuse an account that does not promise what every guard of ours stands on."""

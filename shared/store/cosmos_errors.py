@@ -3,7 +3,9 @@
 Statuses: https://learn.microsoft.com/rest/api/cosmos-db/http-status-codes-for-cosmosdb
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.store.port import (
@@ -18,6 +20,7 @@ from shared.store.port import (
     Unavailable,
     Write,
 )
+from shared.telemetry import charge
 
 if TYPE_CHECKING:
     from azure.core.exceptions import AzureError
@@ -44,9 +47,17 @@ def trouble(error: "AzureError", *, what: str) -> StoreError:
 
     :param what: what was asked for, for the message
     """
+    from azure.core.exceptions import ClientAuthenticationError, DecodeError
+
     status = getattr(error, "status_code", None)
+    if isinstance(error, DecodeError):  # its status is that of a call that was done
+        return Unavailable(f"{what}: the answer of Cosmos DB ({status}) cannot be read.")
+    if isinstance(error, ClientAuthenticationError) and status not in _DENIED:
+        return Unavailable(f"{what}: our identity was given no token ({status}); see docs/azure.md.")
     if status in _BUSY:
         return _busy(headers_of(error), what, status)
+    if status == 404:  # a document's is an answer, and told before
+        return Unavailable(f"{what}: the container is not in the account; has infra/ been deployed?")
     if status in _DENIED:
         return Unavailable(f"{what}: Cosmos DB refuses our identity or key ({status}); see docs/azure.md.")
     if status is None or status >= 408:
@@ -55,13 +66,26 @@ def trouble(error: "AzureError", *, what: str) -> StoreError:
     return StoreError(f"{what}: Cosmos DB answered {status}: {error}")
 
 
-def missing_or_trouble(error: "AzureError", *, what: str) -> StoreError:
-    """As `trouble`, for a read: a document that is not there is an answer; a container that is not there is none."""
-    if getattr(error, "status_code", None) != 404:
-        return trouble(error, what=what)
-    if getattr(error, "sub_status", None):  # 1003 and the like: what the document would lie in
-        return Unavailable(f"{what}: the container is not in the account; has infra/ been deployed?")
-    return NotFound(f"There is no {what}.")
+@asynccontextmanager
+async def answered(what: str, seconds: float) -> AsyncIterator[None]:
+    """One call of the store, with whatever the SDK does inside: it ends within its time, and speaks the port's words.
+
+    The SDK's own bounds count neither who waits for one of its connections nor the identity's token.
+
+    :param what: what is asked for, for the message
+    :raises Busy: throttled
+    :raises Unavailable: no answer, or none that can be read
+    """
+    from azure.core.exceptions import AzureError
+
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except AzureError as error:
+        charge(charge_of(headers_of(error)))
+        raise trouble(error, what=what) from error
+    except TimeoutError as error:
+        raise Unavailable(f"{what}: no answer from Cosmos DB within {seconds} s.") from error
 
 
 def batch_trouble(error: "CosmosBatchOperationError", writes: Sequence[Write], *, what: str) -> StoreError:

@@ -1,6 +1,6 @@
 """Logs, metrics, traces and business events, without a word of who collects them (docs/telemetry.md).
 
-What collects them is an adapter that `functions/composition.py` chooses: `applicationinsights.py` by OpenCensus,
+What collects them is an adapter that `functions/composition` chooses: `applicationinsights.py` by OpenCensus,
 which only `census.py` knows ([ADR 11](../../docs/adr/0011-opencensus-behind-a-neutral-interface.md)).
 """
 
@@ -32,7 +32,6 @@ from shared.telemetry.tracing import (
     business_event,
     export_to,
     finish,
-    is_traced,
     span,
     trace_parent,
 )
@@ -66,7 +65,6 @@ __all__ = [
     "gauge",
     "gauges",
     "histograms",
-    "is_traced",
     "observe",
     "quieten_libraries",
     "span",

@@ -1,41 +1,36 @@
 """Application Insights: what collects spans, events and metrics where the settings name a connection string.
 
-A request only puts something into a queue, which threads empty; when a queue is full, what comes next is dropped and
-counted. What the ingestion does not take is lost and counted: nothing is kept on disk.
+A request only puts something into a queue, which a thread empties; when a queue is full, what comes next is dropped and
+counted. What the ingestion does not take is lost and counted: nothing is kept on disk. OpenCensus is loaded by that
+thread, once there is something to send, so that no start waits for it.
 """
 
 import atexit
-import logging
-import os
-import platform
 import threading
 import time
-from typing import Any, Final
+from collections.abc import Callable
+from math import inf
+from typing import TYPE_CHECKING, Final
 
-from shared.telemetry.census import (
-    BATCH_MAX,
-    FLUSH_SECONDS,
-    QUEUE_MAX,
-    Events,
-    MetricEnvelopes,
-    Spans,
-    leave_untraced,
-    quieten,
-)
-from shared.telemetry.connection import ANSWER_SECONDS_MAX, Authentication, Connection
+from shared.telemetry.connection import Authentication, Connection
 from shared.telemetry.deltas import Deltas
 from shared.telemetry.logs import Log
-from shared.telemetry.scrubbing import scrubbed, scrubbed_text
 from shared.telemetry.tracing import BusinessEvent, Span
+from shared.telemetry.waiting import QUEUE_MAX, Waiting
+
+if TYPE_CHECKING:
+    from shared.telemetry.census import Census
 
 SEND_SECONDS: Final = 5.0
-METRICS_SECONDS: Final = 60.0
-_STRUCTURE: Final = frozenset({"id", "ver", "duration", "metrics"})  # of an envelope: ids and numbers, no text of ours
+METRICS_SECONDS: Final = 30.0
+FLUSH_SECONDS: Final = 3.0
+BATCH_MAX: Final = 200
+BATCHES_MAX: Final = QUEUE_MAX // BATCH_MAX + 1  # of one queue in one sending
 _log = Log("telemetry")
 
 
 class ApplicationInsights:
-    """Sends spans as requests and dependencies, events as custom events, and metrics each minute.
+    """Sends spans as requests and dependencies, events as custom events, and metrics twice a minute.
 
     :param role: the name of the app, which Application Insights shows as the node of its map
     :param sampling_ratio: the share of operations whose spans come here, so that counts can be scaled
@@ -52,100 +47,94 @@ class ApplicationInsights:
         send_seconds: float = SEND_SECONDS,
         metrics_seconds: float = METRICS_SECONDS,
     ) -> None:
-        quieten()
-        options: dict[str, Any] = {
-            "connection_string": f"InstrumentationKey={connection.instrumentation_key};"
-            f"IngestionEndpoint={connection.endpoint}",
-            "credential": _credential(authentication),
-            "enable_local_storage": False,
-            "enable_standard_metrics": False,
-            "export_interval": send_seconds,
-            "grace_period": FLUSH_SECONDS,
-            "max_batch_size": BATCH_MAX,
-            "queue_capacity": QUEUE_MAX,
-            "timeout": ANSWER_SECONDS_MAX,
-        }
-        self._spans = Spans(sampling_ratio=sampling_ratio, **options)
-        self._events = Events(**options)
-        metrics = MetricEnvelopes(**options)
-        atexit.unregister(metrics.shutdown)
-        self._node = {"ai.cloud.role": role, "ai.cloud.roleInstance": f"{platform.node()}:{os.getpid()}"}
-        for exporter in (self._spans, self._events, metrics):
-            exporter.add_telemetry_processor(self._prepare)
-        self._sender = _Sender(self._spans, metrics, send_seconds, metrics_seconds)
-        atexit.register(self.close, FLUSH_SECONDS)  # one bounded end for all three
+        def load() -> "Census":
+            from shared.telemetry.census import Census
+
+            return Census(connection, authentication, role=role, sampling_ratio=sampling_ratio)
+
+        self._sender = _Sender(load, send_seconds, metrics_seconds)
+        self._spans, self._events = self._sender.spans, self._sender.events
+        atexit.register(self.close, FLUSH_SECONDS)
 
     def span(self, span: Span) -> None:
         """See `Exporter.span`."""
-        self._spans.add(span)
+        self._spans.add(span, span.trace_id)
 
     def event(self, event: BusinessEvent) -> None:
         """See `Exporter.event`."""
-        self._events.handle(logging.makeLogRecord({"msg": "business event", "told": event}))
-
-    def _prepare(self, envelope: Any) -> None:
-        """The library calls this for every envelope before it is sent: nothing personal leaves, and we are named."""
-        told = envelope.data.baseData
-        for key in list(told):
-            if key not in _STRUCTURE:
-                told[key] = scrubbed(told[key])
-        envelope.tags.update(self._node)
-        if "ai.operation.name" in envelope.tags:
-            envelope.tags["ai.operation.name"] = scrubbed_text(envelope.tags["ai.operation.name"])
+        self._events.add(event)
 
     def close(self, seconds: float) -> None:
         """See `Exporter.close`; a second time does nothing."""
         atexit.unregister(self.close)
-        deadline = time.monotonic() + seconds
-        self._sender.ask_to_stop()
-        self._events.close(_left(deadline))
-        self._sender.join(_left(deadline))
+        self._sender.ask_to_stop(seconds)
+        self._sender.join(seconds)
 
 
 class _Sender(threading.Thread):
-    """Sends spans each `send_seconds`, what was measured each `metrics_seconds`, and both once at the end.
+    """Sends what waits each `send_seconds`, what was measured each `metrics_seconds`, and both once at the end.
 
-    The library's worker would wake for each span, which costs a request more than everything else here.
+    It is woken when a queue is a quarter full, and does not sleep while whole batches wait; where nobody takes them it
+    does, or it would do nothing but ask. The library's own workers would wake for each span, which costs a request more
+    than everything else here.
+
+    :param load: gives the library; called once, when there is something to send
     """
 
-    def __init__(self, spans: Spans, metrics: MetricEnvelopes, send_seconds: float, metrics_seconds: float) -> None:
+    def __init__(self, load: Callable[[], "Census"], send_seconds: float, metrics_seconds: float) -> None:
         super().__init__(name="Application Insights", daemon=True)
-        self._spans, self._metrics = spans, metrics
+        self._load = load
+        self._census: Census | None = None
         self._send_seconds, self._metrics_seconds = send_seconds, metrics_seconds
         self._deltas = Deltas()
-        self._asked = threading.Event()
+        self._end = inf  # by the monotonic clock
+        self._woken, self._stopping = threading.Event(), threading.Event()
+        self.spans, self.events = Waiting[Span](self._woken), Waiting[BusinessEvent](self._woken)
         self.start()
 
     def run(self) -> None:
         """Until asked to stop."""
-        leave_untraced()
         due = time.monotonic() + self._metrics_seconds
-        while not self._asked.wait(self._send_seconds):
-            self._send(metrics=time.monotonic() >= due)
-            if time.monotonic() >= due:
+        while not self._stopping.is_set():
+            self._woken.wait(self._send_seconds)
+            self._woken.clear()
+            metrics = time.monotonic() >= due
+            if metrics:
                 due = time.monotonic() + self._metrics_seconds
+            if not self._send(metrics=metrics):
+                self._stopping.wait(self._send_seconds)
+            elif max(len(self.spans), len(self.events)) >= BATCH_MAX:
+                self._woken.set()
         self._send(metrics=True)
 
-    def ask_to_stop(self) -> None:
-        """Send once more, then end."""
-        self._asked.set()
+    def ask_to_stop(self, seconds: float) -> None:
+        """Send once more, beginning nothing new after `seconds`, then end."""
+        self._end = time.monotonic() + seconds
+        self._stopping.set()
+        self._woken.set()
 
-    def _send(self, *, metrics: bool) -> None:
+    def _send(self, *, metrics: bool) -> bool:
+        """Whether all that was sent was taken."""
         try:
-            self._spans.send_waiting()
-            if metrics:
-                self._metrics.export_metrics(self._deltas.since_last())
+            if self._census is None:
+                waits = len(self.spans) or len(self.events)
+                if not waits and (not metrics or self._stopping.is_set()):
+                    return True  # a process that ends is not kept waiting for the library
+                self._census = self._load()
+            taken = self._empty(self.spans, self._census.send_spans)
+            taken = self._empty(self.events, self._census.send_events) and taken
+            if metrics and time.monotonic() < self._end:
+                taken = self._census.send_metrics(self._deltas.since_last()) and taken
+            return taken
         except Exception as error:  # the thread must outlive whatever the library does not expect
             _log.error("telemetry_not_sent", error=error)
+            return False
 
-
-def _credential(authentication: Authentication) -> Any:
-    if not authentication.by_identity:
-        return None
-    from azure.identity import ManagedIdentityCredential
-
-    return ManagedIdentityCredential(client_id=authentication.client_id or None)
-
-
-def _left(deadline: float) -> float:
-    return max(0.01, deadline - time.monotonic())  # the library takes 0 for its own bound
+    def _empty[T](self, waiting: Waiting[T], send: Callable[[list[T]], bool]) -> bool:
+        """Send batch by batch; when one is not taken, the rest waits for the next time."""
+        for _ in range(BATCHES_MAX):
+            if not len(waiting) or time.monotonic() >= self._end:
+                return True
+            if not send(waiting.take(BATCH_MAX)):
+                return False
+        return True

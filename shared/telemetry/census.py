@@ -1,26 +1,27 @@
 """The only file that knows OpenCensus (ADR 11): its exporters to Application Insights, fitted to what we measure.
 
-Importing OpenCensus costs about half a second, so this module is imported only where the settings ask for it.
+Importing OpenCensus costs about half a second, so this module is imported by the thread that sends, once it has
+something to send.
 """
 
-import atexit
 import logging
-import threading
 import time
 import warnings
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+from shared.telemetry.connection import ANSWER_SECONDS_MAX, Authentication, Connection
+from shared.telemetry.context import INSTANCE
 from shared.telemetry.deltas import Measurement
 from shared.telemetry.logs import Log
 from shared.telemetry.metrics import count
+from shared.telemetry.scrubbing import scrubbed, scrubbed_text
 from shared.telemetry.tracing import BusinessEvent, Span, SpanKind
 
 with warnings.catch_warnings():
     # OpenCensus is retired; what it warns of on Python 3.13 (`locale.getdefaultlocale`) stays as it is.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from opencensus.ext.azure.common import utils
+    from opencensus.ext.azure.common import Options, utils
     from opencensus.ext.azure.common.protocol import Data, DataPoint, Envelope, Event
     from opencensus.ext.azure.common.transport import TransportStatusCode
     from opencensus.ext.azure.log_exporter import AzureEventHandler
@@ -28,18 +29,75 @@ with warnings.catch_warnings():
     from opencensus.ext.azure.trace_exporter import AzureExporter
     from opencensus.trace.execution_context import set_is_exporter
 
-QUEUE_MAX: Final = 8_192  # spans, and as many events, that wait to be sent: a few megabytes
-BATCH_MAX: Final = 200
-FLUSH_SECONDS: Final = 3.0
 _REQUEST: Final = "Microsoft.ApplicationInsights.Request"
 _DEPENDENCY: Final = "Microsoft.ApplicationInsights.RemoteDependency"
 _OF_THE_SPAN: Final = frozenset({"http.method", "http.route", "http.status_code", "component", "target"})
+_STRUCTURE: Final = frozenset({"id", "ver", "duration", "metrics"})  # of an envelope: ids and numbers, no text of ours
 _log = Log("telemetry")
-_lock: Final = threading.Lock()
+
+
+class Census:
+    """Sends over the library's three exporters. Made, and used, by the thread that sends.
+
+    Each of its methods says whether the last batch was taken.
+    """
+
+    def __init__(
+        self, connection: Connection, authentication: Authentication, *, role: str, sampling_ratio: float
+    ) -> None:
+        # The library tells of every batch that is not taken; `Told` says so once, and counts.
+        logging.getLogger("opencensus").setLevel(logging.CRITICAL)
+        set_is_exporter(True)  # what this thread asks over the network is the exporter's own
+        options = Options(
+            connection_string=f"InstrumentationKey={connection.instrumentation_key};"
+            f"IngestionEndpoint={connection.endpoint}",
+            credential=_credential(authentication),
+            enable_local_storage=False,
+            timeout=ANSWER_SECONDS_MAX,
+        )
+        self._node = {"ai.cloud.role": role, "ai.cloud.roleInstance": INSTANCE}
+        self._spans = Spans(options, self._prepare, sample_rate=100.0 * sampling_ratio)
+        self._events, self._metrics = Events(options, self._prepare), Metrics(options, self._prepare)
+
+    def send_spans(self, spans: Sequence[Span]) -> bool:
+        """Send one batch of spans."""
+        self._spans.emit(spans)
+        return self._spans.was_taken
+
+    def send_events(self, events: Sequence[BusinessEvent]) -> bool:
+        """Send one batch of events."""
+        self._events.send(events)
+        return self._events.was_taken
+
+    def send_metrics(self, measured: Sequence[Measurement]) -> bool:
+        """Send measurements, however many batches they are."""
+        self._metrics.export_metrics(measured)
+        return self._metrics.was_taken
+
+    def _prepare(self, envelope: Any) -> bool:
+        """The library calls this for every envelope before it is sent: nothing personal leaves, and we are named.
+
+        It would send an envelope for which this raises as it is, so what cannot be looked through is left out.
+        """
+        try:
+            told = envelope.data.baseData
+            for key in list(told):
+                if key not in _STRUCTURE:
+                    told[key] = scrubbed(told[key])
+            envelope.tags.update(self._node)
+            if "ai.operation.name" in envelope.tags:
+                envelope.tags["ai.operation.name"] = scrubbed_text(envelope.tags["ai.operation.name"])
+        except Exception as error:
+            _leave_out(error)
+            return False
+        return True
 
 
 class Told:
     """What all three kinds share: counts what was taken and what not, and tells a change once instead of each time.
+
+    The library's own beginnings start a thread for each exporter and hook themselves into the end of the process; this
+    one does not, as the sender has the one queue, the one thread and the one end there are.
 
     :param taken: whether the last batch of any kind was
     :param was_taken: whether the last of this kind was
@@ -48,20 +106,39 @@ class Told:
     taken = True
     was_taken = True
 
+    def __init__(self, options: Any, prepare: Callable[[Any], bool]) -> None:
+        self.options = options
+        self.storage = None
+        self.max_batch_size = options.max_batch_size
+        self._telemetry_processors = [prepare]
+        self._consecutive_redirects = 0
+        self._is_stats = False
+        self._asking = False
+
     def _check_stats_collection(self) -> bool:
         """No: the library would report on itself, to Microsoft, from threads of its own (statsbeat)."""
         return False
 
+    def apply_telemetry_processors(self, envelopes: Sequence[Any]) -> list[Any]:
+        """What is to be sent of the envelopes; None stands for one that could not be made."""
+        made = [envelope for envelope in envelopes if envelope is not None]
+        found: list[Any] = super().apply_telemetry_processors(made)  # type: ignore[misc]  # the library's ProcessorMixin
+        return found
+
     def _transmit(self, envelopes: Sequence[Any]) -> Any:
-        result = super()._transmit(envelopes)  # type: ignore[misc]  # of the library's TransportMixin
+        if self._asking:  # the library asks itself again where it is redirected to; that is the same batch
+            return super()._transmit(envelopes)  # type: ignore[misc]  # of the library's TransportMixin
+        self._asking = True
+        try:
+            result = super()._transmit(envelopes)  # type: ignore[misc]
+        finally:
+            self._asking = False
+        self.was_taken = not envelopes or result == TransportStatusCode.SUCCESS
         if not envelopes:
             return result
-        taken = result == TransportStatusCode.SUCCESS
-        with _lock:  # three threads count here
-            count("telemetry_batches_sent" if taken else "telemetry_batches_lost")
-            changed, Told.taken = taken != Told.taken, taken
-        self.was_taken = taken
-        if changed and taken:
+        count("telemetry_batches_sent" if self.was_taken else "telemetry_batches_lost")
+        changed, Told.taken = self.was_taken != Told.taken, self.was_taken
+        if changed and self.was_taken:
             _log.info("telemetry_taken_again")
         elif changed:
             _log.warning("telemetry_not_taken")
@@ -69,34 +146,18 @@ class Told:
 
 
 class Spans(Told, AzureExporter):  # type: ignore[misc]  # the library has no types
-    """The library's exporter of traces, for spans of ours, which wait here for the sender."""
+    """The library's exporter of traces, for spans of ours."""
 
-    def __init__(self, *, sampling_ratio: float, **options: Any) -> None:
-        super().__init__(**options)
-        atexit.unregister(self._worker.stop)
-        atexit.unregister(self._stop)
-        self._stop(FLUSH_SECONDS)
-        self._sample_rate = 100.0 * sampling_ratio
-        self._waiting: deque[Span] = deque()
-
-    def add(self, span: Span) -> None:
-        """Keep a span until it is sent; what there is no room for is dropped, and counted."""
-        if len(self._waiting) >= QUEUE_MAX:
-            count("telemetry_dropped")
-        else:
-            self._waiting.append(span)
-
-    def send_waiting(self) -> None:
-        """Send what waits, batch by batch; when one is not taken, the rest waits for the next time."""
-        for _ in range(QUEUE_MAX // BATCH_MAX + 1):
-            batch = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
-            if batch:
-                self.emit(batch)
-            if not batch or not self.was_taken:
-                return
+    def __init__(self, options: Any, prepare: Callable[[Any], bool], *, sample_rate: float) -> None:
+        super().__init__(options, prepare)
+        self._sample_rate = sample_rate
 
     def span_data_to_envelope(self, span: Span) -> Iterator[Any]:
-        """The envelope of a span: a request where the time is ours, a dependency where it is somebody else's.
+        """The envelope of a span, if one can be made of it."""
+        yield _made(self._envelope, span)
+
+    def _envelope(self, span: Span) -> Any:
+        """A request where the time is ours, a dependency where it is somebody else's.
 
         The library's own way, from a span of its own, costs several times the CPU.
         """
@@ -115,7 +176,7 @@ class Spans(Told, AzureExporter):  # type: ignore[misc]  # the library has no ty
         else:
             told |= {"resultCode": code, "type": span.attributes.get("component", "")}
             told["target"] = span.attributes.get("target", "")
-        yield Envelope(
+        return Envelope(
             iKey=self.options.instrumentation_key, name=_REQUEST if ours else _DEPENDENCY, tags=tags,
             time=_moment(span.started_at), sampleRate=self._sample_rate,
             data=Data(baseData=told, baseType="RequestData" if ours else "RemoteDependencyData"),
@@ -123,15 +184,17 @@ class Spans(Told, AzureExporter):  # type: ignore[misc]  # the library has no ty
 
 
 class Events(Told, AzureEventHandler):  # type: ignore[misc]  # the library has no types
-    """The library's handler for custom events. It is attached to no logger: `event` hands it each record."""
+    """The library's handler for custom events, handed events of ours instead of log records; no logger has it."""
 
-    # The library's own sets no lock, which `logging.Handler.handle` needs since Python 3.13.
-    createLock = logging.Handler.createLock  # noqa: N815 - the standard library's name
-    _ended = False
+    def send(self, events: Sequence[BusinessEvent]) -> None:
+        """Send one batch: what the library's worker calls, whose work the sender does."""
+        self._export(events)
 
-    def log_record_to_envelope(self, record: logging.LogRecord) -> Any:
-        """The envelope of a business event."""
-        event: BusinessEvent = vars(record)["told"]
+    def log_record_to_envelope(self, event: BusinessEvent) -> Any:
+        """The envelope of a business event, if one can be made of it."""
+        return _made(self._envelope, event)
+
+    def _envelope(self, event: BusinessEvent) -> Any:
         tags = dict(utils.azure_monitor_context)
         if event.trace_id:
             tags |= {"ai.operation.id": event.trace_id, "ai.operation.parentId": event.span_id}
@@ -141,45 +204,39 @@ class Events(Told, AzureEventHandler):  # type: ignore[misc]  # the library has 
             time=_moment(event.at), data=Data(baseData=told, baseType="EventData"),
         )  # fmt: skip
 
-    def flush(self, timeout: float | None = None) -> None:
-        """Nothing: `logging.shutdown` would wait here without a bound; `close` sends what waits."""
 
-    def close(self, timeout: float | None = None) -> None:
-        """Send what waits, for so long; again does nothing."""
-        if not self._ended:
-            self._ended = True
-            super().close(timeout)
-
-
-class MetricEnvelopes(Told, MetricsExporter):  # type: ignore[misc]  # the library has no types
+class Metrics(Told, MetricsExporter):  # type: ignore[misc]  # the library has no types
     """The library's exporter of metrics, for measurements of ours: its own leaves histograms out."""
 
     def metric_to_envelopes(self, metric: Measurement) -> list[Any]:
-        """The envelope of a measurement."""
+        """The envelope of a measurement, if one can be made of it."""
+        return [_made(self._envelope, metric)]
+
+    def _envelope(self, metric: Measurement) -> Any:
         point = DataPoint(ns="tessera", name=metric.name, value=metric.value, count=metric.number)
-        return [self._create_envelope(point, metric.at, dict(metric.properties))]
+        return self._create_envelope(point, metric.at, dict(metric.properties))
 
 
-class _CountDropped(logging.Filter):
-    """Counts the warning the library gives for each piece its queue has no room for, and keeps it to itself."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        count("telemetry_dropped")
-        return False
-
-
-def quieten() -> None:
-    """The library warns of every batch that is not taken; `Told` says so once, and counts."""
-    logging.getLogger("opencensus").setLevel(logging.CRITICAL)
-    queue = logging.getLogger("opencensus.common.schedule")
-    queue.setLevel(logging.WARNING)
-    if not any(isinstance(each, _CountDropped) for each in queue.filters):
-        queue.addFilter(_CountDropped())
+def _made[T](make: Callable[[T], Any], item: T) -> Any:
+    """What `make` makes of one piece; None if it cannot, so that the others of its batch are sent all the same."""
+    try:
+        return make(item)
+    except Exception as error:
+        _leave_out(error)
+        return None
 
 
-def leave_untraced() -> None:
-    """Say that what this thread asks over the network is the exporter's own."""
-    set_is_exporter(True)
+def _leave_out(error: Exception) -> None:
+    count("telemetry_left_out")
+    _log.info("telemetry_left_out", reason=type(error).__name__)
+
+
+def _credential(authentication: Authentication) -> Any:
+    if not authentication.by_identity:
+        return None
+    from azure.identity import ManagedIdentityCredential
+
+    return ManagedIdentityCredential(client_id=authentication.client_id or None)
 
 
 def _name(span: Span) -> str:

@@ -20,7 +20,7 @@ class Invocation:
     """Measures the block it surrounds; every request passes here, so it is a plain class and does little.
 
     :param function: its name as an Azure function; the `use_case` of everything within
-    :param parent: the `traceparent` to continue, empty for a new operation
+    :param parent: the `traceparent` its host tells of, or empty; see `begin`
     :param attributes: of its span
     """
 

@@ -8,6 +8,8 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
+from time import monotonic
 from typing import Final
 
 from shared.telemetry.context import use_case
@@ -15,7 +17,9 @@ from shared.telemetry.context import use_case
 # Seconds: from a read that a cache answers to a payment that waited for a repair timer.
 BUCKETS: Final = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _counters: Final[Counter[str]] = Counter()
-_gauges: Final[dict[str, int]] = {}
+_gauges: Final[
+    dict[str, tuple[int, float]]
+] = {}  # each with the moment, by the monotonic clock, until which it is told
 
 
 @dataclass(slots=True)
@@ -65,14 +69,18 @@ def counters() -> dict[str, int]:
     return dict(_counters)
 
 
-def gauge(name: str, value: int) -> None:
-    """Keep the newest value of what goes up and down; the part after a dot says of what (`dead_letters.stock`)."""
-    _gauges[name] = value
+def gauge(name: str, value: int, *, valid_seconds: float = inf) -> None:
+    """Keep the newest value of what goes up and down; the part after a dot says of what (`dead_letters.stock`).
+
+    :param valid_seconds: how long it is told unless a newer one comes
+    """
+    _gauges[name] = (value, monotonic() + valid_seconds)
 
 
 def gauges() -> dict[str, int]:
     """The newest value of every gauge, as this process knows it, by name."""
-    return dict(_gauges)
+    now = monotonic()
+    return {name: value for name, (value, until) in list(_gauges.items()) if now < until}
 
 
 def observe(name: str, seconds: float, *labels: str) -> None:

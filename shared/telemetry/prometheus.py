@@ -3,7 +3,6 @@
 The library's global registry stays unused: what is told is read from `metrics.py` at each asking.
 """
 
-import os
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,6 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from shared.telemetry.context import INSTANCE
 from shared.telemetry.metrics import BUCKETS, charges, counters, gauges, histograms
 from shared.telemetry.names import COUNTERS, GAUGES, HISTOGRAMS
 
@@ -19,11 +19,11 @@ _BOUNDS: Final = [*(str(bound) for bound in BUCKETS), "+Inf"]
 
 
 class _ThisProcess(Collector):
-    """Reads the measurements; each has the label `process`, since several processes answer at one address."""
+    """Reads the measurements; each has the label `process`, since several answer at one address."""
 
     def collect(self) -> Iterator[Metric]:
         """Every metric there is, those that nothing happened to included: a rate needs its zero."""
-        process = str(os.getpid())
+        process = INSTANCE
         yield from _counted(process)
         yield from _gauged(process)
         yield from _observed(process)

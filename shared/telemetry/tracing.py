@@ -1,7 +1,7 @@
 """Spans: what was done, when and for how long, as part of which operation (https://www.w3.org/TR/trace-context/).
 
-The operation travels as a `traceparent` text: from the host to a function, in the outbox document its commit writes, in
-the property `Diagnostic-Id` of the message, to the functions that consume it. Nothing here knows who collects spans: an
+A request begins an operation. It travels as a `traceparent` text: in the outbox document that a commit writes, in the
+property `Diagnostic-Id` of the message, to the functions that consume it. Nothing here knows who collects spans: an
 exporter does, and without one no span is made and nothing travels.
 """
 
@@ -18,7 +18,8 @@ from typing import Final, Protocol
 type Attribute = str | int | float | bool
 
 DIAGNOSTIC_ID: Final = "Diagnostic-Id"  # the application property that Azure's SDKs and its Functions host use
-_TRACE_PARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+TRACE_PARENT_CHARACTERS: Final = 55  # of version 00; a later version may go on after a `-`
+_TRACE_PARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 _NOBODY: Final = {"0" * 32, "0" * 16}
 
 
@@ -54,7 +55,7 @@ class Span:
     @property
     def trace_parent(self) -> str:
         """As it is told to whoever goes on with it."""
-        return f"00-{self.trace_id}-{self.span_id}-01"
+        return f"00-{self.trace_id}-{self.span_id}-{'01' if _to.samples(self.trace_id) else '00'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +114,6 @@ def export_to(exporter: Exporter | None, *, sampling_ratio: float = 1.0) -> None
     _to.exporter, _to.sampling_ratio = exporter, sampling_ratio
 
 
-def is_traced() -> bool:
-    """Whether there is an exporter."""
-    return _to.exporter is not None
-
-
 def trace_parent() -> str:
     """The present span as a `traceparent`; empty outside an operation, and where nothing is collected."""
     span_ = _current.get()
@@ -130,12 +126,19 @@ def begin(
     """A span that begins now, for `finish`; None where nothing is collected.
 
     :param parent: the `traceparent` it continues; where it is empty or malformed, the present span is continued, and
-        where there is none a new operation begins
+        where there is none a new operation begins. A request (`SpanKind.SERVER`) begins one in any case, as its
+        `traceparent` is a stranger's, who could pour requests into an operation or choose what is sampled; theirs is
+        kept as the attribute `caller`.
     """
     if _to.exporter is None:
         return None
+    told = dict(attributes or {})
+    if kind is SpanKind.SERVER:
+        if _read(parent) is not None:
+            told["caller"] = parent[:TRACE_PARENT_CHARACTERS]
+        parent = ""
     trace_id, parent_id = _continued(parent)
-    return Span(name, kind, trace_id, _hex(64), parent_id, time.time(), attributes=dict(attributes or {}))
+    return Span(name, kind, trace_id, _hex(64), parent_id, time.time(), attributes=told)
 
 
 def finish(span_: Span) -> None:
@@ -207,7 +210,9 @@ def business_event(name: str, properties: Mapping[str, str], measurements: Mappi
 def _read(parent: str) -> tuple[str, str] | None:
     """The ids in a `traceparent`, if it is one."""
     found = _TRACE_PARENT.fullmatch(parent) if parent else None
-    if found is None or parent.startswith("ff") or not _NOBODY.isdisjoint(found.groups()):
+    if found is None or (parent.startswith("00-") and len(parent) != TRACE_PARENT_CHARACTERS):
+        return None
+    if not _NOBODY.isdisjoint(found.groups()):
         return None
     return found.group(1), found.group(2)
 

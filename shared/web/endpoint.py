@@ -18,6 +18,7 @@ from shared.auth.permissions import Caller, Permission
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import DomainError, Kind, Malformed, NotFound
 from shared.kernel.ids import ID_PATTERN, random_id
+from shared.kernel.model import Model
 from shared.store.port import ContinuationRefused, StoreError
 from shared.telemetry import Invocation, SpanKind, correlation
 from shared.web.problem import RequestRefused
@@ -30,7 +31,7 @@ _IDEMPOTENCY_KEY = re.compile(r"^[\x21-\x7e]{1,128}$")
 _ID = re.compile(ID_PATTERN)
 
 
-class Wire(BaseModel):
+class Wire(Model):
     """A request body or query: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -109,6 +110,7 @@ class Admits(Protocol):
 
 
 type Answer = BaseModel | Raw | None
+type Answered = Callable[[func.HttpRequest, str], Awaitable[func.HttpResponse]]  # to a request, by its correlation id
 type Handler[I: Wire] = Callable[[Call, I], Awaitable[Answer]]
 
 
@@ -172,40 +174,43 @@ class Endpoints:
         def register(handler: Handler[I]) -> Handler[I]:
             summary, _, description = (handler.__doc__ or handler.__name__).strip().partition("\n")
             name = f"{self._context}_{handler.__name__}"
-            self.specs.append(
-                EndpointSpec(
-                    name, method, route, self._context, needs, takes, returns, status, summary,
-                    re.sub(r"\s+", " ", description).strip(), refuses, headers, media_type,
-                )
+            spec = EndpointSpec(
+                name, method, route, self._context, needs, takes, returns, status, summary,
+                re.sub(r"\s+", " ", description).strip(), refuses, headers, media_type,
             )  # fmt: skip
-            answered = self._answering(
-                handler, needs, takes, "query" if method in {"GET", "DELETE"} else "body", status
-            )
-            told = {"http.method": method, "http.route": f"/api/{route}"}
-
-            async def run(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-                correlation_id = correlation_id_of(req)
-                token = correlation.set(correlation_id)
-                try:
-                    with Invocation(name, SpanKind.SERVER, context.trace_context.trace_parent, told) as invocation:
-                        response = await answered(req, correlation_id)
-                        invocation.answered(response.status_code)
-                        return response
-                finally:
-                    correlation.reset(token)
-
-            # The worker compares parameter names with bindings, so the name is copied by hand: `functools.wraps`
-            # would show it the handler's signature.
-            run.__name__ = name
-            methods = ["GET", "HEAD"] if method == "GET" else [method]  # RFC 9110 section 9.1: HEAD wherever GET
-            self.blueprint.route(route=route, methods=methods, auth_level=func.AuthLevel.ANONYMOUS)(run)
+            part = "query" if method in {"GET", "DELETE"} else "body"
+            self._trigger(spec, self._answering(handler, needs, takes, part, status))
             return handler
 
         return register
 
+    def _trigger(self, spec: EndpointSpec, answered: Answered) -> None:
+        """Register what Azure calls: `answered`, measured and under its correlation id."""
+        told = {"http.method": spec.method, "http.route": f"/api/{spec.route}"}
+
+        async def run(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+            correlation_id = correlation_id_of(req)
+            token = correlation.set(correlation_id)
+            try:
+                # The host takes its trace context from the caller, whoever that is.
+                caller = context.trace_context.trace_parent
+                with Invocation(spec.function, SpanKind.SERVER, caller, told) as invocation:
+                    response = await answered(req, correlation_id)
+                    invocation.answered(response.status_code)
+                    return response
+            finally:
+                correlation.reset(token)
+
+        # The worker compares parameter names with bindings, so the name is copied by hand: `functools.wraps` would show
+        # it the handler's signature.
+        run.__name__ = spec.function
+        methods = ["GET", "HEAD"] if spec.method == "GET" else [spec.method]  # RFC 9110 section 9.1: HEAD wherever GET
+        self.specs.append(spec)
+        self.blueprint.route(route=spec.route, methods=methods, auth_level=func.AuthLevel.ANONYMOUS)(run)
+
     def _answering[I: Wire](
         self, handler: Handler[I], needs: Permission, takes: type[I], part: str, status: int
-    ) -> Callable[[func.HttpRequest, str], Awaitable[func.HttpResponse]]:
+    ) -> Answered:
         async def answered(req: func.HttpRequest, correlation_id: str) -> func.HttpResponse:
             try:
                 now = utc_now()

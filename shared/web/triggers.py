@@ -12,6 +12,7 @@ from typing import Final
 import azure.functions as func
 from pydantic import BaseModel, ValidationError
 
+from shared.breaker import OPEN_SECONDS
 from shared.bus.port import Bus, BusUnavailable, Message
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import Contended, DependencyUnavailable
@@ -24,6 +25,8 @@ STORE_CONNECTION: Final = "COSMOS"
 BUS_CONNECTION: Final = "SERVICEBUS"
 POSTPONED_MAX: Final = 30  # for what may never come: 1, 2, 4 … 60 seconds apart, about 25 minutes in all
 POSTPONE_SECONDS_MAX: Final = 60
+COPY_TRIES_MAX: Final = 8  # of sending a copy; with 10 s for each and the pauses between about two minutes
+COPY_PAUSE_SECONDS: Final = OPEN_SECONDS  # at least; as long as a breaker stays open, and up to half as much more
 _log = Log("bus")
 
 
@@ -172,4 +175,22 @@ async def _postpone(msg: func.ServiceBusMessage, queue: str, bus: Bus, trouble: 
         due_at=utc_now() + timedelta(seconds=pause),
         properties={**kept, "postponed": attempt, "original_id": original},
     )
-    await bus.publish(queue, [copy])
+    await _insist(bus, queue, copy)
+
+
+async def _insist(bus: Bus, queue: str, copy: Message) -> None:
+    """Send `copy`, again where the bus does not answer.
+
+    Raising at once would have the message delivered again at once, and dead in milliseconds. Meanwhile the host renews
+    its lock (`maxAutoLockRenewalDuration`), and all tries end within `functionTimeout`.
+
+    :raises BusUnavailable: the last of `COPY_TRIES_MAX` times too
+    """
+    import tenacity
+
+    await tenacity.AsyncRetrying(
+        stop=tenacity.stop_after_attempt(COPY_TRIES_MAX),
+        wait=tenacity.wait_random(COPY_PAUSE_SECONDS, 1.5 * COPY_PAUSE_SECONDS),
+        retry=tenacity.retry_if_exception_type(BusUnavailable),
+        reraise=True,
+    )(bus.publish, queue, [copy])

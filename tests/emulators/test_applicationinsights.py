@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,9 @@ import pytest
 
 from shared.telemetry import (
     Attribute,
+    BusinessEvent,
     Invocation,
+    Span,
     SpanKind,
     business_event,
     count,
@@ -26,10 +28,10 @@ from shared.telemetry import (
     span,
     trace_parent,
 )
-from shared.telemetry.applicationinsights import ApplicationInsights
-from shared.telemetry.census import QUEUE_MAX
+from shared.telemetry.applicationinsights import BATCH_MAX, ApplicationInsights
 from shared.telemetry.connection import Authentication, Connection
 from shared.telemetry.scrubbing import REMOVED
+from shared.telemetry.waiting import QUEUE_MAX, WAKE_AT
 from tests.emulators.processes import Emulator
 
 KEY: Final = "7e55e2a0-0000-4000-8000-000000000002"
@@ -211,6 +213,80 @@ def test_while_nobody_listens_the_product_goes_on_and_an_outage_is_told_once(
     assert [record.message for record in caplog.records if record.name.startswith("opencensus")] == []
 
 
+def test_a_batch_that_is_sent_elsewhere_is_one_batch(fresh: Emulator) -> None:
+    fault(fresh, status=307, location=fresh.url, times=1)
+    before = counters()
+    with exporting(fresh.url):
+        with span("moved"):
+            pass
+        until(lambda: "moved" in json.dumps(items(fresh.url)), "the batch")
+        until(lambda: grown("telemetry_batches_sent", before) > 0, "its count")
+        assert (grown("telemetry_batches_sent", before), grown("telemetry_batches_lost", before)) == (1, 0)
+
+
+def grown(name: str, before: Mapping[str, int]) -> int:
+    return counters().get(name, 0) - before.get(name, 0)
+
+
+def test_what_cannot_be_told_or_looked_through_is_left_out_and_its_batch_is_sent(fresh: Emulator) -> None:
+    class Unreadable(dict[str, str]):
+        """What no scrubber can look through."""
+
+        def __iter__(self) -> Iterator[str]:
+            raise RuntimeError("uma@tessera.example")
+
+    before, mistake = counters(), {"note": Unreadable(x="uma@tessera.example")}
+    with exporting(fresh.url) as exporter:
+        with span("first"), span("odd", **mistake):  # type: ignore[arg-type]
+            pass
+        wrong: Any = "no moment"
+        exporter.span(Span("odd", SpanKind.CLIENT, "0" * 31 + "1", "0" * 15 + "1", "", wrong))
+        exporter.event(BusinessEvent("Odd", {}, {}, "", "", wrong))
+        with span("last"):
+            business_event("Told", {})
+
+    names = {each["data"]["baseData"]["name"] for each in items(fresh.url) if "name" in each["data"]["baseData"]}
+    assert names == {"first", "last", "Told"}
+    assert (grown("telemetry_left_out", before), grown("telemetry_batches_lost", before)) == (3, 0)
+    assert "uma@" not in json.dumps(items(fresh.url))
+
+
+@contextmanager
+def sleeping(url: str) -> Iterator[None]:
+    """An exporter that sends every ten minutes."""
+    exporter = ApplicationInsights(Connection(KEY, url), Authentication(), send_seconds=600.0)
+    export_to(exporter)
+    try:
+        yield
+    finally:
+        export_to(None)
+        exporter.close(0.2)
+
+
+def test_much_at_once_is_sent_without_waiting_for_its_time(fresh: Emulator) -> None:
+    before = counters()
+    with sleeping(fresh.url):
+        for _ in range(WAKE_AT + 1):
+            with span("many"):
+                pass
+        until(lambda: grown("telemetry_batches_sent", before) >= WAKE_AT // BATCH_MAX, "all of them")
+    assert grown("telemetry_dropped", before) == 0
+
+
+def test_while_nothing_is_taken_the_sender_sleeps_however_much_waits() -> None:
+    before = counters()
+    with sleeping("http://127.0.0.1:9"):
+        for _ in range(2 * WAKE_AT):
+            with span("many"):
+                pass
+        until(lambda: grown("telemetry_batches_lost", before) > 0, "the first batch, lost")
+        for _ in range(20):
+            with span("more"):
+                pass
+            time.sleep(0.02)
+        assert grown("telemetry_batches_lost", before) == 1
+
+
 def test_a_full_queue_drops_and_counts_and_never_waits_or_raises(fresh: Emulator) -> None:
     fault(fresh, seconds=60.0, times=1_000)
     dropped = counters().get("telemetry_dropped", 0)
@@ -253,30 +329,15 @@ with span("the last"):
     assert items(fresh.url) == []  # it ended before an answer
 
 
-def test_the_lock_that_the_librarys_event_handler_lacks_is_there(
-    fresh: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "true")  # the bare one would ask the platform
-    from opencensus.ext.azure.log_exporter import AzureEventHandler
-
-    bare = AzureEventHandler(
-        connection_string=f"InstrumentationKey={KEY};IngestionEndpoint={fresh.url}",
-        enable_local_storage=False,
-        export_interval=0.1,
-    )
-    try:
-        with pytest.raises(TypeError):  # the control: this is what `_Events` mends
-            bare.handle(logging.makeLogRecord({"msg": "x"}))
-    finally:
-        bare.close(1.0)
-
+def test_events_that_many_threads_tell_at_once_all_arrive(fresh: Emulator) -> None:
     with exporting(fresh.url):
         threads = [threading.Thread(target=business_event, args=("Many", {"n": str(n)})) for n in range(20)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert len([each for each in items(fresh.url, "EventData") if each["data"]["baseData"]["name"] == "Many"]) == 20
+    told = [each["data"]["baseData"] for each in items(fresh.url, "EventData")]
+    assert {each["properties"]["n"] for each in told if each["name"] == "Many"} == {str(n) for n in range(20)}
 
 
 def test_every_connection_string_we_accept_the_library_can_read() -> None:

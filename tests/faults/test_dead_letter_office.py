@@ -2,8 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,10 +11,10 @@ import pytest
 
 from functions.operations.dead_letters import BusAway, CopyRefused, DeadLetterOffice, Instruction
 from functions.operations.letters import DISCARDED_BYTES_MAX, Choice
-from functions.operations.watch import COUNTED_EVERY, DeadLetterWatch
+from functions.operations.watch import DeadLetterWatch, dead_letter_warnings
 from shared.audit import AUDIT, PAGE_BYTES_MAX, PLATFORM, READ_AT_ONCE, AuditTrail
 from shared.bus.embedded import EmbeddedBus
-from shared.bus.port import DEAD_LETTERS_MAX, MESSAGE_BYTES_MAX, BusUnavailable, Message, Replay
+from shared.bus.port import DEAD_LETTERS_MAX, MESSAGE_BYTES_MAX, BusUnavailable, Message, MessageRefused, Replay
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import KeyReused
 from shared.kernel.ids import PersonId
@@ -25,6 +24,7 @@ from shared.store.embedded import EmbeddedStore
 from shared.store.port import COMMIT_BYTES_MAX
 from shared.telemetry import gauges
 from shared.topology import topology
+from tests.doubles.mailbag import Mailbag
 from tests.factories.settings import SIGNING_SECRET
 
 QUEUE = "stock"
@@ -319,29 +319,39 @@ async def test_a_page_of_the_trail_is_short_where_its_entries_are_large_and_the_
     assert len((await AuditTrail(store).page(PLATFORM, begun, limit=3, continuation=None)).documents) == 3
 
 
-@asynccontextmanager
-async def closed(bus: EmbeddedBus) -> AsyncIterator[None]:
-    """The bus's file is out of reach."""
-    bus.close()
-    yield
+async def test_dead_letters_are_counted_by_the_timer_and_by_who_looks_and_forgotten_when_nobody_does(
+    bus: Interrupted, office: DeadLetterOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = DeadLetterWatch(bus)
+    await watch.tell_changes(utc_now())
+    assert (gauges()[f"dead_letters.{QUEUE}"], dead_letter_warnings()) == (0, [])
 
-
-async def test_the_watch_asks_now_and_then_and_says_when_the_bus_is_away(bus: Interrupted) -> None:
-    watch, now = DeadLetterWatch(bus), utc_now()
-    assert await watch.bus_answers(now)
-    assert watch.warnings() == []
     await bury(bus, b"1", b"2")
-
-    assert await watch.bus_answers(now + COUNTED_EVERY / 2)
-    assert watch.warnings() == []
-    assert await watch.bus_answers(now + COUNTED_EVERY)
-    assert watch.warnings() == ["There are dead letters: see /api/operations/dead-letters."]
+    await watch.tell_changes(utc_now())
     assert gauges()[f"dead_letters.{QUEUE}"] == 2
+    assert dead_letter_warnings() == ["There are dead letters: see /api/operations/dead-letters."]
 
-    async with closed(bus):
-        assert await watch.bus_answers(now + COUNTED_EVERY * 1.5)
-        assert not await watch.bus_answers(now + COUNTED_EVERY * 2)
-        assert not await watch.bus_answers(now + COUNTED_EVERY * 2 + timedelta(milliseconds=1))
+    await bury(bus, b"3", prefix="more")
+    assert (await office.counts())[QUEUE] == gauges()[f"dead_letters.{QUEUE}"] == 3
+
+    monkeypatch.setattr("functions.operations.watch.VALID_SECONDS", 0.0)
+    await watch.tell_changes(utc_now())
+    assert (f"dead_letters.{QUEUE}" in gauges(), dead_letter_warnings()) == (False, [])
+
+
+@pytest.mark.parametrize("trouble", [BusUnavailable("away"), MessageRefused("no such queue")])
+async def test_a_bus_that_cannot_be_asked_is_logged_and_the_timer_goes_on(
+    trouble: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Unanswering(Mailbag):
+        """A bus that says no."""
+
+        async def dead_counts(self) -> Mapping[str, int]:
+            """See `DeadLetters.dead_counts`."""
+            raise trouble
+
+    await DeadLetterWatch(Unanswering()).tell_changes(utc_now())
+    assert [json.loads(record.getMessage())["event"] for record in caplog.records] == ["bus_unavailable"]
 
 
 async def test_an_alarm_fires_when_letters_came_or_some_went_and_neither_at_the_start_nor_at_the_end(
@@ -353,7 +363,7 @@ async def test_an_alarm_fires_when_letters_came_or_some_went_and_neither_at_the_
 
     async def tell() -> None:
         nonlocal now
-        now += COUNTED_EVERY
+        now += timedelta(minutes=1)
         caplog.clear()
         await watch.tell_changes(now)
         lines = [(record.levelname, json.loads(record.getMessage())) for record in caplog.records]

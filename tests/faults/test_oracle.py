@@ -30,6 +30,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Books:
             async with on_sale(shop, buyers=8, deadline_seconds=DEADLINE_SECONDS, seed=7, pause_seconds=0.02) as sale:
                 await asyncio.sleep(SALE_SECONDS)
             await _paid_and_refunded(shop, sale.answers)
+            await _called_off(shop, sale.answers)
             await settled(shop, seconds=30)
             return await read_books(shop, sale.answers)
 
@@ -41,6 +42,13 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Books:
         await shop.until(buyer, order["order_id"], "paid")
         assert (await shop.refund(order["order_id"])).is_success
         answers.refund_promised.add(order["order_id"])
+
+    async def _called_off(shop: Shop, answers: Answers) -> None:
+        [buyer] = await shop.people(1, prefix="changed-mind")
+        answers.keys[buyer.email] += 1
+        order = await shop.placed(buyer, {"floor": 1})
+        assert (await shop.cancel(buyer, order["order_id"])).is_success
+        answers.cancelled.add(order["order_id"])
 
     return asyncio.run(sell())
 

@@ -18,6 +18,7 @@ from shared.kernel.clock import stamp, utc_now
 from shared.store.chaos import ChaosStore, Misbehaviour
 from shared.store.embedded import EmbeddedStore
 from shared.store.port import EVERYWHERE, Create, Delete, Store
+from shared.telemetry import histograms
 from shared.topology import topology
 from tests.faults.databases import read_documents, read_messages
 
@@ -166,6 +167,32 @@ async def test_what_can_never_be_sent_is_parked_with_its_reason_and_its_neighbou
         assert reason in parked["reason"]
         assert parked["body"] == poison.value["body"]
         assert (parked["kind"], parked["outbox_since"]) == ("parked", None)
+
+
+def ages() -> int:
+    found = histograms().get(("outbox_seconds",))
+    return 0 if found is None else found.number
+
+
+@pytest.mark.parametrize("since", ["garbage", 5, "2026-11-21T20:00:00", None, ["x"]])
+async def test_an_event_whose_age_cannot_be_read_is_sent_all_the_same(tmp_path: Path, since: object) -> None:
+    async with house_at(tmp_path) as house:
+        odd = outbox(7)
+        await commit(house.store, outbox(6), Create(odd.id, {**odd.value, "outbox_since": since}), outbox(8))
+        before = ages()
+        assert await house.feed(Relay(house.store, house.bus)) == 0
+
+        assert sorted(await house.received()) == ["ord_a.6", "ord_a.7", "ord_a.8"]
+        assert await house.left("outbox:") == []
+        assert ages() == before + 2
+
+
+async def test_the_age_of_what_is_parked_is_not_told_and_of_what_comes_late_is(tmp_path: Path) -> None:
+    async with house_at(tmp_path) as house:
+        await commit(house.store, outbox(1), outbox(2, destination="nowhere"))
+        before = ages()
+        assert await Relay(house.store, house.bus).resend_overdue(utc_now() + OVERDUE + timedelta(seconds=1)) == 1
+        assert ages() == before + 1
 
 
 async def test_what_the_feed_dropped_is_sent_by_the_repair_timer_and_not_before_its_time(tmp_path: Path) -> None:

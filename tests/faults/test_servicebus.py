@@ -5,15 +5,24 @@ import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, Self
 
 import httpx
 import pytest
 
 from local.host.servicebus import ServiceBusReceiver
-from shared.bus.port import MESSAGE_BYTES_MAX, BusUnavailable, Delivery, LockLost, Message, MessageRefused, Replay
+from shared.bus.port import (
+    MESSAGE_BYTES_MAX,
+    BusBusy,
+    BusUnavailable,
+    Delivery,
+    LockLost,
+    Message,
+    MessageRefused,
+    Replay,
+)
 from shared.bus.servicebus import ServiceBus
-from shared.bus.servicebus_client import CALL_SECONDS_MAX
+from shared.bus.servicebus_client import CALL_SECONDS_MAX, TRIES_AGAIN_MAX
 from shared.topology import topology
 from tests.contract.servicebus import bus_at
 from tests.emulators.processes import Emulator
@@ -182,6 +191,57 @@ async def test_a_publication_whose_answer_is_lost_is_repeated_and_kept_once(spac
 
     assert space.control("GET", "")["faults"] == LOST
     assert space.counts()["active"] == 2
+
+
+class Identity:
+    """Gives no tokens; remembers that it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def get_token(self, *_: object, **__: object) -> NoReturn:
+        """Never asked here."""
+        raise AssertionError("Nothing was sent.")
+
+    async def close(self) -> None:
+        """Done with it."""
+        self.closed = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+async def test_the_identity_that_was_made_for_a_bus_is_closed_with_it() -> None:
+    made: list[Identity] = []
+
+    def identity() -> Identity:
+        made.append(Identity())
+        return made[-1]
+
+    bus = ServiceBus.connect(topology(), namespace="tessera.servicebus.windows.net", credential=identity)
+    bus.client.sender(QUEUE)
+    assert [each.closed for each in made] == [False]
+
+    await bus.close()
+
+    assert [each.closed for each in made] == [True]
+
+
+async def test_a_bus_that_throttles_has_answered_and_its_link_stays(space: Namespace, bus: ServiceBus) -> None:
+    link = bus.client.sender(QUEUE)
+    async with link.use() as before:
+        pass
+    space.control("POST", "/faults", kind="busy", times=TRIES_AGAIN_MAX + 1)
+
+    with pytest.raises(BusBusy):
+        await bus.publish(QUEUE, [message("m")])
+
+    async with link.use() as after:
+        assert after is before
+    await bus.publish(QUEUE, [message("m")])
+    assert space.counts()["active"] == 1
 
 
 async def test_a_settlement_whose_answer_is_lost_has_happened(
@@ -358,3 +418,22 @@ async def test_of_two_processes_that_replay_the_same_letters_each_letter_goes_on
     assert sorted([*done[0], *done[1]]) == numbers
     assert space.counts() == {"active": 20, "scheduled": 0, "dead": 0}
     await other.close()
+
+
+async def test_large_letters_can_be_replayed_and_discarded(
+    space: Namespace, bus: ServiceBus, receiver: ServiceBusReceiver
+) -> None:
+    """As large as messages get: few come at a time, however many are asked for."""
+    bodies = {f"m{number}": bytes([number]) * 250_000 for number in range(100)}
+    for id_, body in bodies.items():
+        await bus.publish(QUEUE, [Message(id_, "T", body)])
+        [delivery] = await received(receiver, 1)
+        await receiver.dead_letter(delivery, reason="r", description="d")
+    numbers = [letter.sequence_number for letter in (await bus.peek_dead_letters(QUEUE)).letters]
+
+    assert await bus.discard(QUEUE, numbers[-1:]) == numbers[-1:]  # all before it are locked on the way, and given back
+    assert await bus.replay(QUEUE, [Replay(number, f"again-{number}") for number in numbers[:-1]]) == numbers[:-1]
+
+    assert space.counts() == {"active": 99, "scheduled": 0, "dead": 0}
+    copies = {delivery.message.body for delivery in await received(receiver, 99)}
+    assert copies == set(list(bodies.values())[:-1])

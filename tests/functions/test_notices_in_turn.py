@@ -14,13 +14,18 @@ import pytest
 from functions.composition import UseCases, use_cases
 from functions.notifications.bus import QUEUE, NoticeMessage
 from functions.notifications.telling import Told
+from functions.sales.bus import consumers
 from functions.sales.orders import Order
 from functions.sales.repair import GRACE
 from functions.sales.settling import report_of
 from functions.sales.states import OrderState
+from shared.bus.port import Message
 from shared.events.sales import PaymentReported
+from shared.kernel.clock import utc_now
 from shared.kernel.ids import OrderId
 from shared.payments.port import PaymentsRefused
+from shared.telemetry import Histogram, histograms
+from tests.doubles.host import queue_function
 from tests.doubles.mailbag import Mailbag
 from tests.doubles.mailbox import Mailbox
 from tests.doubles.provider import Provider
@@ -255,3 +260,18 @@ async def test_what_a_repair_ends_is_told_under_an_id_that_its_log_lines_have(
         ("order_overdue", order.order_id),
         ("order_closed", order.order_id),
     ]
+
+
+async def test_a_settlement_that_a_clock_ahead_of_ours_began_took_no_time_rather_than_less(office: Office) -> None:
+    order = await office.order()
+    assert order.checkout is not None
+    session = office.provider.pay(order.checkout.session_id)
+    cases = office.cases
+    settle = queue_function(consumers(cases.settlement, cases.failed_payments, cases.refunding, office.room.bag)[0])
+    before = histograms().get(("settlement_seconds",), Histogram())
+    report = report_of(session, order, utc_now() + timedelta(hours=1))
+
+    await settle(Message(report.id, report.type_name(), report.model_dump_json().encode()))
+
+    after = histograms()["settlement_seconds",]
+    assert (after.number - before.number, after.seconds - before.seconds) == (1, 0.0)

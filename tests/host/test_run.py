@@ -3,17 +3,18 @@
 import socket
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
-from local.layout import Ports, stack_secrets
+from local.layout import BusKind, Ports, StoreKind, made_of, stack_secrets
 from local.stack import ROOT
 
 SUSPECTS_DATA = "Is another Tessera using"
 
 
-def refused(data: Path, port: int) -> str:
+def refused(data: Path, port: int, *arguments: str) -> str:
     """What it says as it gives up."""
-    command = [sys.executable, "-m", "local.run", "--no-seed", "--data", str(data), "--port", str(port)]
+    command = [sys.executable, "-m", "local.run", "--no-seed", "--data", str(data), "--port", str(port), *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1, done.stderr
     assert "Tessera cannot start: " in done.stderr
@@ -21,8 +22,18 @@ def refused(data: Path, port: int) -> str:
 
 
 def free_port() -> int:
-    """A port with four free ones after it, most likely."""
-    return Ports.free().host
+    """A port that is free, with those after it that Tessera wants."""
+    while not all(map(_free, asdict(Ports.counted_from(first := Ports.free().host)).values())):
+        pass
+    return first
+
+
+def _free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def test_a_taken_port_is_told_with_another_port_as_the_way_out_and_touches_no_data(tmp_path: Path) -> None:
@@ -57,3 +68,23 @@ def test_only_data_that_was_there_before_is_suspected(tmp_path: Path) -> None:
     assert "entra did not start" in fresh
     assert SUSPECTS_DATA not in fresh
     assert SUSPECTS_DATA in with_data
+
+
+def test_data_that_was_made_on_another_store_is_not_started_on_this_one(tmp_path: Path) -> None:
+    """What was sold there would not be seen here, and a payment for it would find no order."""
+    made_of(tmp_path, StoreKind.COSMOS, BusKind.SERVICEBUS)
+    stack_secrets(tmp_path)
+
+    told = refused(tmp_path, free_port())
+    half = refused(tmp_path, free_port(), "--store", "cosmos")
+
+    for each in (told, half):
+        assert "was made with STORE=cosmos BUS=servicebus" in each
+        assert "DATA=" in each
+        assert SUSPECTS_DATA not in each
+
+
+def test_data_of_before_stores_could_be_chosen_is_embedded(tmp_path: Path) -> None:
+    (tmp_path / "store.db").touch()
+
+    assert "was made with STORE=embedded BUS=embedded" in refused(tmp_path, free_port(), "--store", "cosmos")

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -39,7 +40,11 @@ class Neighbour:
 
 
 def breaker() -> Breaker:
-    return Breaker("test", failure=Away, open_seconds=OPEN_SECONDS)
+    return breaker_open_for(OPEN_SECONDS)
+
+
+def breaker_open_for(seconds: float) -> Breaker:
+    return Breaker("test", failure=Away, open_seconds=seconds)
 
 
 async def fail(ask: Callable[[], Awaitable[object]], times: int, error: type[Exception] = Away) -> None:
@@ -120,6 +125,49 @@ async def test_a_try_that_was_called_off_says_nothing_good() -> None:
         await trial
 
     await fail(lambda: guard.call(neighbour.ask), 1, BreakerOpen)
+
+
+async def test_callers_who_were_called_off_open_nothing_and_close_nothing() -> None:
+    guard, slow, away = breaker(), Neighbour(None), Neighbour(Away())
+    slow.slowness.clear()
+
+    async def called_off() -> None:
+        call = asyncio.create_task(guard.call(slow.ask))
+        await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    for _ in range(FAILURES_MAX + 1):
+        await called_off()
+    assert gauges()["breaker.test"] == 0
+
+    await fail(lambda: guard.call(away.ask), FAILURES_MAX - 1)
+    await called_off()
+    await fail(lambda: guard.call(away.ask), 1)
+    await fail(lambda: guard.call(away.ask), 1, BreakerOpen)
+
+
+async def test_a_refusal_is_as_short_after_a_thousand_as_it_was_at_first() -> None:
+    guard, away = breaker_open_for(60), Neighbour(Away())
+    await fail(lambda: guard.call(away.ask), FAILURES_MAX)
+
+    async def refusal() -> str:
+        try:
+            await guard.call(away.ask)
+        except BreakerOpen as refused:
+            seen: BaseException | None = refused
+            frames = 0
+            while seen is not None:  # what it came from is kept with it, and with that its frames
+                frames += len(traceback.extract_tb(seen.__traceback__))
+                seen = seen.__cause__ or seen.__context__
+            return f"{frames} frames, told in {len(traceback.format_exception(refused))} parts"
+        raise AssertionError("It was asked.")
+
+    first = await refusal()
+    await fail(lambda: guard.call(away.ask), 1_000, BreakerOpen)
+
+    assert await refusal() == first
 
 
 async def test_a_call_of_before_it_opened_says_nothing_of_the_trial() -> None:

@@ -1,9 +1,11 @@
 """What the embedded store and bus promise beyond their ports: one instance per file, bounded costs, waking."""
 
 import asyncio
+import stat
 from datetime import timedelta
 from pathlib import Path
 
+from local.host.claims import Claims
 from shared.bus.embedded import EmbeddedBus
 from shared.bus.port import Message
 from shared.store.embedded import EmbeddedStore
@@ -28,6 +30,26 @@ def test_a_process_has_one_store_and_one_bus_per_file(tmp_path: Path) -> None:
     again = EmbeddedStore.at(tmp_path / "store.db", topology(), SECRET)
     assert again is not store
     again.close()
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    """The permissions of each file."""
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+
+
+async def test_the_data_of_people_is_its_owners_to_read(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path / "store.db", topology(), SECRET)
+    bus = EmbeddedBus(tmp_path / "bus.db", topology())
+    await store.commit("orders", "o", [Create("d", {})])
+    await bus.publish("payments", [Message("m", "T", b"{}")])
+    await Claims(tmp_path / "host.db").claim("timer", FakeClock()(), owner="x", now=FakeClock()())
+
+    modes = modes_in(tmp_path)
+
+    store.close()
+    bus.close()
+    assert {"store.db", "store.db-wal", "store.db-shm", "bus.db", "bus.db-wal", "bus.db-shm", "host.db"} <= modes.keys()
+    assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}
 
 
 async def test_expired_documents_are_purged_some_at_a_time(tmp_path: Path) -> None:

@@ -2,32 +2,45 @@
 
 import asyncio
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
-from functions.operations.health import Health, Readiness, breaker_warnings
-from functions.operations.watch import DeadLetterWatch
+from functions.operations.health import REMEMBERED, Check, Health, Readiness, breaker_warnings
 from shared.breaker import FAILURES_MAX, Breaker
-from shared.bus.embedded import EmbeddedBus
+from shared.bus.port import BusUnavailable
 from shared.kernel.clock import utc_now
-from shared.topology import topology
 
 
 async def answers(_: datetime) -> bool:
     return True
 
 
-async def test_a_bus_that_is_away_is_a_warning(tmp_path: Path) -> None:
-    bus = EmbeddedBus(tmp_path / "bus.db", topology())
+async def test_what_we_can_do_without_is_a_warning() -> None:
+    async def is_away(_: datetime) -> bool:
+        raise BusUnavailable("as told")
 
-    async def ready() -> Readiness:
-        watch = DeadLetterWatch(bus)
-        return await Health({"store": answers}, [watch.warnings], spared={"bus": watch.bus_answers}).ready(utc_now())
+    async def ready(check: Check) -> Readiness:
+        return await Health({"store": answers}, [], spared={"bus": check}).ready(utc_now())
 
-    assert await ready() == Readiness({"store": True}, [])
-    bus.close()
-    assert await ready() == Readiness({"store": True}, ["Bus: does not answer."])
+    assert await ready(answers) == Readiness({"store": True}, [])
+    assert await ready(is_away) == Readiness({"store": True}, ["Bus: does not answer."])
+
+
+async def test_many_who_ask_at_once_and_again_are_told_what_one_asking_found() -> None:
+    asked: list[datetime] = []
+
+    async def counted(now: datetime) -> bool:
+        asked.append(now)
+        await asyncio.sleep(0)
+        return len(asked) < 2
+
+    health, now = Health({"store": counted}, [lambda: [f"asked {len(asked)} times"]]), utc_now()
+    found = await asyncio.gather(*(health.ready(now) for _ in range(20)))
+    assert (asked, found) == ([now], [Readiness({"store": True}, ["asked 1 times"])] * 20)
+
+    assert (await health.ready(now + REMEMBERED * 0.99)).checks == {"store": True}
+    assert (await health.ready(now + REMEMBERED)).checks == {"store": False}
+    assert asked == [now, now + REMEMBERED]
 
 
 async def test_what_takes_too_long_or_breaks_is_a_no_and_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """Measurements: what is counted is described, and Prometheus reads what is told."""
 
 import ast
+import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -8,7 +10,7 @@ from typing import Final
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.telemetry import BUCKETS, charge, count, counters, gauge, histograms, observe, use_case
+from shared.telemetry import BUCKETS, charge, count, counters, gauge, gauges, histograms, observe, use_case
 from shared.telemetry.deltas import Deltas, Measurement
 from shared.telemetry.names import COUNTERS, GAUGES, HISTOGRAMS
 from shared.telemetry.prometheus import exposition
@@ -23,24 +25,34 @@ def named(function: str) -> set[str]:
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function:
-                    found |= set(texts(node.args[0])) if node.args else set()
+                    found |= set(texts(node.args[0], ast.parse(path.read_text()))) if node.args else set()
     return found
 
 
-def texts(node: ast.expr) -> Iterator[str]:
-    """A text, each of two, or the beginning of one."""
+def texts(node: ast.expr, module: ast.Module) -> Iterator[str]:
+    """A text, each of two, or the beginning of one; a name stands for what its module gives it."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
     elif isinstance(node, ast.IfExp):
-        yield from texts(node.body)
-        yield from texts(node.orelse)
+        yield from texts(node.body, module)
+        yield from texts(node.orelse, module)
     elif isinstance(node, ast.JoinedStr):
-        yield from texts(node.values[0])
+        yield from texts(node.values[0], module)
+    elif isinstance(node, ast.FormattedValue):
+        yield from texts(node.value, module)
+    elif isinstance(node, ast.BinOp):
+        yield from texts(node.left, module)
+    elif isinstance(node, ast.Name):
+        for each in module.body:
+            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name) and each.target.id == node.id:
+                assert each.value is not None
+                yield from texts(each.value, module)
 
 
 def test_everything_that_is_counted_is_described_and_nothing_else() -> None:
     assert named("count") == set(COUNTERS)
     assert named("observe") == set(HISTOGRAMS)
+    assert {name.partition(".")[0] for name in named("gauge")} == set(GAUGES)
 
 
 def families() -> dict[str, dict[tuple[str, ...], float]]:
@@ -49,7 +61,7 @@ def families() -> dict[str, dict[tuple[str, ...], float]]:
     for family in text_string_to_metric_families(exposition().decode()):
         for sample in family.samples:
             labels = tuple(value for name, value in sorted(sample.labels.items()) if name != "process")
-            assert "process" in sample.labels
+            assert sample.labels["process"] == f"{platform.node()}:{os.getpid()}"
             found.setdefault(sample.name, {})[labels] = sample.value
     return found
 
@@ -123,6 +135,33 @@ def test_an_exporter_is_told_what_changed_since_it_looked_last() -> None:
         ("settlement_seconds", 2.0, 2, {}),
         ("request_units", 2.5, 1, {"use_case": "told_once"}),
     ]
+
+
+def test_an_odd_name_is_left_out_and_counted_and_costs_the_others_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.telemetry.metrics._gauges", {})
+    monkeypatch.setattr("shared.telemetry.metrics._histograms", {})
+    deltas, before = Deltas(), counters().get("telemetry_left_out", 0)
+    deltas.since_last()
+    gauge("a_gauge_nobody_described.x", 1)
+    observe("a_duration_nobody_described", 0.5)
+    observe("function_seconds", 0.5, "without its outcome")
+    observe("outbox_seconds", 0.5)
+    gauge("dead_letters.stock", 3)
+    count("refunds_failed")
+
+    told = [summary(each)[:3] for each in deltas.since_last()]
+
+    assert told == [("refunds_failed", 1, 1), ("outbox_seconds", 0.5, 1), ("dead_letters", 3, 1)]
+    assert counters()["telemetry_left_out"] == before + 3
+
+
+def test_a_gauge_that_nobody_renews_is_told_no_longer() -> None:
+    gauge("dead_letters.tested", 3, valid_seconds=60.0)
+    assert gauges()["dead_letters.tested"] == 3
+    gauge("dead_letters.tested", 3, valid_seconds=0.0)
+    assert "dead_letters.tested" not in gauges()
 
 
 def summary(found: Measurement) -> tuple[str, float, int, dict[str, str]]:

@@ -13,9 +13,10 @@ from shared.retry import RETRY_SECONDS_MAX, WRITE_ATTEMPTS_MAX
 from shared.sqlite.group_commit import TURN_SECONDS_MAX
 from shared.store import cosmos_account
 from shared.telemetry.connection import ANSWER_SECONDS_MAX
-from shared.web.triggers import POSTPONE_SECONDS_MAX, POSTPONED_MAX
+from shared.web.triggers import COPY_PAUSE_SECONDS, COPY_TRIES_MAX, POSTPONE_SECONDS_MAX, POSTPONED_MAX
 
 PAGE = (Path(__file__).parents[2] / "docs" / "neighbours.md").read_text()
+FUNCTION_SECONDS = 300  # functionTimeout and maxAutoLockRenewalDuration in host.json
 NOTHING = "–"
 
 
@@ -68,8 +69,10 @@ def test_the_prose_says_how_messages_and_claims_wait() -> None:
     prose = " ".join(PAGE.split())
     assert f"at most {seconds(POSTPONE_SECONDS_MAX)}, without limit" in prose
     assert f"is looked for {POSTPONED_MAX} times" in prose
+    assert f"is tried {COPY_TRIES_MAX} times, at least {seconds(COPY_PAUSE_SECONDS)} apart" in prose
     assert f"a mail is claimed for {seconds(CLAIM)}" in prose
     assert prose.count(seconds(TURN_SECONDS_MAX)) >= 2
+    assert f"A call of the store ends within {seconds(cosmos_account.CALL_SECONDS)}" in prose
     pause, tries = seconds(cosmos_account.THROTTLED_SECONDS), cosmos_account.THROTTLED_TRIES
     assert f"at most {pause} a pause and {tries} times" in prose
 
@@ -81,6 +84,8 @@ def test_the_budgets_fit_into_each_other() -> None:
     assert stripe.answer_seconds * tries < stripe.call_seconds  # with the pauses between them
     assert cosmos_account.CONNECT_SECONDS < cosmos_account.ANSWER_SECONDS < cosmos_account.CALL_SECONDS
     assert cosmos_account.CALL_SECONDS <= RETRY_SECONDS_MAX
+    copying = COPY_TRIES_MAX * (servicebus_client.CALL_SECONDS_MAX + 1.5 * COPY_PAUSE_SECONDS)
+    assert 2 * copying < FUNCTION_SECONDS  # what the function did before has as much again
     assert servicebus_client.TRY_SECONDS_MAX < servicebus_client.CALL_SECONDS_MAX
     assert (
         COMMAND_SECONDS_MAX < SEND_SECONDS_MAX < CLAIM.total_seconds()

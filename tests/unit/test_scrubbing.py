@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.telemetry.scrubbing import DEPTH_MAX, REMOVED, scrubbed, scrubbed_text
+from shared.telemetry.scrubbing import DEPTH_MAX, REMOVED, TEXT_CHARACTERS_MAX, scrubbed, scrubbed_text
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,9 @@ from shared.telemetry.scrubbing import DEPTH_MAX, REMOVED, scrubbed, scrubbed_te
         ("<uma@tessera.example>", f"<{REMOVED}>"),
         ("card 4242 4242 4242 4242 was declined", f"card {REMOVED} was declined"),
         ("card 4242-4242-4242-4242", f"card {REMOVED}"),
+        ("card 4242.4242.4242.4242", f"card {REMOVED}"),
         ("378282246310005", REMOVED),
+        ("to uma%40tessera.example", f"to {REMOVED}"),
         ("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1bWEifQ.c2lnbmF0dXJl", REMOVED),
         ("key sk_test_51Habcdef and whsec_abc123", f"key {REMOVED} and {REMOVED}"),
         ("Authorization: Bearer abc.def-ghi", f"Authorization: {REMOVED}"),
@@ -46,6 +48,41 @@ def test_fields_named_after_a_person_or_a_secret_are_emptied_at_any_depth() -> N
         "quantity": 2,
         "deep": [{"Email": REMOVED, "holder": REMOVED, "token": REMOVED}],
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "buyer_name", "holder_name", "first_name", "lastName", "recipient", "buyerEmail", "phone_number", "EMail",
+        "shippingAddress", "client_ip", "clientIP", "card.number", "access-token", "API_KEY", "url", "code", "text",
+    ],
+)  # fmt: skip
+def test_a_field_speaks_of_a_person_or_a_secret_by_any_of_its_words(name: str) -> None:
+    assert scrubbed({name: "Uma"}) == {name: REMOVED}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "order_id", "person_id", "message_id", "correlation_id", "responseCode", "http.status_code", "name", "function",
+        "use_case", "organiser_id", "amount_minor", "currency", "discard", "description", "mailing", "trips", "outcome",
+    ],
+)  # fmt: skip
+def test_a_field_of_another_name_stays(name: str) -> None:
+    assert scrubbed({name: "x"}) == {name: "x"}
+
+
+@pytest.mark.parametrize("long", ["a" * 50_000, "a" * 50_000 + "@", "%40" * 20_000, "eyJ" * 20_000])
+def test_a_long_text_is_cut_before_it_is_looked_through(long: str) -> None:
+    assert scrubbed_text(long) == "…"
+    assert len(scrubbed_text("some words " * 5_000)) <= TEXT_CHARACTERS_MAX + 1
+
+
+@pytest.mark.parametrize("end", ["uma@tessera.example", "4242 4242 4242 4242", "4242.4242.4242.4242"])
+def test_nothing_is_left_of_what_the_cut_divides(end: str) -> None:
+    for before in range(TEXT_CHARACTERS_MAX - len(end), TEXT_CHARACTERS_MAX):
+        text = scrubbed_text(f"{'x ' * (before // 2)}{'x' * (before % 2)} {end} and more " + "y " * 600)
+        assert not any(part in text for part in ("uma", "4242", "tessera"))
 
 
 def test_what_is_nested_without_end_is_cut_off() -> None:

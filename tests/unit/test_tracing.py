@@ -58,7 +58,7 @@ def test_an_invocation_continues_the_operation_its_host_tells_of() -> None:
     "told",
     [
         "", "nonsense", TOLD[:-1], TOLD.upper(), f"ff-{TRACE}-{PARENT}-01", f"00-{'0' * 32}-{PARENT}-01",
-        f"00-{TRACE}-{'0' * 16}-01", f" {TOLD}", TOLD + "\n", "0" * 10_000,
+        f"00-{TRACE}-{'0' * 16}-01", f" {TOLD}", TOLD + "\n", "0" * 10_000, f"{TOLD}-what-00-forbids", f"{TOLD}-",
     ],
 )  # fmt: skip
 def test_a_malformed_parent_begins_a_new_operation(told: str) -> None:
@@ -74,6 +74,26 @@ def test_a_parent_of_a_later_version_of_the_standard_is_continued() -> None:
     with collecting() as collected, span("x", parent=f"01-{TRACE}-{PARENT}-01-what-is-to-come"):
         pass
     assert collected.named("x").parent_id == PARENT
+
+
+def test_a_request_from_outside_begins_an_operation_of_ours_and_names_its_callers() -> None:
+    told = {"http.method": "POST", "http.route": "/api/orders"}
+    with collecting() as collected:
+        for parent in (TOLD, "nonsense", f"01-{TRACE}-{PARENT}-01-{'x' * 9_000}"):
+            with Invocation("place_order", SpanKind.SERVER, parent, told):
+                pass
+
+    assert [each.parent_id for each in collected.spans] == ["", "", ""]
+    assert len({each.trace_id for each in collected.spans} - {TRACE}) == 3
+    callers = [each.attributes.get("caller") for each in collected.spans]
+    assert callers == [TOLD, None, f"01-{TRACE}-{PARENT}-01"]
+    assert "caller" not in told
+
+
+def test_what_is_handed_on_says_whether_its_operation_is_sampled() -> None:
+    for ratio, flags in ((1.0, "01"), (0.0, "00")):
+        with collecting(sampling_ratio=ratio), span("x"):
+            assert trace_parent().endswith(f"-{flags}")
 
 
 def test_a_failure_is_told_by_its_class_and_never_by_its_words() -> None:

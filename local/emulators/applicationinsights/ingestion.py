@@ -33,12 +33,14 @@ class Fault(Control):
 
     :param status: the answer's; 206 takes every second item, another than 200 and 206 takes none
     :param seconds: how long the answer is held back, unless the fault is ended before
+    :param location: where a 307 or 308 sends to
     :param garbage: whether the answer's body is no JSON
     """
 
     status: int = Field(default=200, ge=200, le=599)
     seconds: float = Field(default=0.0, ge=0.0, le=60.0)
     garbage: bool = False
+    location: str = Field(default="", max_length=200)
     times: int = Field(default=1, ge=1, le=1_000_000)
 
 
@@ -76,7 +78,7 @@ class Ingestion:
         except ValueError:
             return json_reply({"itemsReceived": 0, "itemsAccepted": 0, "errors": ["no JSON"]}, 400)
         if fault.status not in {200, 206}:
-            return Response("not now", fault.status, {"Retry-After": "1"})
+            return Response("not now", fault.status, {"Retry-After": "1", "Location": fault.location})
         errors = {number: wrong for number, each in enumerate(envelopes) if (wrong := _wrong(each, fault, number))}
         taken = [each for number, each in enumerate(envelopes) if number not in errors]
         self._items.keep(taken)

@@ -23,6 +23,7 @@ class _Cut(Exception):
     """The connection is to be cut."""
 
 
+_PERFORMED = frozenset({"slow", "stale", "repeat", "garbled"})  # faults that let a request happen and be answered
 BODY_BYTES_MAX = 4 * 1024 * 1024  # what is read of a request before it is refused as too large
 
 
@@ -65,9 +66,11 @@ class Api:
             return await self._answered(asking, None)
         if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
-        if fault.performed or fault.kind in {"slow", "stale", "repeat"}:
+        if fault.performed or fault.kind in _PERFORMED:
             answer = await self._answered(asking, fault)
-            if fault.kind in {"slow", "stale", "repeat"}:
+            if fault.kind == "garbled":
+                answer.body = answer.body[: len(answer.body) // 2]
+            if fault.kind in _PERFORMED:
                 return answer
         if fault.kind == "reset":
             raise _Cut

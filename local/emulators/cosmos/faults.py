@@ -12,7 +12,9 @@ from local.emulators.cosmos.errors import Refused
 from local.emulators.cosmos.operations import Operation
 from local.emulators.replies import Control
 
-Kind = Literal["throttle", "retry_with", "unavailable", "gone", "timeout", "reset", "slow", "stale", "repeat"]
+Kind = Literal[
+    "throttle", "retry_with", "unavailable", "gone", "timeout", "reset", "slow", "stale", "repeat", "garbled"
+]
 HISTORY_MAX: Final = 10_000  # documents whose version before the last is remembered
 
 # https://learn.microsoft.com/rest/api/cosmos-db/http-status-codes-for-cosmosdb
@@ -28,7 +30,8 @@ class Fault(Control):
     All come before anything happens or, if `performed`, after it: then the client cannot know. With `inside` a batch
     answers 207 and the status stands at its first operation. `slow` waits, then performs. `stale` answers a read with
     the version before the last write, which for a new document is 404, as weaker consistency may. `repeat` answers a
-    change feed with the changes it gave before, as after a lease that was not moved on.
+    change feed with the changes it gave before, as after a lease that was not moved on. `garbled` performs, and answers
+    half of what it has to say.
     """
 
     kind: Kind

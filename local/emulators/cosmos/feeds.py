@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 from local.emulators.cosmos.account import Account
 from local.emulators.cosmos.documents import COLUMNS, Stored
 from local.emulators.cosmos.errors import Refused, unsupported
+from local.emulators.cosmos.requests import moment_in
 from local.emulators.cosmos.scopes import Scope
 
 NEWEST = "*"
+_POSITION_DIGITS_MAX = 18  # what a column of the database holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def position_in(etag: str | None) -> int:
     if etag is None:
         return 0
     text = etag.strip('"')
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > _POSITION_DIGITS_MAX:
         raise Refused(400, f"If-None-Match {etag} is not a position in the change feed.")
     return int(text)
 
@@ -78,6 +79,6 @@ def _since(header: str | None) -> int:
     if header is None:
         return 0
     try:
-        return int(parsedate_to_datetime(header).timestamp())
+        return int(moment_in(header).timestamp())
     except ValueError:
         raise Refused(400, f"If-Modified-Since {header!r} is not a date.") from None

@@ -13,6 +13,7 @@ from local.emulators.cosmos.documents import check_id, parse, rendered
 from local.emulators.cosmos.errors import Refused, missing, unsupported
 from local.emulators.cosmos.faults import Fault, History
 from local.emulators.cosmos.feeds import NEWEST, changes, position_in
+from local.emulators.cosmos.paging import page_limit, token_bytes
 from local.emulators.cosmos.patches import parse_patch
 from local.emulators.cosmos.plans import plan_of
 from local.emulators.cosmos.requests import Answer, Asking, as_json
@@ -123,8 +124,9 @@ class Items:
 
     def _query(self, asking: Asking, container: Container, given: dict[str, Any]) -> Answer:
         query = parse_query(given["query"])
-        limit = queries.page_limit(asking.headers.get("x-ms-max-item-count"))
-        asked = queries.Asked(given["query"], query, _parameters(given), limit)
+        limit = page_limit(asking.headers.get("x-ms-max-item-count"))
+        longest = token_bytes(asking.headers.get("x-ms-documentdb-responsecontinuationtokenlimitinkb"))
+        asked = queries.Asked(given["query"], query, _parameters(given), limit, longest)
         token = asking.headers.get("x-ms-continuation")
         state = asked.opened(token) if token else None
         scope = scope_of(container, asking.headers)
@@ -158,11 +160,13 @@ class Items:
             raise unsupported("a change feed over all ranges at once; ask range by range, as the SDKs do")
         headers = dict(asking.headers)
         place = (container.number, "" if scope.key is None else scope.key.text, scope.low, scope.high)
-        if fault is not None and fault.kind == "repeat":
-            headers["if-none-match"] = f'"{self._positions.get(place, 0)}"'
-        elif headers.get("if-none-match") != NEWEST:
-            self._positions[place] = position_in(headers.get("if-none-match"))
-        found = changes(self._account, scope, headers, queries.page_limit(headers.get("x-ms-max-item-count")))
+        asked = headers.get("if-none-match")
+        if fault is not None and fault.kind == "repeat" and asked != NEWEST:
+            # Where whoever asked before stood; another reader may be further on, and nobody must skip anything.
+            headers["if-none-match"] = f'"{min(self._positions.get(place, 0), position_in(asked))}"'
+        elif asked != NEWEST:
+            self._positions[place] = position_in(asked)
+        found = changes(self._account, scope, headers, page_limit(headers.get("x-ms-max-item-count")))
         answered = {"etag": f'"{found.position}"'}
         if not found.documents:
             return Answer(304, b"", charges.FEED_EMPTY, answered)

@@ -134,7 +134,7 @@ def _inside(holder: Any, name: str, operation: Operation) -> Any:
 
 
 def _position(name: str, bound: int, operation: Operation) -> int:
-    if not name.isdecimal() or int(name) >= bound:
+    if not name.isdecimal() or len(name) > len(str(bound)) or int(name) >= bound:
         raise _impossible(operation, f"{name!r} is not a position in the array")
     return int(name)
 

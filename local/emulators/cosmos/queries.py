@@ -20,8 +20,6 @@ from local.emulators.cosmos.sql_evaluation import FUNCTIONS, Evaluate, compiled,
 from local.emulators.cosmos.sql_tree import Binary, Call, Expression, Literal, Parameter, Path, Query
 from local.emulators.cosmos.sql_values import UNDEFINED, OrderKey, order_key
 
-PAGE_DEFAULT: Final = 100  # https://learn.microsoft.com/rest/api/cosmos-db/common-cosmosdb-rest-request-headers
-PAGE_MAX: Final = 1_000
 PAGE_BYTES_MAX: Final = 4 * 1024 * 1024  # https://learn.microsoft.com/azure/cosmos-db/concepts-limits
 GROUPED_AT_ONCE: Final = 1_000  # items that go into the groups of one page
 _START: Final = (MINIMUM, 0)
@@ -46,12 +44,15 @@ class Asked:
     """A query with its parameters, and how a page of it is to be.
 
     :param limit: rows of a page
+    :param token_bytes: the size up to which continuation tokens are padded, since a client that says how long they may
+        be must be able to take one that is; 0: as short as they are
     """
 
     text: str
     query: Query
     parameters: Mapping[str, Any]
     limit: int
+    token_bytes: int = 0
 
     @property
     def fingerprint(self) -> str:
@@ -61,7 +62,9 @@ class Asked:
 
     def token(self, state: list[Any]) -> str:
         """A continuation token, opaque to clients."""
-        return urlsafe_b64encode(orjson.dumps([self.fingerprint, *state])).decode()
+        bare = len(orjson.dumps([self.fingerprint, "", *state]))
+        padding = " " * (self.token_bytes // 4 * 3 - bare)
+        return urlsafe_b64encode(orjson.dumps([self.fingerprint, padding, *state])).decode()
 
     def opened(self, token: str) -> list[Any]:
         """The state in a continuation token.
@@ -69,28 +72,12 @@ class Asked:
         :raises Refused: 400, it is not one of this query
         """
         try:
-            fingerprint, *state = orjson.loads(urlsafe_b64decode(token))
+            fingerprint, _, *state = orjson.loads(urlsafe_b64decode(token))
         except (ValueError, TypeError):
             raise Refused(400, "Invalid continuation token.") from None
         if fingerprint != self.fingerprint:
             raise Refused(400, "The continuation token belongs to another query.")
         return list(state)
-
-
-def page_limit(header: str | None) -> int:
-    """How many rows a page may have, from `x-ms-max-item-count`.
-
-    :raises Refused: 400, not a number
-    """
-    if header is None:
-        return PAGE_DEFAULT
-    try:
-        wanted = int(header)
-    except ValueError:
-        raise Refused(400, f"Invalid page size {header!r}.") from None
-    if wanted == 0 or wanted < -1:
-        raise Refused(400, f"Invalid page size {wanted}.")
-    return PAGE_MAX if wanted == -1 else min(wanted, PAGE_MAX)
 
 
 def run(account: Account, asked: Asked, scope: Scope, after: list[Any] | None) -> Page:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -81,6 +83,8 @@ def read(method: str, raw_path: bytes, headers: Mapping[str, str], body: bytes) 
 
     :raises Refused: 501, a kind of resource the emulator does not serve; 400, no such path
     """
+    if not raw_path.isascii():
+        raise Refused(400, "The request's path has bytes that no address has.")
     parts = [unquote(part) for part in raw_path.decode("ascii").partition("?")[0].split("/") if part]
     if not parts:
         return Asking(method, "", (), "", headers, body)
@@ -94,6 +98,17 @@ def read(method: str, raw_path: bytes, headers: Mapping[str, str], body: bytes) 
     about_one = len(names) == len(kinds)
     link = "/".join(parts) if about_one else "/".join(parts[:-1])
     return Asking(method, kind, names, link, headers, body)
+
+
+def moment_in(date: str) -> datetime:
+    """The moment a header tells.
+
+    :raises ValueError: it is not in the format of RFC 1123, or in no time zone (which `-0000` says)
+    """
+    moment = parsedate_to_datetime(date)
+    if moment.tzinfo is None:
+        raise ValueError(f"{date!r} tells no time zone.")
+    return moment
 
 
 def as_json(value: Any) -> bytes:

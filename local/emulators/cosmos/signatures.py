@@ -8,13 +8,12 @@ import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 from local.emulators.cosmos.errors import Refused
 from local.emulators.cosmos.identities import Identities
-from local.emulators.cosmos.requests import Asking
+from local.emulators.cosmos.requests import Asking, moment_in
 from shared.kernel.clock import utc_now
 
 SKEW_MAX: Final = timedelta(minutes=15)
@@ -77,7 +76,7 @@ def date_of(headers: Mapping[str, str]) -> str:
 
 def _moment(date: str) -> datetime:
     try:
-        return parsedate_to_datetime(date)
+        return moment_in(date)
     except ValueError:
         raise Refused(401, f"The date {date!r} is not in the format of RFC 1123.") from None
 

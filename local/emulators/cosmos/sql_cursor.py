@@ -1,9 +1,12 @@
 """Where a parser is in a query's tokens, and how it goes on."""
 
 from collections.abc import Callable
+from typing import Final
 
 from local.emulators.cosmos.errors import Refused
 from local.emulators.cosmos.sql_lexer import Token, syntax_error, tokens
+
+NESTING_MAX: Final = 100
 
 
 class Cursor:
@@ -12,6 +15,16 @@ class Cursor:
     def __init__(self, text: str) -> None:
         self._tokens = tokens(text)
         self._next = 0
+        self.depth = 0
+
+    def deeper(self) -> None:
+        """One level in; who comes out again takes it off `depth`.
+
+        :raises Refused: 400, these are too many
+        """
+        self.depth += 1
+        if self.depth > NESTING_MAX:
+            raise Refused(400, "The query is nested too deeply.")
 
     def listed[T](self, read: Callable[[], T]) -> list[T]:
         """What `read` finds, as often as a comma follows."""

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final
 
 from local.emulators.cosmos.errors import Refused
@@ -25,6 +26,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+_INTEGERS_END: Final = 2.0**63
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 QUERY_BYTES_MAX: Final = 512 * 1024  # https://learn.microsoft.com/azure/cosmos-db/concepts-limits#sql-query-limits
@@ -74,11 +76,19 @@ def _token(kind: str, text: str, at: int) -> Token:
             word = text.upper()
             return Token("keyword", word, at) if word in KEYWORDS else Token("name", text, at)
         case "number":
-            return Token(kind, int(text) if text.isdecimal() else float(text), at)
+            return Token(kind, _number(text, at), at)
         case "string":
             return Token(kind, _ESCAPED.sub(_unescaped, text[1:-1]), at)
         case _:
             return Token(kind, text, at)
+
+
+def _number(text: str, at: int) -> int | float:
+    """A number as Cosmos DB has it: a double, so long integers lose their last digits."""
+    number = float(text)
+    if not isfinite(number):
+        raise syntax_error(f"Syntax error, no double is as large as the number near position {at}.", at)
+    return int(number) if text.isdecimal() and number < _INTEGERS_END else number
 
 
 def _unescaped(match: re.Match[str]) -> str:

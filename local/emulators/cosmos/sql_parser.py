@@ -12,7 +12,6 @@ right and not served here answers 501 with its name.
 """
 
 from collections.abc import Callable
-from functools import reduce
 from typing import Any, Final
 
 from local.emulators.cosmos.errors import Refused, unsupported
@@ -33,6 +32,8 @@ from local.emulators.cosmos.sql_tree import (
     Path,
     Query,
     Selected,
+    chained,
+    check_depth,
     check_grouping,
     counts_in,
 )
@@ -42,7 +43,6 @@ _OTHER_OPERATORS: Final = frozenset({"+", "-", "*", "/", "%", "&", "|", "^", "~"
 _OTHER_KEYWORDS: Final = frozenset({"BETWEEN", "LIKE", "EXISTS", "ARRAY", "UDF"})
 _CONSTANTS: Final = {"TRUE": True, "FALSE": False, "NULL": None}
 _AGGREGATES: Final = frozenset({"SUM", "AVG", "MIN", "MAX"})
-NESTING_MAX: Final = 100
 
 
 def parse_query(text: str) -> Query:
@@ -67,7 +67,6 @@ class _Parser(Cursor):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._alias = "c"
-        self._depth = 0
 
     def query(self) -> Query:
         self.need("SELECT")
@@ -168,25 +167,28 @@ class _Parser(Cursor):
         raise syntax_error("A whole number is expected.", token.at)
 
     def _expression(self) -> Expression:
-        self._depth += 1
-        if self._depth > NESTING_MAX:
-            raise Refused(400, "The query is nested too deeply.")
-        left = self._conjunction()
+        self.deeper()
+        parts = [self._conjunction()]
         while self.take("OR"):
-            left = Binary("OR", left, self._conjunction())
-        self._depth -= 1
-        return left
+            parts.append(self._conjunction())
+        self.depth -= 1
+        whole = chained("OR", parts)
+        if not self.depth:
+            check_depth(whole)
+        return whole
 
     def _conjunction(self) -> Expression:
-        left = self._negation()
+        parts = [self._negation()]
         while self.take("AND"):
-            left = Binary("AND", left, self._negation())
-        return left
+            parts.append(self._negation())
+        return chained("AND", parts)
 
     def _negation(self) -> Expression:
         if not self.take("NOT"):
             return self._comparison()
+        self.deeper()
         operand = self._negation() if self.comes("NOT") else self._primary()
+        self.depth -= 1
         if self.peek.value in _COMPARISONS or self.comes("IN"):
             raise unsupported("NOT before a comparison without parentheses: no page tells what it applies to")
         return Not(operand)
@@ -209,7 +211,7 @@ class _Parser(Cursor):
         self.need("(")
         found = self.listed(self._expression)
         self.need(")")
-        return reduce(lambda before, part: Binary("OR", before, part), [Binary("=", left, part) for part in found])
+        return chained("OR", [Binary("=", left, part) for part in found])
 
     def _primary(self) -> Expression:
         token = self.advance()

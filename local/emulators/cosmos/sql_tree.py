@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from local.emulators.cosmos.errors import Refused
+
+DEPTH_MAX: Final = 150  # of an expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +157,45 @@ def _listed(expression: Call | Count | Array, alias: str) -> str:
 
 def counts_in(expression: Expression) -> list[Count]:
     """The aggregates within an expression."""
+    if isinstance(expression, Count):
+        return [expression]
+    return [found for part in _parts(expression) for found in counts_in(part)]
+
+
+def chained(operator: str, parts: Sequence[Expression]) -> Expression:
+    """`a AND b AND c`, or OR, as a tree that is no deeper than it must be: both are associative.
+
+    :param parts: at least one
+    """
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    return Binary(operator, chained(operator, parts[:half]), chained(operator, parts[half:]))
+
+
+def check_depth(expression: Expression) -> None:
+    """Accept an expression that can be gone through recursively.
+
+    :raises Refused: 400
+    """
+    level: Sequence[Expression] = [expression]
+    for _ in range(DEPTH_MAX):
+        level = [part for each in level for part in _parts(each)]
+        if not level:
+            return
+    raise Refused(400, "The query is nested too deeply.")
+
+
+def _parts(expression: Expression) -> Sequence[Expression]:
     match expression:
-        case Count():
-            return [expression]
         case Call(_, arguments) | Array(arguments):
-            return [found for part in arguments for found in counts_in(part)]
+            return arguments
         case Object(members):
-            return [found for _, part in members for found in counts_in(part)]
-        case Not(operand):
-            return counts_in(operand)
+            return [part for _, part in members]
+        case Not(operand) | Count(operand):
+            return [operand]
         case Binary(_, left, right):
-            return counts_in(left) + counts_in(right)
+            return [left, right]
         case _:
             return []
 

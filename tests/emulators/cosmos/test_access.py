@@ -17,7 +17,9 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from local.emulators.cosmos.app import build
+from local.emulators.cosmos.errors import Refused
 from local.emulators.cosmos.identities import AUDIENCE, Identities
+from local.emulators.cosmos.requests import read
 from local.emulators.cosmos.signatures import Gate
 from local.emulators.serving import Tls, served
 from shared.topology import topology
@@ -166,3 +168,19 @@ async def test_a_token_forged_with_the_public_key_does_not_count(keyless: str, e
         answer = await http.get(f"{keyless}/{LISTINGS}", headers={"authorization": f"type=aad&ver=1.0&sig={token}"})
 
     assert answer.status_code == 401
+
+
+async def test_a_date_without_a_time_zone_is_refused(rest: Rest) -> None:
+    """access-control-on-cosmosdb-resources: the date has the format of RFC 1123; there it ends in GMT."""
+    date = "Sat, 21 Nov 2026 20:00:00 -0000"
+    headers = {"authorization": rest.authorization("GET", LISTINGS, date), "x-ms-date": date}
+
+    assert (await rest.ask("GET", LISTINGS, headers=headers)).status_code == 401, KEYS
+
+
+def test_a_path_of_other_bytes_than_addresses_have_is_refused_before_anybody_signed_in() -> None:
+    """Whatever the server in front lets through; httptools does not."""
+    with pytest.raises(Refused) as refused:
+        read("GET", b"/dbs/\xc3\xa4", {}, b"")
+
+    assert refused.value.status == 400

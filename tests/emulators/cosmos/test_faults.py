@@ -112,6 +112,19 @@ async def test_a_feed_repeats_what_it_gave(rest: Rest) -> None:
     assert over.status_code == 304
 
 
+async def test_a_feed_that_repeats_leaves_nothing_out_for_a_reader_who_is_behind_another(rest: Rest) -> None:
+    async def changes(after: str) -> httpx.Response:
+        headers = {"a-im": "Incremental feed", **({"if-none-match": after} if after else {})}
+        return await rest.ask("GET", f"{LISTINGS}/docs", partition="public", headers=headers)
+
+    await rest.create(A)
+    ahead = await changes("")
+    await changes(ahead.headers["etag"])
+    await rest.fault("repeat")
+
+    assert ids(await changes("")) == ["a"]
+
+
 async def test_the_sdk_waits_out_a_throttling_and_tells_of_one_within_a_batch(
     rest: Rest, patient: ContainerProxy
 ) -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from email.utils import format_datetime
 
+import pytest
 from azure.cosmos.aio import ContainerProxy
 
 from tests.emulators.cosmos.conftest import Clock
@@ -128,3 +129,20 @@ async def test_the_sdk_reads_the_feed_of_each_range_and_goes_on_where_it_stood(l
 
     assert sorted(found) == sorted(f"d{number}" for number in range(10))
     assert news == ["new"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"if-none-match": '"' + "9" * 5_000 + '"'},
+        {"if-modified-since": "Sat, 21 Nov 2026 20:00:00 -0000"},  # RFC 5322: a moment in no time zone we know of
+        {"if-modified-since": "yesterday"},
+    ],
+    ids=["digits", "zone", "words"],
+)
+async def test_a_place_in_the_feed_that_is_none_is_refused(rest: Rest, headers: dict[str, str]) -> None:
+    answer = await rest.ask(
+        "GET", f"{LISTINGS}/docs", partition="public", headers={"a-im": "Incremental feed", **headers}
+    )
+
+    assert answer.status_code == 400

@@ -174,3 +174,25 @@ async def test_a_batch_has_at_most_two_megabytes(rest: Rest) -> None:
 
     assert answer.status_code == 413, LIMITS
     assert ids(await rest.query("SELECT * FROM c")) == []
+
+
+async def test_a_condition_of_three_thousand_parts_is_evaluated_and_one_nested_as_deep_is_refused(rest: Rest) -> None:
+    await rest.create({"id": "a", "list_id": "public", "n": 1})
+    change = [{"op": "incr", "path": "/n", "value": 1}]
+
+    async def patched(condition: str) -> int:
+        body = {"operations": change, "condition": f"FROM c WHERE {condition}"}
+        return (await rest.ask("PATCH", f"{LISTINGS}/docs/a", body, partition="public")).status_code
+
+    assert await patched("c.n = 1" + " AND c.n < 9" * 3_000) == 200
+    assert await patched("c.n = 1" + " AND c.n < 9" * 3_000) == 412
+    assert await patched("NOT " * 3_000 + "c.n") == 400
+
+
+async def test_a_position_of_five_thousand_digits_is_refused(rest: Rest) -> None:
+    await rest.create({"id": "a", "list_id": "public", "many": [1]})
+    body = {"operations": [{"op": "set", "path": "/many/" + "9" * 5_000, "value": 1}]}
+
+    answer = await rest.ask("PATCH", f"{LISTINGS}/docs/a", body, partition="public")
+
+    assert answer.status_code == 400

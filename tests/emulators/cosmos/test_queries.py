@@ -338,3 +338,68 @@ async def test_many_items_are_grouped_in_parts_for_the_client_to_add_up(rest: Re
     assert "x-ms-continuation" not in second.headers
     assert sorted(row["n"] for row in first.json()["Documents"]) == [500, 500]
     assert sorted(row["n"] for row in second.json()["Documents"]) == [50, 50]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "NOT " * 5_000 + "c.v",
+        "(" * 5_000 + "c.v" + ")" * 5_000,
+        "[" * 5_000 + "]" * 5_000,
+        "(NOT NOT " * 90 + "c.v" + ")" * 90,
+        "c.v = " + "9" * 5_000,
+        "c.v = 1e999",
+    ],
+    ids=["negations", "parentheses", "arrays", "mixed", "digits", "exponent"],
+)
+async def test_what_is_nested_or_as_long_as_nothing_sensible_is_refused(rest: Rest, condition: str) -> None:
+    answer = await rest.query(f"SELECT * FROM c WHERE {condition}")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "BadRequest"), SYNTAX
+
+
+async def test_conditions_as_deep_as_they_may_be_are_evaluated(rest: Rest) -> None:
+    await fill(rest)
+    inner = "c.v = 1"
+    for _ in range(90):
+        inner = f"({inner}) AND true"
+    deep = await rest.query(f"SELECT * FROM c WHERE {inner}")
+    objects = await rest.query("SELECT VALUE " + '{"a": ' * 91 + "c.v" + "}" * 91 + " FROM c WHERE c.v = 1")
+
+    assert (ids(deep), objects.status_code) == (["one"], 200), SYNTAX
+
+
+@pytest.mark.parametrize("form", ["AND", "OR", "IN"])
+async def test_as_many_conditions_as_fit_into_a_query_are_evaluated(rest: Rest, form: str) -> None:
+    """Limits of Cosmos DB are on a query's bytes, not on its conditions (concepts-limits#sql-query-limits)."""
+    await fill(rest)
+    many = {
+        "AND": "c.v = 1" + " AND c.id != 'x'" * 5_000,
+        "OR": "c.id = 'x' OR " * 5_000 + "c.v = 1",
+        "IN": f"c.v IN ({', '.join(str(number) for number in range(10, 5_010))}, 1)",
+    }
+
+    assert ids(await rest.query(f"SELECT * FROM c WHERE {many[form]}")) == ["one"]
+
+
+async def test_a_continuation_is_as_long_as_its_client_lets_it_be(rest: Rest) -> None:
+    """common-cosmosdb-rest-request-headers: x-ms-documentdb-responsecontinuationtokenlimitinkb."""
+    await fill(rest)
+    kilobytes = "x-ms-documentdb-responsecontinuationtokenlimitinkb"
+    headers = {"x-ms-max-item-count": "4"}
+
+    tokens = [
+        (await rest.query("SELECT * FROM c", headers={**headers, **limit})).headers["x-ms-continuation"]
+        for limit in ({}, {kilobytes: "1"}, {kilobytes: "4"})
+    ]
+    rest_of = [
+        ids(await rest.query("SELECT * FROM c", headers={**headers, "x-ms-continuation": token})) for token in tokens
+    ]
+
+    assert [len(token) for token in tokens[1:]] == [1024, 4096]
+    assert len(tokens[0]) < 200
+    assert len(rest_of[0]) == 4
+    assert rest_of[0] == rest_of[1] == rest_of[2]
+    for wrong in ("0", "x", "-1", "9" * 5_000):
+        refused = await rest.query("SELECT * FROM c", headers={kilobytes: wrong})
+        assert refused.status_code == 400
