@@ -11,8 +11,8 @@ from rich.console import Console
 SIZES: Final = (1_000, 100_000, 1_000_000)
 
 # Measured by `make bench` (figures `cosmos_ru_per_card_order`, `ru_per_hold`, `bus_messages_per_card_order`).
-RU_PER_CARD_ORDER: Final = 160.0
-RU_PER_HOLD: Final = 50.0
+RU_PER_CARD_ORDER: Final = 165.0
+RU_PER_HOLD: Final = 48.0
 BUS_MESSAGES_PER_CARD_ORDER: Final = 3
 
 # What is assumed of a sale, written out so that it can be doubted.
@@ -26,6 +26,8 @@ BUS_OPERATIONS_PER_ORDER: Final = 16
 GIGABYTE_SECONDS_PER_ORDER: Final = 0.4  # 512 MB for what the functions of one order take together, waiting included
 EXECUTIONS_PER_ORDER: Final = 14
 TELEMETRY_KILOBYTES_PER_ORDER: Final = 12.0
+TELEMETRY_KILOBYTES_PER_VIEW: Final = 0.8  # one request's envelope, measured; logs come on top
+GIGABYTE_SECONDS_PER_VIEW: Final = 0.01
 
 # US dollars, list prices, https://azure.microsoft.com/pricing/ (Cosmos DB serverless, Service Bus Standard, Functions
 # on Flex Consumption, Azure Monitor). They differ by region and change.
@@ -70,9 +72,12 @@ def cost(tickets: int) -> Cost:
         tickets,
         store=units / 1e6 * PER_MILLION_RU,
         bus=(orders + lost) * BUS_OPERATIONS_PER_ORDER / 1e6 * PER_MILLION_BUS_OPERATIONS,
-        functions=(orders + lost) * GIGABYTE_SECONDS_PER_ORDER * PER_GIGABYTE_SECOND
+        functions=((orders + lost) * GIGABYTE_SECONDS_PER_ORDER + views * GIGABYTE_SECONDS_PER_VIEW)
+        * PER_GIGABYTE_SECOND
         + ((orders + lost) * EXECUTIONS_PER_ORDER + views) / 1e6 * PER_MILLION_EXECUTIONS,
-        telemetry=orders * TELEMETRY_KILOBYTES_PER_ORDER / 1e6 * PER_GIGABYTE_TELEMETRY,
+        telemetry=(orders * TELEMETRY_KILOBYTES_PER_ORDER + views * TELEMETRY_KILOBYTES_PER_VIEW)
+        / 1e6
+        * PER_GIGABYTE_TELEMETRY,
     )
 
 
