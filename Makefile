@@ -43,7 +43,7 @@ deadletters: $(READY) ## Messages nobody could handle: QUEUE= REASON= TYPE= NUMB
 	  $(call flag,REPLAY,--replay) $(call flag,DISCARD,--discard) $${WHY:+--why "$$WHY"} $(call flag,DRY_RUN,--dry-run) \
 	  $${KEY:+--key "$$KEY"} $(ARGS)
 
-test: $(READY) ## All tests (about 6 minutes)
+test: $(READY) ## All tests (6 to 12 minutes on two cores)
 	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup
 
 foreign: $(READY) ## Our Cosmos DB double beside one from npm that nobody here wrote (needs node and npm)
