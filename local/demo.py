@@ -19,6 +19,7 @@ from local.host.process import HostFailed
 from local.layout import BusKind, Ports, StoreKind, stack_secrets
 from local.offline import code_is_genuine
 from local.oidc_client import SignInRefused, sign_in
+from local.seed.catalogue import ORGANISERS
 from local.seed.seed import Seeder, SeedRefused
 from local.stack import CLIENT_ID, Stack, StackFailed
 from shared.kernel.clock import utc_now
@@ -84,9 +85,10 @@ class Demo:
     async def _listed(self, token: str) -> tuple[list[Any], str]:
         async def look() -> list[Any] | None:
             items: list[Any] = (await self._get("events", token))["items"]
-            return items or None
+            return items if len(items) == seeded else None  # the lists follow the change feed, one event after another
 
-        items = await _soon(look, "an event in the list")
+        seeded = sum(len(organiser.events) for organiser in ORGANISERS)
+        items = await _soon(look, f"{seeded} events in the list")
         if [e["starts_at"] for e in items] != sorted(e["starts_at"] for e in items):
             raise StepFailed("the list is not in the order of dates")
         return items, f"{len(items)} events, first “{items[0]['name']}”"
