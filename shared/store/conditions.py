@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shared.store.port import GROUPED_BY_MAX, OrderBy, Value, Where
+from shared.store.port import GROUPED_BY_MAX, PAGE_MAX, Everywhere, OrderBy, Value, Where
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -46,6 +46,18 @@ def check_where(where: Sequence[Where]) -> None:
             raise ValueError(f"Unknown operator {condition.operator!r}.")
         if condition.operator == "contains" and not isinstance(condition.value, str):
             raise ValueError(f"Only a string can be contained, not {condition.value!r}.")
+
+
+def check_query(partition: str | Everywhere, *, where: Sequence[Where], order_by: OrderBy | None, limit: int) -> None:
+    """Accept a query that every store can answer and continue.
+
+    :raises ValueError: an unknown operator, an impossible limit, or an order across partitions
+    """
+    check_where(where)
+    if not 1 <= limit <= PAGE_MAX:
+        raise ValueError(f"A page has 1 to {PAGE_MAX} documents, not {limit}.")
+    if order_by is not None and isinstance(partition, Everywhere):
+        raise ValueError("Cosmos cannot continue an ordered query across partitions from Python.")
 
 
 def check_grouping(by: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from shared.store.conditions import check_grouping, check_where
+from shared.store.conditions import check_grouping, check_query, check_where
 from shared.store.continuation import Continuations, query_text
 from shared.store.cosmos_account import CALL_SECONDS, CosmosAccount
 from shared.store.cosmos_errors import answered, batch_trouble, charge_of, headers_of
@@ -140,11 +140,7 @@ class CosmosStore:
         :raises Unavailable: no answer
         """
         key = self._partition_key(container)
-        check_where(where)
-        if not 1 <= limit <= PAGE_MAX:
-            raise ValueError(f"A page has 1 to {PAGE_MAX} documents, not {limit}.")
-        if order_by is not None and isinstance(partition, Everywhere):
-            raise ValueError("Cosmos cannot continue an ordered query across partitions from Python.")
+        check_query(partition, where=where, order_by=order_by, limit=limit)
         asked = query_text(container, partition, where, order_by)
         token = None if continuation is None else self._continuations.open(asked, continuation)
         wanted = select(where, order_by, one_partition=isinstance(partition, str))

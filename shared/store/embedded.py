@@ -14,7 +14,15 @@ import orjson
 
 from shared.kernel.clock import utc_now
 from shared.sqlite.turnstile import Turn
-from shared.store.conditions import check_grouping, check_where, order_sql, string_sql, value_sql, where_sql
+from shared.store.conditions import (
+    check_grouping,
+    check_query,
+    check_where,
+    order_sql,
+    string_sql,
+    value_sql,
+    where_sql,
+)
 from shared.store.continuation import Continuations, query_text
 from shared.store.documents import body_of, check_size, check_writes
 from shared.store.embedded_feed import EmbeddedFeed
@@ -22,7 +30,6 @@ from shared.store.embedded_indexes import container_sql, lookup_hint
 from shared.store.embedded_writes import apply
 from shared.store.port import (
     GROUPS_MAX,
-    PAGE_MAX,
     Count,
     Create,
     Document,
@@ -130,11 +137,7 @@ class EmbeddedStore(EmbeddedFeed):
         :raises ContinuationRefused: the token is not one we signed for this very query
         """
         self._partition_key(container)
-        check_where(where)
-        if not 1 <= limit <= PAGE_MAX:
-            raise ValueError(f"A page has 1 to {PAGE_MAX} documents, not {limit}.")
-        if order_by is not None and isinstance(partition, Everywhere):
-            raise ValueError("Cosmos cannot continue an ordered query across partitions from Python.")
+        check_query(partition, where=where, order_by=order_by, limit=limit)
         asked = query_text(container, partition, where, order_by)
         after = [] if continuation is None else self._continuations.open(asked, continuation)
         hint = lookup_hint(self._topology, container, where) if isinstance(partition, Everywhere) else ""
