@@ -6,8 +6,8 @@ import gc
 # start) nor ever again, and requests make little garbage in cycles, so it may come seldom (4 % of the CPU of an order).
 gc.disable()
 
-from functions.composition import compose  # noqa: E402
-from shared.settings import settings  # noqa: E402
+from functions.composition import compose  # noqa: E402 - the collector rests first
+from shared.settings import settings  # noqa: E402 - likewise
 
 app = compose(settings())
 

@@ -1,6 +1,5 @@
 """Failures on demand: what a network, a busy partition and weaker consistency do to a client once in a while."""
 
-import random
 from collections import OrderedDict
 from typing import Final, Literal
 
@@ -10,7 +9,7 @@ from local.emulators.cosmos.containers import Container, Key
 from local.emulators.cosmos.documents import Stored
 from local.emulators.cosmos.errors import Refused
 from local.emulators.cosmos.operations import Operation
-from local.emulators.replies import Control
+from local.emulators.rules import Rule, Rules
 
 Kind = Literal[
     "throttle", "retry_with", "unavailable", "gone", "timeout", "reset", "slow", "stale", "repeat", "garbled"
@@ -22,7 +21,7 @@ _STATUS: Final = {"throttle": 429, "retry_with": 449, "unavailable": 503, "gone"
 _SUBSTATUS: Final = {"throttle": 3200, "gone": 1002}
 
 
-class Fault(Control):
+class Fault(Rule):
     """One rule; the first that matches a request decides.
 
     `throttle` answers 429 with a pause to keep, `retry_with` 449 (another write on the document is under way),
@@ -37,8 +36,6 @@ class Fault(Control):
     kind: Kind
     operation: Operation | None = Field(default=None, description="only requests of this kind; a batch is one")
     container: str = Field(default="", description="only requests on this container")
-    times: int | None = Field(default=None, ge=1, description="how many requests it hits; unset: until cleared")
-    fraction: float = Field(default=1.0, gt=0, le=1, description="the part of matching requests it hits")
     performed: bool = Field(default=False, description="the request is performed, and then answered like this")
     inside: bool = Field(default=False, description="within the answer to a batch")
     retry_after_ms: int = Field(default=10, ge=0, le=600_000, description="the pause to ask for")
@@ -50,43 +47,24 @@ class Fault(Control):
         pause = {"x-ms-retry-after-ms": str(self.retry_after_ms)} if status in {429, 449} else {}
         return Refused(status, f"As asked for: {self.kind}.", substatus=_SUBSTATUS.get(self.kind, 0), headers=pause)
 
+    def meets(self, operation: Operation, container: str) -> bool:
+        """Whether it is about such a request; a stale answer is one to a read, and a repeated one a feed's."""
+        if self.operation not in {None, operation} or self.container not in {"", container}:
+            return False
+        return {"stale": "read", "repeat": "feed"}.get(self.kind, operation) == operation
+
     @property
     def answers(self) -> bool:
         """Whether it answers with a status of its own."""
         return self.kind in _STATUS
 
 
-class Faults:
-    """The rules in force; they end with the process."""
-
-    def __init__(self) -> None:
-        self._rules: list[tuple[Fault, int]] = []
-        self.hits = 0
-
-    def add(self, fault: Fault) -> None:
-        """Put a rule behind those in force."""
-        self._rules.append((fault, 0))
-
-    def clear(self) -> None:
-        """A good day again."""
-        self._rules.clear()
+class Faults(Rules[Fault]):
+    """The rules in force."""
 
     def next(self, operation: Operation, container: str) -> Fault | None:
         """What is to happen to this request, if anything."""
-        for place, (fault, hit) in enumerate(self._rules):
-            if fault.operation not in {None, operation} or fault.container not in {"", container}:
-                continue
-            if (fault.kind == "stale" and operation != "read") or (fault.kind == "repeat" and operation != "feed"):
-                continue
-            if fault.fraction < 1 and random.random() >= fault.fraction:  # noqa: S311 - no secret
-                continue
-            if fault.times is not None and hit + 1 >= fault.times:
-                del self._rules[place]
-            else:
-                self._rules[place] = (fault, hit + 1)
-            self.hits += 1
-            return fault
-        return None
+        return self.first(lambda fault: fault.meets(operation, container))
 
 
 class History:

@@ -54,14 +54,14 @@ def _rewritten(query: Query) -> str:
         )
         conditions = ["({documentdb-formattableorderbyquery-filter})", *([f"({where})"] if where else [])]
         return (
-            f"SELECT {_top(query)}{alias}._rid, [{keys}] AS orderByItems, {alias} AS payload FROM {alias} "  # noqa: S608
+            f"SELECT {_top(query)}{alias}._rid, [{keys}] AS orderByItems, {alias} AS payload FROM {alias} "  # noqa: S608 - the double's own
             f"WHERE {' AND '.join(conditions)} ORDER BY {order}"
         )
     if query.aggregates:
         if not query.value or len(query.aggregates) > 1:
             raise unsupported("several aggregates across partitions")
         item = text_of(query.selected[0].expression, alias)
-        return f'SELECT VALUE [{{"item": {item}}}] FROM {alias}' + (f" WHERE {where}" if where else "")  # noqa: S608
+        return f'SELECT VALUE [{{"item": {item}}}] FROM {alias}' + (f" WHERE {where}" if where else "")  # noqa: S608 - the double's own
     return ""
 
 
