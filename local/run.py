@@ -45,16 +45,8 @@ def main(
     settings = {"TESSERA_ANONYMOUS_BROWSING": str(anonymous_browsing).lower()}
     stack = Stack(data.resolve(), ports, workers=workers, store=store, bus=bus, telemetry=telemetry, settings=settings)
     had_data = (stack.data / "secrets.json").exists()
-    started = time.monotonic()
     try:
-        _refuse_taken_ports(stack.ports_used())
-        _refuse_unwritable(stack.data)
-        _refuse_other_kinds(stack)
-        stack.start()
-        if seed:
-            Seeder(stack.url, stack.entra_url).seed(utc_now())
-        _say_where(stack, time.monotonic() - started)
-        _watch(stack, stopping)
+        _run(stack, stopping, seed=seed)
     except _Ended as error:
         print(f"\nTessera stopped: {error}\nNothing was lost; run it again.", file=sys.stderr)
         raise typer.Exit(1) from None
@@ -66,6 +58,19 @@ def main(
     finally:
         stack.stop()
     print("Tessera stopped; everything is kept in", data)
+
+
+def _run(stack: Stack, stopping: threading.Event, *, seed: bool) -> None:
+    """Start, fill in the demo, say where to look, and watch until somebody asks for the end."""
+    started = time.monotonic()
+    _refuse_taken_ports(stack.ports_used())
+    _refuse_unwritable(stack.data)
+    _refuse_other_kinds(stack)
+    stack.start()
+    if seed:
+        Seeder(stack.url, stack.entra_url).seed(utc_now())
+    _say_where(stack, time.monotonic() - started)
+    _watch(stack, stopping)
 
 
 _OF_OLD_DATA: Final = (
