@@ -29,11 +29,11 @@ BUS_AWAY: Final = (
     r"|watch_dead_letters: bus_unavailable"
     r"|(\w+): Function \2 failed(, the batch is given again)?: BusUnavailable.*"
 )
-# What it says of the store: a feed could not be read, its lease not renewed, its batch not handled; or a request found
-# no answer in time.
+# What it says of the store: a feed could not be read, its lease not renewed, its batch not handled; a timer failed, and
+# looks again at its next tick; or a request found no answer in time.
 STORE_AWAY: Final = (
     r": Feed [\w:-]+: (trouble, trying again|the lease could not be renewed)|\w*: store_trouble"
-    r"|(\w+): Function \2 failed, the batch is given again: (Busy|Unavailable|StoreSilent|Contended)\(.*"
+    r"|(\w+): Function \2 failed(, the batch is given again)?: (Busy|Unavailable|StoreSilent|Contended)\(.*"
 )
 FAULT_SECONDS: Final = 0.9
 CALM_SECONDS: Final = 0.2

@@ -26,7 +26,8 @@ BUYERS = 500
 CAPACITY = 1_000
 PROCESSES = 3
 SDK_BUYERS = 120  # 500 through the SDK took 50 s a sale
-SDK_CAPACITY = 240
+SDK_CAPACITY = 264  # 33 a shard: what most groups divide leaves no gaps to gather from
+SDK_SALES_MAX = 6  # one of which has to end in gathering; most do
 SEEDS_WITHOUT_GATE_MAX = 12  # measured: 7 of 16 seeds show it
 ROUNDS = int(os.environ.get("TORTURE_ROUNDS", "1"))
 
@@ -145,16 +146,25 @@ def test_all_that_is_wanted_is_sold_and_not_one_more(
     name = f"on sale {shards} {demand} {round_}"
     outcome = on_sale.sell(name, shards=shards, demand=demand, seed=round_, small_first=small_first)
 
-    adds_up(outcome, capacity=CAPACITY, looks=30 * shards, small_first=small_first)
+    adds_up(outcome, capacity=CAPACITY, looks=30 * shards)
+    assert not small_first or outcome.gathered, "nobody gathered from several shards: the end-game did not happen"
 
 
 @pytest.mark.parametrize(("shards", "demand", "small_first"), [(1, 1.7, False), (8, 1.1, True)])
 def test_through_the_sdk_all_that_is_wanted_is_sold_and_not_one_more(
     sale_through_the_sdk: OnSale, shards: int, demand: float, small_first: bool
 ) -> None:
-    outcome = sale_through_the_sdk.sell(f"sdk {shards}", shards=shards, demand=demand, seed=1, small_first=small_first)
+    gathered = not small_first
+    for seed in range(SDK_SALES_MAX):
+        outcome = sale_through_the_sdk.sell(
+            f"sdk {shards} {seed}", shards=shards, demand=demand, seed=seed, small_first=small_first
+        )
+        adds_up(outcome, capacity=SDK_CAPACITY, looks=10 * shards)
+        gathered = gathered or outcome.gathered > 0
+        if gathered:
+            break
 
-    adds_up(outcome, capacity=SDK_CAPACITY, looks=10 * shards, small_first=small_first)
+    assert gathered, "nobody gathered from several shards: the end-game did not happen"
 
 
 def test_through_the_sdk_without_the_patch_condition_the_same_sale_oversells(sale_through_the_sdk: OnSale) -> None:
@@ -165,7 +175,7 @@ def test_through_the_sdk_without_the_patch_condition_the_same_sale_oversells(sal
     assert outcome.available < 0
 
 
-def adds_up(outcome: Outcome, *, capacity: int, looks: int, small_first: bool) -> None:
+def adds_up(outcome: Outcome, *, capacity: int, looks: int) -> None:
     """Everything wanted was sold that could be, to whom it was answered, and nothing else."""
     assert outcome.violations == []
     assert outcome.looks >= looks
@@ -174,7 +184,6 @@ def adds_up(outcome: Outcome, *, capacity: int, looks: int, small_first: bool) -
     assert outcome.paid == outcome.tickets == outcome.sold_by_answers == outcome.sold
     assert (outcome.available + outcome.sold, outcome.held) == (capacity, 0)
     assert min(outcome.refused) > outcome.available, "somebody was refused what is still there"
-    assert not small_first or outcome.gathered, "nobody gathered from several shards: the end-game did not happen"
 
 
 @pytest.mark.parametrize("shards", [1, 8])
