@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     )  # fmt: skip
 
     auth_authorities: Annotated[str, AfterValidator(rules.addresses)] = _setting(
-        ..., "issuers we accept, comma-separated, each with OIDC discovery", "https://tessera.ciamlogin.com/<tenant>/v2.0",
+        ..., "issuers we accept, comma-separated, each with OIDC discovery and its tenant's id", "https://tessera.ciamlogin.com/<tenant>/v2.0",
         min_length=1,
     )  # fmt: skip
     auth_audience: str = _setting(..., "the audience of access tokens", "api://tessera", min_length=1)
