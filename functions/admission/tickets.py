@@ -60,13 +60,14 @@ class EventFacts(Model):
 class CheckIn(Model):
     """When a ticket was used, and who let its holder in.
 
+    :param by: a person's id, or that of a scanner's service key
     :param nonce: made up by the scanner once per scan: its retry gets the same answer
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     at: Moment
-    by: PersonId
+    by: str
     by_name: str
     nonce: str
 

@@ -13,6 +13,7 @@ from functions.catalog import feed as catalog_feed
 from functions.catalog import http as catalog_http
 from functions.composition.adapters import Adapters
 from functions.composition.use_cases import UseCases
+from functions.identity import feed as identity_feed
 from functions.identity import http as identity_http
 from functions.insights import bus as insights_bus
 from functions.insights import http as insights_http
@@ -40,7 +41,9 @@ def function_app(settings: Settings, adapters: Adapters, cases: UseCases) -> fun
     """The functions of the services that `TESSERA_SERVICES` names, and those that every app has: health and docs."""
     gate = Gate(
         adapters.validator,
-        cases.memberships.of,
+        cases.standings.of,
+        cases.keyring.caller,
+        cases.trail,
         insights_key=settings.insights_api_key.get_secret_value(),
         anonymous_browsing=settings.tessera_anonymous_browsing,
     )
@@ -94,7 +97,10 @@ def _commerce(adapters: Adapters, cases: UseCases, gate: Gate) -> Part:
 
 def _identity(_: Adapters, cases: UseCases, gate: Gate) -> Part:
     """People and what they may do."""
-    return Part(endpoints=[identity_http.endpoints(cases.memberships, gate)], triggers=[])
+    return Part(
+        endpoints=[identity_http.endpoints(cases.belonging, cases.inviting, cases.keyring, gate)],
+        triggers=[identity_feed.feed(cases.belonging)],
+    )
 
 
 def _insights(adapters: Adapters, cases: UseCases, gate: Gate) -> Part:
@@ -111,7 +117,7 @@ def _workers(adapters: Adapters, cases: UseCases, gate: Gate) -> Part:
         endpoints=[operations_http.office_endpoints(cases.office, cases.trail, gate)],
         triggers=[
             *operations_feed.feeds(cases.relay),
-            notifications_bus.consumer(cases.telling, adapters.bus),
+            *notifications_bus.consumers(cases.telling, cases.invitation_mails, adapters.bus),
             inventory_timers.timers(cases.audit),
             *sales_timers.timers(cases.repair),
             *operations_timers.timers(cases.relay, cases.watch),

@@ -11,12 +11,19 @@ from functions.catalog.managing import Managing
 from functions.catalog.relisting import Relisting
 from functions.catalog.repository import CatalogRepository
 from functions.composition.adapters import Adapters
-from functions.identity.memberships import Memberships
+from functions.identity.belonging import Belonging
+from functions.identity.invitations import InvitationCodes
+from functions.identity.inviting import Inviting
+from functions.identity.keyring import Keyring
+from functions.identity.standings import Standings
+from functions.identity.team_repository import TeamRepository
 from functions.insights.events import RecordedEvents
 from functions.inventory.audit import Audit
 from functions.inventory.holds import Holds
 from functions.inventory.repository import InventoryRepository
+from functions.notifications.inviting import InvitationMails
 from functions.notifications.outbound import OutboundMail
+from functions.notifications.posting import Post
 from functions.notifications.telling import Telling
 from functions.operations.dead_letters import DeadLetterOffice
 from functions.operations.relay import Relay
@@ -50,8 +57,12 @@ class UseCases:
     refunding: Refunding
     orders: Orders
     repair: Repair
-    memberships: Memberships
+    standings: Standings
+    belonging: Belonging
+    inviting: Inviting
+    keyring: Keyring
     telling: Telling
+    invitation_mails: InvitationMails
     recorded: RecordedEvents
     relay: Relay
     trail: AuditTrail
@@ -64,11 +75,11 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
     store = adapters.store
     inventory, catalog = InventoryRepository(store), CatalogRepository(store)
     orders, tickets = OrderRepository(store), TicketRepository(store)
-    holds, memberships, codes = (
-        Holds(inventory),
-        Memberships(store),
-        Codes(*settings.tessera_ticket_key.get_secret_value().split(",")),
-    )
+    holds, codes = Holds(inventory), Codes(*settings.tessera_ticket_key.get_secret_value().split(","))
+    teams, standings = TeamRepository(store), Standings(store)
+    belonging = Belonging(teams, standings, standings.anybody)
+    inviting = Inviting(teams, belonging, InvitationCodes(settings.tessera_signing_secret.get_secret_value().encode()))
+    site, post = f"{settings.tessera_public_url}/api", Post(OutboundMail(store), adapters.mailer)
     sessions = CheckoutSessions(adapters.payments)
     settlement = Settlement(orders, tickets, sessions)
     refunding = Refunding(orders, adapters.payments)
@@ -77,19 +88,23 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
     return UseCases(
         browsing=Browsing(catalog, holds),
         relisting=Relisting(catalog, holds),
-        managing=Managing(catalog, holds, memberships.own),
+        managing=Managing(catalog, holds, belonging.own),
         holds=holds,
         audit=Audit(inventory),
         door=Door(tickets, codes),
         placing=Placing(orders, catalog, holds, deadline),
-        checkouts=Checkouts(orders, catalog, sessions, f"{settings.tessera_public_url}/api"),
+        checkouts=Checkouts(orders, catalog, sessions, site),
         settlement=settlement,
         failed_payments=FailedPayments(orders),
         refunding=refunding,
         orders=reading,
         repair=Repair(orders, inventory, holds, settlement, refunding, deadline),
-        memberships=memberships,
-        telling=Telling(reading, tickets, codes, OutboundMail(store), adapters.mailer),
+        standings=standings,
+        belonging=belonging,
+        inviting=inviting,
+        keyring=Keyring(store),
+        telling=Telling(reading, tickets, codes, post),
+        invitation_mails=InvitationMails(inviting, post, site),
         recorded=RecordedEvents(store),
         relay=Relay(store, adapters.bus),
         trail=trail,

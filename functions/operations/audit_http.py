@@ -9,7 +9,6 @@ from shared.audit import PLATFORM, AuditEntry, AuditTrail, Step
 from shared.auth.permissions import Permission
 from shared.kernel.clock import Moment
 from shared.kernel.errors import Malformed
-from shared.kernel.ids import PersonId
 from shared.web.endpoint import Call, Endpoints, Wire
 from shared.web.problem import form
 
@@ -35,7 +34,7 @@ class AuditEntryView(BaseModel):
     audit_id: str
     step: Step
     at: Moment
-    who: PersonId
+    who: str
     what: str
     target: str
     why: str

@@ -175,7 +175,7 @@ def refuse_stranger(order: Order, caller: Caller) -> None:
 
     :raises NotFound: anybody else
     """
-    if order.placed_by == caller.person_id or may(caller, Permission.READ_ORDERS, order.organiser_id):
+    if caller.is_person(order.placed_by) or may(caller, Permission.READ_ORDERS, order.organiser_id):
         return
     raise NotFound(f"There is no order {order.order_id}.")
 
