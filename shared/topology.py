@@ -21,7 +21,7 @@ class Container(_Part):
 
     :param ordered_by: properties by which pages within a partition are sorted (Cosmos: composite indexes with the id)
     :param looked_up_by: properties few documents have, by which these are found across partitions
-    :param found_by: properties many documents have, each value in few of them, by which these are found across partitions
+    :param found_by: properties many documents have, each value in few of them: these are found across partitions by it
     :param filtered_by: properties by which the documents of a large partition are chosen; an embedded store looks
         through them instead
     """
