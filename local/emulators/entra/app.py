@@ -59,6 +59,6 @@ def build(*, data: Path, config: Config, password: str | None) -> Starlette:
             Route("/login", provider.sign_in, methods=["POST"]),
         ],
     )
-    controls = Mount("/_emulator", routes=Controls(mint, ring).routes())
+    controls = Mount("/_emulator", routes=Controls(mint, ring, people.users).routes())
     routes = [Route("/", provider.index), controls, tenant]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refuse_control})

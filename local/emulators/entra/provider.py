@@ -60,7 +60,6 @@ class Provider:
         self._keys = keys
         self._mint = mint
         self._pages = Pages(Path(__file__).parent / "templates")
-        self._names = {person.email: person for person in PEOPLE}
 
     async def index(self, _: Request) -> Response:
         """What this is and where clients find it."""
@@ -116,12 +115,12 @@ class Provider:
             text = "Please start again from the application."
             return self._pages.show("message.html", 400, heading="This sign-in is over", text=text)
         try:
-            person = await self._directory.sign_in(email, password)
+            user = await self._directory.sign_in(email, password)
         except Throttled:
             return self._sign_in_page(identity, email, "Too many tries. Wait a minute, then try again.", 429)
-        if person is None:
+        if user is None:
             return self._sign_in_page(identity, email, "The address or the password is wrong.", 401)
-        code = self._grants.grant(identity, person.email)
+        code = self._grants.grant(identity, user.id)
         if code is None:
             text = "It was already used. Please start again from the application."
             return self._pages.show("message.html", 400, heading="This sign-in is over", text=text)
@@ -143,8 +142,10 @@ class Provider:
             return _token_error("invalid_grant", "AADSTS50011: The redirect address differs from the request's.")
         if not hmac.compare_digest(_challenge(fields.get("code_verifier", "")), asked.challenge):
             return _token_error("invalid_grant", "AADSTS501481: The code_verifier does not match the code_challenge.")
-        person = self._names[granted.email]
-        bearer = Bearer(person.email, person.name, (person.role,))
+        user = self._directory.users.get(granted.user_id)
+        if user is None or not user.enabled:
+            return _token_error("invalid_grant", "AADSTS50057: The user is disabled or was deleted.")
+        bearer = Bearer.of(user)
         answer = {
             "token_type": "Bearer",
             "scope": asked.scope,

@@ -5,7 +5,7 @@ import hmac
 import time
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import jwt
 import orjson
@@ -13,6 +13,7 @@ import orjson
 from local.emulators.entra.keys import KeyRing
 from local.emulators.entra.people import object_id_of, subject_of
 from local.emulators.entra.secrets import random_text
+from local.emulators.entra.users import User
 
 LIFETIME_SECONDS = 3600
 SCOPE = "tickets.use"
@@ -26,12 +27,18 @@ class Bearer:
     email: str
     name: str
     roles: tuple[str, ...]
-    subject: str | None = None
+    subject: str
+    object_id: str
 
-    @property
-    def sub(self) -> str:
-        """The subject: the one given, or the one that follows from the address."""
-        return self.subject or subject_of(self.email)
+    @classmethod
+    def of(cls, user: User) -> Self:
+        """Somebody in the directory."""
+        return cls(user.email, user.name, user.roles, user.subject, user.id)
+
+    @classmethod
+    def made_up(cls, email: str, name: str, roles: tuple[str, ...], subject: str | None = None) -> Self:
+        """Somebody whom the directory does not know; one of another subject is another person."""
+        return cls(email, name, roles, subject or subject_of(email), object_id_of(subject or email))
 
 
 class Mint:
@@ -71,8 +78,8 @@ class Mint:
         now = int(time.time())
         return {
             "iss": self._issuer,
-            "sub": bearer.sub,
-            "oid": object_id_of(bearer.email),
+            "sub": bearer.subject,
+            "oid": bearer.object_id,
             "tid": self._tenant,
             "ver": "2.0",
             "iat": now,
