@@ -10,6 +10,8 @@ from typing import Any, Literal, Self
 import jwt
 import orjson
 
+from local.emulators.entra.applications import Application
+from local.emulators.entra.config import Door
 from local.emulators.entra.keys import KeyRing
 from local.emulators.entra.people import object_id_of, subject_of
 from local.emulators.entra.secrets import random_text
@@ -42,12 +44,11 @@ class Bearer:
 
 
 class Mint:
-    """Makes tokens for one tenant."""
+    """Makes tokens of one door."""
 
-    def __init__(self, keys: KeyRing, *, issuer: str, tenant: str, audience: str, client_id: str) -> None:
+    def __init__(self, keys: KeyRing, door: Door, *, audience: str, client_id: str) -> None:
         self._keys = keys
-        self._issuer = issuer
-        self._tenant = tenant
+        self._door = door
         self._audience = audience
         self._client_id = client_id
 
@@ -74,20 +75,31 @@ class Mint:
         claims = self._claims(bearer, LIFETIME_SECONDS) | {"aud": self._client_id, "roles": list(bearer.roles)}
         return self._signed(claims if nonce is None else claims | {"nonce": nonce}, "current")
 
+    def service_token(self, service: Application, resource: str) -> str:
+        """A token for a service itself: application roles, no scope, no person."""
+        roles = {"roles": list(service.roles[resource])} if service.roles.get(resource) else {}
+        claims = self._registered_claims(service.object_id, service.object_id, LIFETIME_SECONDS) | roles
+        told = {"aud": resource, "appid": service.id, "azp": service.id, "azpacr": "2", "idtyp": "app"}
+        return self._signed(claims | told, "current")
+
     def _claims(self, bearer: Bearer, lifetime_seconds: int) -> dict[str, Any]:
+        return self._registered_claims(bearer.subject, bearer.object_id, lifetime_seconds) | {
+            "name": bearer.name,
+            "email": bearer.email,
+            "preferred_username": bearer.email,
+        }
+
+    def _registered_claims(self, subject: str, object_id: str, lifetime_seconds: int) -> dict[str, Any]:
         now = int(time.time())
         return {
-            "iss": self._issuer,
-            "sub": bearer.subject,
-            "oid": bearer.object_id,
-            "tid": self._tenant,
+            "iss": self._door.issuer,
+            "sub": subject,
+            "oid": object_id,
+            "tid": self._door.tenant,
             "ver": "2.0",
             "iat": now,
             "nbf": now,
             "exp": now + lifetime_seconds,
-            "name": bearer.name,
-            "email": bearer.email,
-            "preferred_username": bearer.email,
             "uti": random_text(16),
         }
 
