@@ -8,7 +8,7 @@ keeps it, and gives it again until shortly before it expires.
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from shared.telemetry import Log
 
 if TYPE_CHECKING:
     import msal
+    import requests
 
 WARNED_BEFORE: Final = timedelta(days=30)  # the certificate's end, in the logs
 _GLOBAL: Final = "https://graph.microsoft.com"
@@ -69,7 +70,9 @@ class Access:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._forget)
 
     def close(self) -> None:
-        """Give the thread up."""
+        """Give connections and the thread up."""
+        if "_session" in self.__dict__:
+            self._session.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _token(self) -> str:
@@ -106,9 +109,19 @@ class Access:
             authority=self._authority,
             # Asking Microsoft whether the authority is one of theirs proves nothing here: our own settings name it.
             instance_discovery=False,
-            verify=True if self._ca is None else str(self._ca),
-            timeout=self._timeout,
+            http_client=self._session,
         )
+
+    @cached_property
+    def _session(self) -> "requests.Session":
+        """As msal makes one itself, but a pinned authority is not overruled by a bundle the environment names."""
+        import requests
+
+        session = requests.Session()
+        if self._ca is not None:
+            session.verify, session.trust_env = str(self._ca), False
+        session.request = partial(session.request, timeout=self._timeout)  # type: ignore[method-assign]
+        return session
 
 
 def _warn_of_end(own: ClientCertificate) -> None:

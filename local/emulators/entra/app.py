@@ -14,6 +14,8 @@ from starlette.routing import Mount, Route
 from local.emulators.entra.config import Door
 from local.emulators.entra.controls import Controls
 from local.emulators.entra.exchanging import TokenEndpoint
+from local.emulators.entra.graph import Graph
+from local.emulators.entra.graph_access import Doorkeeper
 from local.emulators.entra.provider import Provider
 from local.emulators.entra.tenant import Tenant
 from local.emulators.entra.tokens import Mint
@@ -79,4 +81,6 @@ def _routes(tenant: Tenant, door: Door) -> list[Route | Mount]:
         ],
     )
     controls = Mount("/_emulator", routes=Controls(mint, tenant.keys, tenant.users).routes())
-    return [Route("/", provider.index), controls, protocol]
+    # Microsoft Graph answers by TLS only, and takes what this door issued.
+    graph = Graph(tenant.database, tenant.users, Doorkeeper(tenant.keys, door.issuer), door.url)
+    return [Route("/", provider.index), *(graph.routes() if door.secure else []), controls, protocol]

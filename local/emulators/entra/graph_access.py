@@ -1,13 +1,11 @@
 """Who may ask Graph: services whose token is for it and carries a role that the request needs."""
 
-from collections.abc import Sequence
-
 import jwt
 
+from local.emulators.entra.config import GRAPH
 from local.emulators.entra.graph_errors import GraphError
 from local.emulators.entra.keys import KeyRing
 
-RESOURCE = "https://graph.microsoft.com"
 # The permissions of https://learn.microsoft.com/graph/permissions-reference that each operation's page names.
 _WRITE_ALL = {"User.ReadWrite.All", "Directory.ReadWrite.All"}
 READ = frozenset({"User.Read.All", "Directory.Read.All", *_WRITE_ALL})
@@ -20,12 +18,12 @@ DELETE = WRITE | DELETE_FOR_GOOD
 class Doorkeeper:
     """Checks access tokens of the directory's own making.
 
-    :param issuers: the addresses it issues tokens under
+    :param issuer: which it issues tokens under
     """
 
-    def __init__(self, keys: KeyRing, issuers: Sequence[str]) -> None:
+    def __init__(self, keys: KeyRing, issuer: str) -> None:
         self._keys = keys
-        self._issuers = list(issuers)
+        self._issuer = issuer
 
     def admit(self, authorization: str, needs: frozenset[str]) -> None:
         """Let the request go on.
@@ -43,8 +41,8 @@ class Doorkeeper:
                 token,
                 key,
                 algorithms=["RS256"],
-                audience=RESOURCE,
-                issuer=self._issuers,
+                audience=GRAPH,
+                issuer=self._issuer,
                 options={"require": ["exp", "iat", "aud", "iss"]},
             )
         except jwt.InvalidAudienceError:

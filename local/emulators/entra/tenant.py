@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.emulators.database import Database
-from local.emulators.entra import directory, grants, keys
+from local.emulators.entra import directory, grants, graph, keys
 from local.emulators.entra.applications import Application, Applications
 
 
@@ -31,7 +31,8 @@ class Tenant:
 
         :raises DirectoryTaken: another emulator works there
         """
-        self.database = Database(data / "entra.sqlite", keys.SCHEMA + directory.SCHEMA + grants.SCHEMA)
+        schema = keys.SCHEMA + directory.SCHEMA + grants.SCHEMA + graph.SCHEMA
+        self.database = Database(data / "entra.sqlite", schema)
         self.registered = registered
         self.applications = Applications(registered.applications)
         self.directory = directory.Directory(self.database, data / "people.json", password)
