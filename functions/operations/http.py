@@ -109,7 +109,7 @@ def _counters(http: Endpoints) -> None:
 
 
 def _metrics(http: Endpoints) -> None:
-    @http("GET", "metrics", needs=Permission.READ_INSIGHTS, media_type=METRICS_TYPE)
+    @http("GET", "metrics", needs=Permission.READ_METRICS, media_type=METRICS_TYPE)
     async def metrics(call: Call, nothing: Nothing) -> Raw:
         """Show what this process measured, in the Prometheus text format.
 
