@@ -44,6 +44,7 @@ class Ports:
     servicebus: int = 7077
     servicebus_controls: int = 7078
     telemetry: int = 7079
+    entra_tls: int = 7080
 
     @classmethod
     def counted_from(cls, first: int) -> Self:

@@ -70,6 +70,16 @@ class Stack:
         return f"http://127.0.0.1:{self.ports.entra}"
 
     @property
+    def entra_tls_url(self) -> str:
+        """The sign-in double by TLS, for clients that accept nothing else; they trust `entra_ca`."""
+        return f"https://127.0.0.1:{self.ports.entra_tls}"
+
+    @property
+    def entra_ca(self) -> Path:
+        """The certificate of the authority that signed the sign-in double's."""
+        return self.data / "entra" / "ca.pem"
+
+    @property
     def mailbox_url(self) -> str:
         """Where mails can be read."""
         return f"http://127.0.0.1:{self.ports.mailbox}"
@@ -234,7 +244,8 @@ class Stack:
     def _arguments(self, name: str) -> Sequence[str]:
         ports, common = self.ports, ["--data", str(self.data / name)]
         if name == "entra":
-            return [*common, "--port", str(ports.entra), "--audience", AUDIENCE, "--client-id", CLIENT_ID,
+            doors = ["--port", str(ports.entra), "--tls-port", str(ports.entra_tls)]
+            return [*common, *doors, "--audience", AUDIENCE, "--client-id", CLIENT_ID,
                     "--redirect-uri", self.redirect_uri]  # fmt: skip
         if name == "mailbox":
             return [*common, "--port", str(ports.mailbox), "--smtp-port", str(ports.smtp)]

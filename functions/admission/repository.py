@@ -86,4 +86,6 @@ def _id(number: TicketNumber) -> str:
 
 
 def _stored(ticket: Ticket) -> dict[str, Any]:
-    return {"kind": TICKET_KIND, **ticket.model_dump(mode="json")}
+    """The document; `person_id` is by what the traces of whoever let people in are found."""
+    by = {"person_id": ticket.check_in.by} if ticket.check_in else {}
+    return {"kind": TICKET_KIND, **by, **ticket.model_dump(mode="json")}

@@ -93,4 +93,5 @@ class OrderRepository:
 
 
 def _stored(order: Order) -> dict[str, object]:
-    return {"kind": "order", **order.model_dump(mode="json")}
+    """The document; `person_id` is by what a person's traces are found."""
+    return {"kind": "order", "person_id": order.placed_by, **order.model_dump(mode="json")}

@@ -60,9 +60,9 @@ def serve(app: ASGIApp, listener: socket.socket, *, announcement: str, tls: Tls 
 
 
 @asynccontextmanager
-async def served(app: ASGIApp, *, tls: Tls | None = None) -> AsyncIterator[str]:
-    """`app` served by the running event loop on a free port, for as long as the block lasts; its address."""
-    listener = bind_loopback(0)
+async def served(app: ASGIApp, *, tls: Tls | None = None, listener: socket.socket | None = None) -> AsyncIterator[str]:
+    """`app` served by the running event loop on `listener` or a free port, as long as the block lasts; its address."""
+    listener = listener or bind_loopback(0)
     server = _Guest(_config(app, tls))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:

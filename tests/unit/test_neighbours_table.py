@@ -4,7 +4,15 @@ from datetime import timedelta
 from pathlib import Path
 
 from functions.notifications.outbound import CLAIM
-from shared.auth.tokens import FAILED_INTERVAL, FETCH_SECONDS_MAX
+from shared.auth.authorities import (
+    FAILED_INTERVAL,
+    FETCH_SECONDS_MAX,
+    FRESH,
+    KEPT,
+    KEY_BITS_MIN,
+    REFRESH_INTERVAL,
+    WAITING_MAX,
+)
 from shared.breaker import FAILURES_MAX, OPEN_SECONDS
 from shared.bus import servicebus_client
 from shared.mail.smtp import COMMAND_SECONDS_MAX, SEND_SECONDS_MAX
@@ -71,6 +79,11 @@ def test_the_prose_says_how_messages_and_claims_wait() -> None:
     assert f"is looked for {POSTPONED_MAX} times" in prose
     assert f"is tried {COPY_TRIES_MAX} times, at least {seconds(COPY_PAUSE_SECONDS)} apart" in prose
     assert f"a mail is claimed for {seconds(CLAIM)}" in prose
+    assert f"they are {FRESH.total_seconds() / 60:g} minutes old" in prose
+    assert f"at most every {seconds(REFRESH_INTERVAL)}: so a rotated key" in prose
+    assert f"no RSA key of {KEY_BITS_MIN:,} bits" in prose
+    assert f"the last good keys stay for {KEPT.total_seconds() / 3600:g} h" in prose
+    assert f"share one question, at most {WAITING_MAX} of them" in prose
     assert prose.count(seconds(TURN_SECONDS_MAX)) >= 2
     assert f"A call of the store ends within {seconds(cosmos_account.CALL_SECONDS)}" in prose
     pause, tries = seconds(cosmos_account.THROTTLED_SECONDS), cosmos_account.THROTTLED_TRIES

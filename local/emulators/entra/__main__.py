@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
-from local.emulators.entra.app import build
-from local.emulators.entra.provider import Config
+from local.emulators.entra.app import SecondDoor, build
+from local.emulators.entra.applications import Application, read_applications
+from local.emulators.entra.config import Door
+from local.emulators.entra.tenant import Registered, Tenant
+from local.emulators.entra.tls import own_certificate
 from local.emulators.serving import address_of, bind_loopback, serve
-from local.emulators.starting import starting
+from local.emulators.starting import CannotStart, read_option, starting
 
 _TENANT = "7e55e2a0-0000-4000-8000-000000000001"
 
@@ -21,7 +24,14 @@ def main(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port on 127.0.0.1; 0 takes a free one.")] = 4300,
     tenant: Annotated[str, typer.Option(help="The directory's id, in addresses and tokens.")] = _TENANT,
     audience: Annotated[str, typer.Option(help="The API access tokens are for.")] = "api://tessera",
-    client_id: Annotated[str, typer.Option(help="The one (public) client.")] = "tessera-web",
+    client_id: Annotated[str, typer.Option(help="The public client of these addresses.")] = "tessera-web",
+    applications: Annotated[
+        Path | None, typer.Option(help="JSON with more applications, services among them (applications.py says how).")
+    ] = None,
+    tls_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="A second port, by TLS; clients trust DATA/ca.pem. 0 takes a free one."),
+    ] = None,
     password: Annotated[
         str | None,
         typer.Option(
@@ -36,11 +46,30 @@ def main(
     come from POST /_emulator/tokens, a new signing key from POST /_emulator/rotate-keys.
     """
     with starting("entra"):
+        more = [] if applications is None else read_option("--applications", applications, read_applications)
+        client = Application(id=client_id, redirect_uris=frozenset(redirect_uri))
+        registered = Registered(tenant, audience, client_id, (client, *_others(more, client_id)))
         listener = bind_loopback(port)
-        address = address_of(listener)
-        config = Config(address, tenant, audience, client_id, frozenset(redirect_uri))
-        app = build(data=data, config=config, password=password)
-    serve(app, listener, announcement=f"entra emulator listening on {address} authority {config.issuer}")
+        door = Door(address_of(listener), tenant)
+        directory = Tenant(data, registered, password)
+        second = None if tls_port is None else _second_door(data, tls_port, tenant)
+        app = build(directory, door, second)
+    addresses = [door.url] if second is None else [door.url, second.door.url]
+    serve(app, listener, announcement=f"entra emulator listening on {' '.join(addresses)} authority {door.issuer}")
+
+
+def _others(found: list[Application], client_id: str) -> list[Application]:
+    names = [application.id for application in found]
+    twice = sorted({name for name in names if [*names, client_id].count(name) > 1})
+    if twice:
+        raise CannotStart(f"--applications: {', '.join(twice)} is registered twice")
+    return found
+
+
+def _second_door(data: Path, port: int, tenant: str) -> SecondDoor:
+    listener = bind_loopback(port)
+    tls = own_certificate(data)
+    return SecondDoor(Door(address_of(listener, "https"), tenant), listener, tls)
 
 
 if __name__ == "__main__":

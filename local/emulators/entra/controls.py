@@ -1,6 +1,7 @@
 """`/_emulator/`: tokens by the thousand, wrong tokens on purpose, and new keys."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -9,12 +10,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from local.emulators.entra.keys import KeyRing
-from local.emulators.entra.people import DOMAIN, PEOPLE
+from local.emulators.entra.people import DOMAIN
 from local.emulators.entra.tokens import LIFETIME_SECONDS, Bearer, Mint, Signer
+from local.emulators.entra.users import Users
 from local.emulators.replies import Control, Json, json_reply, read_control
 
 _COUNT_MAX = 20_000
-_ROLE_OF = {person.email: person for person in PEOPLE}
 
 
 class Wanted(Control):
@@ -23,7 +24,7 @@ class Wanted(Control):
     email: str | None = None
     subject: str | None = None
     name: str | None = None
-    roles: list[str] | None = Field(default=None, description="default: the seeded person's, else user")
+    roles: list[str] | None = Field(default=None, description="default: the user's in the directory, else user")
     count: int | None = Field(default=None, ge=1, le=_COUNT_MAX)
     prefix: str = Field(default="load", pattern=r"^[a-z0-9-]{1,40}$")
     first: int = Field(default=0, ge=0, description="the number of the first made-up person")
@@ -39,27 +40,34 @@ class Wanted(Control):
             raise ValueError("give email, subject or count")
         return self
 
-    def bearers(self) -> list[Bearer]:
+    def bearers(self, users: Users) -> list[Bearer]:
         """The people to mint for."""
         if self.count is None:
-            return [self._one()]
+            return [self._one(users)]
         roles = tuple(self.roles or ("user",))
         numbers = range(self.first, self.first + self.count)
-        return [Bearer(f"{self.prefix}-{n}@{DOMAIN}", self.name or f"{self.prefix} {n}", roles) for n in numbers]
+        return [
+            Bearer.made_up(f"{self.prefix}-{n}@{DOMAIN}", self.name or f"{self.prefix} {n}", roles) for n in numbers
+        ]
 
-    def _one(self) -> Bearer:
+    def _one(self, users: Users) -> Bearer:
         email = (self.email or f"{self.subject}@{DOMAIN}").lower()
-        seeded = _ROLE_OF.get(email)
-        role = "user" if seeded is None else seeded.role
-        name = self.name or (email.partition("@")[0] if seeded is None else seeded.name)
-        return Bearer(email, name, (role,) if self.roles is None else tuple(self.roles), self.subject)
+        user = None if self.subject else users.by_email(email)
+        if user is not None:
+            known = Bearer.of(user)
+            return replace(
+                known, name=self.name or known.name, roles=known.roles if self.roles is None else tuple(self.roles)
+            )
+        name = self.name or email.partition("@")[0]
+        return Bearer.made_up(email, name, ("user",) if self.roles is None else tuple(self.roles), self.subject)
 
 
 class Controls:
     """The control endpoints; all answer JSON."""
 
-    def __init__(self, mint: Mint, keys: KeyRing) -> None:
+    def __init__(self, mint: Mint, keys: KeyRing, users: Users) -> None:
         self._mint = mint
+        self._users = users
         self._keys = keys
 
     def routes(self) -> list[Route]:
@@ -72,8 +80,9 @@ class Controls:
     async def tokens(self, request: Request) -> Response:
         """Access tokens without signing in; `access_token` is the first of `tokens`."""
         wanted = await read_control(request, Wanted)
+        bearers = wanted.bearers(self._users)
         # RSA takes its time (about half a millisecond each) and lets go of the interpreter meanwhile.
-        minted = await asyncio.to_thread(self._minted, wanted)
+        minted = await asyncio.to_thread(self._minted, wanted, bearers)
         return json_reply({"access_token": minted[0]["access_token"], "tokens": minted})
 
     async def rotate(self, _: Request) -> Response:
@@ -81,14 +90,15 @@ class Controls:
         self._keys.rotate()
         return json_reply({"kid": self._keys.current.kid})
 
-    def _minted(self, wanted: Wanted) -> list[Json]:
+    def _minted(self, wanted: Wanted, bearers: list[Bearer]) -> list[Json]:
         return [
             {
                 "email": bearer.email,
-                "subject": bearer.sub,
+                "subject": bearer.subject,
+                "object_id": bearer.object_id,
                 "access_token": self._mint.access_token(
                     bearer, lifetime_seconds=wanted.expires_in, overrides=wanted.overrides, signer=wanted.signer
                 ),
             }
-            for bearer in wanted.bearers()
+            for bearer in bearers
         ]

@@ -39,7 +39,7 @@ class Asked:
 class Granted:
     """What a code stands for."""
 
-    email: str
+    user_id: str
     asked: Asked
 
 
@@ -60,17 +60,17 @@ class Grants:
         )
         return None if row is None else Asked(**orjson.loads(row["document"]))
 
-    def grant(self, identity: str, email: str) -> str | None:
+    def grant(self, identity: str, user_id: str) -> str | None:
         """Turn an open sign-in into a code; None if it was over already."""
         with self._database.transaction():
             asked = self._take(identity, "sign-in")
-            return None if asked is None else self._keep("code", {"email": email, "asked": asked}, _CODE_SECONDS)
+            return None if asked is None else self._keep("code", {"user_id": user_id, "asked": asked}, _CODE_SECONDS)
 
     def redeem(self, code: str) -> Granted | None:
         """Spend a code, once; None if it is unknown, spent or too old."""
         with self._database.transaction():
             found = self._take(code, "code")
-        return None if found is None else Granted(found["email"], Asked(**found["asked"]))
+        return None if found is None else Granted(found["user_id"], Asked(**found["asked"]))
 
     def _keep(self, kind: str, document: Json, seconds: int) -> str:
         now = time.time()

@@ -1,9 +1,5 @@
 """The OpenID Connect endpoints a client meets: discovery, keys, authorize, sign-in page, token, sign-out."""
 
-import hashlib
-import hmac
-from base64 import urlsafe_b64encode
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -11,31 +7,15 @@ from starlette.datastructures import FormData, QueryParams
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from local.emulators.entra.directory import Directory, Throttled
-from local.emulators.entra.grants import Asked, Grants
-from local.emulators.entra.keys import KeyRing
+from local.emulators.entra.config import Door
+from local.emulators.entra.directory import Throttled
+from local.emulators.entra.exchanging import NO_STORE
+from local.emulators.entra.grants import Asked
 from local.emulators.entra.people import PEOPLE
-from local.emulators.entra.tokens import LIFETIME_SECONDS, Bearer, Mint
-from local.emulators.replies import Json, Pages, json_reply
+from local.emulators.entra.tenant import Tenant
+from local.emulators.replies import Pages, json_reply
 
 _CHALLENGE_LENGTH = 43  # SHA-256 in base64url, RFC 7636 section 4.2
-_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-
-
-@dataclass(frozen=True)
-class Config:
-    """What the provider is told about itself and its one client."""
-
-    base_url: str
-    tenant: str
-    audience: str
-    client_id: str
-    redirect_uris: frozenset[str]
-
-    @property
-    def issuer(self) -> str:
-        """The authority, which is also the issuer in tokens."""
-        return f"{self.base_url}/{self.tenant}/v2.0"
 
 
 class _BadRequest(Exception):
@@ -51,37 +31,34 @@ class _Refused(Exception):
 
 
 class Provider:
-    """One tenant with one public client."""
+    """The tenant as it looks through one door."""
 
-    def __init__(self, config: Config, directory: Directory, grants: Grants, keys: KeyRing, mint: Mint) -> None:
-        self._config = config
-        self._directory = directory
-        self._grants = grants
-        self._keys = keys
-        self._mint = mint
+    def __init__(self, tenant: Tenant, door: Door) -> None:
+        self._tenant = tenant
+        self._door = door
         self._pages = Pages(Path(__file__).parent / "templates")
-        self._names = {person.email: person for person in PEOPLE}
 
     async def index(self, _: Request) -> Response:
         """What this is and where clients find it."""
-        return self._pages.show("index.html", config=self._config, people=PEOPLE)
+        return self._pages.show("index.html", door=self._door, registered=self._tenant.registered, people=PEOPLE)
 
     async def discovery(self, _: Request) -> Response:
         """The metadata document (OpenID Connect Discovery 1.0)."""
-        root = f"{self._config.base_url}/{self._config.tenant}"
+        root = self._door.root
         return json_reply(
             {
-                "issuer": self._config.issuer,
+                "issuer": self._door.issuer,
                 "authorization_endpoint": f"{root}/oauth2/v2.0/authorize",
-                "token_endpoint": f"{root}/oauth2/v2.0/token",
+                "token_endpoint": self._door.token_endpoint,
                 "end_session_endpoint": f"{root}/oauth2/v2.0/logout",
                 "jwks_uri": f"{root}/discovery/v2.0/keys",
                 "response_types_supported": ["code"],
                 "response_modes_supported": ["query", "fragment"],
-                "grant_types_supported": ["authorization_code"],
+                "grant_types_supported": ["authorization_code", "client_credentials"],
                 "subject_types_supported": ["pairwise"],
                 "id_token_signing_alg_values_supported": ["RS256"],
-                "token_endpoint_auth_methods_supported": ["none"],
+                "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+                "token_endpoint_auth_signing_alg_values_supported": ["PS256", "RS256"],
                 "code_challenge_methods_supported": ["S256"],
                 "scopes_supported": ["openid", "profile", "email"],
                 "claims_supported": ["sub", "iss", "aud", "exp", "iat", "nonce", "oid", "tid", "name", "email", "ver"],
@@ -90,7 +67,7 @@ class Provider:
 
     async def jwks(self, _: Request) -> Response:
         """The published keys."""
-        return json_reply(self._keys.jwks())
+        return json_reply(self._tenant.keys.jwks())
 
     async def authorize(self, request: Request) -> Response:
         """Show the sign-in page, or refuse the request."""
@@ -105,74 +82,47 @@ class Provider:
             wanted = _read_request(asked, target, mode)
         except _Refused as refusal:
             return _back(target, mode, {"error": refusal.error, "error_description": str(refusal)}, state)
-        return self._sign_in_page(self._grants.begin(wanted), wanted.login_hint or "", None, 200)
+        return self._sign_in_page(self._tenant.grants.begin(wanted), wanted.login_hint or "", None, 200)
 
     async def sign_in(self, request: Request) -> Response:
         """Check the password; back to the client with a code when it is right."""
         async with request.form(max_files=0, max_fields=10) as sent:
             identity, email, password = (_text(sent, name) for name in ("request", "email", "password"))
-        asked = self._grants.pending(identity)
+        asked = self._tenant.grants.pending(identity)
         if asked is None:
             text = "Please start again from the application."
             return self._pages.show("message.html", 400, heading="This sign-in is over", text=text)
         try:
-            person = await self._directory.sign_in(email, password)
+            user = await self._tenant.directory.sign_in(email, password)
         except Throttled:
             return self._sign_in_page(identity, email, "Too many tries. Wait a minute, then try again.", 429)
-        if person is None:
+        if user is None:
             return self._sign_in_page(identity, email, "The address or the password is wrong.", 401)
-        code = self._grants.grant(identity, person.email)
+        code = self._tenant.grants.grant(identity, user.id)
         if code is None:
             text = "It was already used. Please start again from the application."
             return self._pages.show("message.html", 400, heading="This sign-in is over", text=text)
         return _back(asked.redirect_uri, asked.response_mode, {"code": code}, asked.state)
 
-    async def token(self, request: Request) -> Response:
-        """Exchange a code for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
-        async with request.form(max_files=0, max_fields=20) as sent:
-            fields = {name: value for name, value in sent.items() if isinstance(value, str)}
-        if fields.get("grant_type") != "authorization_code":
-            return _token_error("unsupported_grant_type", "AADSTS70003: Only authorization_code is supported.")
-        if fields.get("client_id") != self._config.client_id:
-            return _token_error("invalid_client", "AADSTS700016: Application was not found in the directory.", 401)
-        granted = self._grants.redeem(fields.get("code", ""))
-        if granted is None:
-            return _token_error("invalid_grant", "AADSTS70008: The code is unknown, has expired or was redeemed.")
-        asked = granted.asked
-        if fields.get("redirect_uri") != asked.redirect_uri:
-            return _token_error("invalid_grant", "AADSTS50011: The redirect address differs from the request's.")
-        if not hmac.compare_digest(_challenge(fields.get("code_verifier", "")), asked.challenge):
-            return _token_error("invalid_grant", "AADSTS501481: The code_verifier does not match the code_challenge.")
-        person = self._names[granted.email]
-        bearer = Bearer(person.email, person.name, (person.role,))
-        answer = {
-            "token_type": "Bearer",
-            "scope": asked.scope,
-            "expires_in": LIFETIME_SECONDS,
-            "ext_expires_in": LIFETIME_SECONDS,
-            "access_token": self._mint.access_token(bearer),
-            "id_token": self._mint.id_token(bearer, nonce=asked.nonce),
-        }
-        return json_reply(answer, headers=_NO_STORE)
-
     async def sign_out(self, request: Request) -> Response:
         """Nothing is kept of a sign-in, so only say so, or go back to a registered address."""
-        target = request.query_params.get("post_logout_redirect_uri")
-        if target in self._config.redirect_uris:
+        target = request.query_params.get("post_logout_redirect_uri", "")
+        if any(target in application.redirect_uris for application in self._tenant.applications.all()):
             state = request.query_params.get("state")
             return RedirectResponse(target if state is None else f"{target}?{urlencode({'state': state})}", 302)
         return self._pages.show("message.html", heading="You are signed out", text="You can close this page.")
 
     def _trusted_target(self, asked: QueryParams) -> str:
-        if asked.get("client_id") != self._config.client_id:
+        client = self._tenant.applications.get(asked.get("client_id"))
+        if client is None or not client.redirect_uris:
             raise _BadRequest("AADSTS700016: the application (client_id) is not known in this directory.")
-        target = asked.get("redirect_uri")
-        if target not in self._config.redirect_uris:
+        target = asked.get("redirect_uri", "")
+        if target not in client.redirect_uris:
             raise _BadRequest("AADSTS50011: the redirect address is not registered for this application.")
         return target
 
     def _sign_in_page(self, identity: str, email: str, problem: str | None, status: int) -> Response:
-        action = f"/{self._config.tenant}/login"
+        action = f"/{self._door.tenant}/login"
         return self._pages.show(
             "sign_in.html", status, identity=identity, email=email, problem=problem, people=PEOPLE, action=action
         )
@@ -207,18 +157,9 @@ def _back(target: str, mode: str, answer: dict[str, str], state: str | None) -> 
     if state is not None:
         answer = answer | {"state": state}
     mark = "#" if mode == "fragment" else "&" if "?" in target else "?"
-    return RedirectResponse(f"{target}{mark}{urlencode(answer)}", 303, headers=_NO_STORE)
-
-
-def _challenge(verifier: str) -> str:
-    return urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    return RedirectResponse(f"{target}{mark}{urlencode(answer)}", 303, headers=NO_STORE)
 
 
 def _text(form: FormData, name: str) -> str:
     value = form.get(name, "")
     return value if isinstance(value, str) else ""
-
-
-def _token_error(error: str, description: str, status: int = 400) -> Response:
-    body: Json = {"error": error, "error_description": description}
-    return json_reply(body, status, _NO_STORE)

@@ -5,14 +5,17 @@ import hmac
 import time
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import jwt
 import orjson
 
+from local.emulators.entra.applications import Application
+from local.emulators.entra.config import Door
 from local.emulators.entra.keys import KeyRing
 from local.emulators.entra.people import object_id_of, subject_of
 from local.emulators.entra.secrets import random_text
+from local.emulators.entra.users import User
 
 LIFETIME_SECONDS = 3600
 SCOPE = "tickets.use"
@@ -26,21 +29,26 @@ class Bearer:
     email: str
     name: str
     roles: tuple[str, ...]
-    subject: str | None = None
+    subject: str
+    object_id: str
 
-    @property
-    def sub(self) -> str:
-        """The subject: the one given, or the one that follows from the address."""
-        return self.subject or subject_of(self.email)
+    @classmethod
+    def of(cls, user: User) -> Self:
+        """Somebody in the directory."""
+        return cls(user.email, user.name, user.roles, user.subject, user.id)
+
+    @classmethod
+    def made_up(cls, email: str, name: str, roles: tuple[str, ...], subject: str | None = None) -> Self:
+        """Somebody whom the directory does not know; one of another subject is another person."""
+        return cls(email, name, roles, subject or subject_of(email), object_id_of(subject or email))
 
 
 class Mint:
-    """Makes tokens for one tenant."""
+    """Makes tokens of one door."""
 
-    def __init__(self, keys: KeyRing, *, issuer: str, tenant: str, audience: str, client_id: str) -> None:
+    def __init__(self, keys: KeyRing, door: Door, *, audience: str, client_id: str) -> None:
         self._keys = keys
-        self._issuer = issuer
-        self._tenant = tenant
+        self._door = door
         self._audience = audience
         self._client_id = client_id
 
@@ -67,20 +75,31 @@ class Mint:
         claims = self._claims(bearer, LIFETIME_SECONDS) | {"aud": self._client_id, "roles": list(bearer.roles)}
         return self._signed(claims if nonce is None else claims | {"nonce": nonce}, "current")
 
+    def service_token(self, service: Application, resource: str) -> str:
+        """A token for a service itself: application roles, no scope, no person."""
+        roles = {"roles": list(service.roles[resource])} if service.roles.get(resource) else {}
+        claims = self._registered_claims(service.object_id, service.object_id, LIFETIME_SECONDS) | roles
+        told = {"aud": resource, "appid": service.id, "azp": service.id, "azpacr": "2", "idtyp": "app"}
+        return self._signed(claims | told, "current")
+
     def _claims(self, bearer: Bearer, lifetime_seconds: int) -> dict[str, Any]:
+        return self._registered_claims(bearer.subject, bearer.object_id, lifetime_seconds) | {
+            "name": bearer.name,
+            "email": bearer.email,
+            "preferred_username": bearer.email,
+        }
+
+    def _registered_claims(self, subject: str, object_id: str, lifetime_seconds: int) -> dict[str, Any]:
         now = int(time.time())
         return {
-            "iss": self._issuer,
-            "sub": bearer.sub,
-            "oid": object_id_of(bearer.email),
-            "tid": self._tenant,
+            "iss": self._door.issuer,
+            "sub": subject,
+            "oid": object_id,
+            "tid": self._door.tenant,
             "ver": "2.0",
             "iat": now,
             "nbf": now,
             "exp": now + lifetime_seconds,
-            "name": bearer.name,
-            "email": bearer.email,
-            "preferred_username": bearer.email,
             "uti": random_text(16),
         }
 
