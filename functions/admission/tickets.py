@@ -123,6 +123,15 @@ class Ticket(Model):
         """The ticket, no longer good for anything."""
         return self if self.state is TicketState.VOID else self._changed(state=TicketState.VOID)
 
+    def forgetting(self, person_id: PersonId) -> Self:
+        """The ticket without the person, whether they own it or let its holder in; it stays as good as it was."""
+        changes: dict[str, object] = {}
+        if self.owner_id == person_id:
+            changes |= {"owner_id": PersonId(""), "holder": ""}
+        if self.check_in is not None and self.check_in.by == person_id:
+            changes |= {"check_in": self.check_in.model_copy(update={"by": "", "by_name": ""})}
+        return self._changed(**changes) if changes else self
+
     def _changed(self, **details: object) -> Self:
         return self.model_copy(update={**details, "version": self.version + 1})
 

@@ -13,6 +13,7 @@ from functions.catalog import feed as catalog_feed
 from functions.catalog import http as catalog_http
 from functions.composition.adapters import Adapters
 from functions.composition.use_cases import UseCases
+from functions.identity import bus as identity_bus
 from functions.identity import feed as identity_feed
 from functions.identity import http as identity_http
 from functions.insights import bus as insights_bus
@@ -95,11 +96,11 @@ def _commerce(adapters: Adapters, cases: UseCases, gate: Gate) -> Part:
     )
 
 
-def _identity(_: Adapters, cases: UseCases, gate: Gate) -> Part:
+def _identity(adapters: Adapters, cases: UseCases, gate: Gate) -> Part:
     """People and what they may do."""
     return Part(
-        endpoints=[identity_http.endpoints(cases.belonging, cases.inviting, cases.keyring, gate)],
-        triggers=[identity_feed.feed(cases.belonging)],
+        endpoints=[identity_http.endpoints(cases.accounts, cases.belonging, cases.inviting, cases.keyring, gate)],
+        triggers=[identity_feed.feed(cases.belonging), identity_bus.consumer(cases.accounts.erasing, adapters.bus)],
     )
 
 

@@ -5,18 +5,27 @@ from datetime import timedelta
 
 from functions.admission.codes import Codes
 from functions.admission.door import Door
+from functions.admission.personal import PersonalTickets
 from functions.admission.repository import TicketRepository
 from functions.catalog.browsing import Browsing
 from functions.catalog.managing import Managing
+from functions.catalog.personal import PersonalOrganisers
 from functions.catalog.relisting import Relisting
 from functions.catalog.repository import CatalogRepository
 from functions.composition.adapters import Adapters
 from functions.identity.belonging import Belonging
+from functions.identity.erasing import Erasing
+from functions.identity.exporting import Exporting
+from functions.identity.http import Accounts
 from functions.identity.invitations import InvitationCodes
 from functions.identity.inviting import Inviting
 from functions.identity.keyring import Keyring
+from functions.identity.people_repository import PeopleRepository
+from functions.identity.personal import PersonalAccount
+from functions.identity.profiles import Profiles
 from functions.identity.standings import Standings
 from functions.identity.team_repository import TeamRepository
+from functions.identity.users import Users
 from functions.insights.events import RecordedEvents
 from functions.inventory.audit import Audit
 from functions.inventory.holds import Holds
@@ -30,6 +39,7 @@ from functions.operations.relay import Relay
 from functions.operations.watch import DeadLetterWatch
 from functions.sales.checkout import Checkouts, CheckoutSessions
 from functions.sales.failing import FailedPayments
+from functions.sales.personal import PersonalOrders
 from functions.sales.placing import Placing
 from functions.sales.reading import Orders
 from functions.sales.refunding import Refunding
@@ -37,6 +47,7 @@ from functions.sales.repair import Repair
 from functions.sales.repository import OrderRepository
 from functions.sales.settling import Settlement
 from shared.audit import AuditTrail
+from shared.personal_data import PersonalData
 from shared.settings import Settings
 
 
@@ -58,6 +69,7 @@ class UseCases:
     orders: Orders
     repair: Repair
     standings: Standings
+    accounts: Accounts
     belonging: Belonging
     inviting: Inviting
     keyring: Keyring
@@ -77,7 +89,7 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
     orders, tickets = OrderRepository(store), TicketRepository(store)
     holds, codes = Holds(inventory), Codes(*settings.tessera_ticket_key.get_secret_value().split(","))
     teams, standings = TeamRepository(store), Standings(store)
-    belonging = Belonging(teams, standings, standings.anybody)
+    belonging = Belonging(teams, standings, standings.known)
     inviting = Inviting(teams, belonging, InvitationCodes(settings.tessera_signing_secret.get_secret_value().encode()))
     site, post = f"{settings.tessera_public_url}/api", Post(OutboundMail(store), adapters.mailer)
     sessions = CheckoutSessions(adapters.payments)
@@ -100,6 +112,7 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
         orders=reading,
         repair=Repair(orders, inventory, holds, settlement, refunding, deadline),
         standings=standings,
+        accounts=_accounts(adapters, standings, belonging, orders, tickets),
         belonging=belonging,
         inviting=inviting,
         keyring=Keyring(store),
@@ -111,3 +124,23 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
         office=DeadLetterOffice(adapters.bus, trail),
         watch=DeadLetterWatch(adapters.bus),
     )
+
+
+def _accounts(
+    adapters: Adapters,
+    standings: Standings,
+    belonging: Belonging,
+    orders: OrderRepository,
+    tickets: TicketRepository,
+) -> Accounts:
+    """What is done with people's accounts, wherever something is held of them."""
+    people, store, directory = PeopleRepository(adapters.store), adapters.store, adapters.directory
+    owned = PersonalTickets(tickets)
+    # Wallets are copies of orders' tickets, so they come last.
+    parts: list[PersonalData] = [
+        PersonalAccount(store, people), PersonalOrganisers(store), PersonalOrders(orders, tickets), owned
+    ]  # fmt: skip
+    profiles = Profiles(people, directory)
+    erasing = Erasing(people, standings, belonging, parts, owned.at_stake, directory)
+    users = Users(people, standings, profiles, erasing, adapters.validator, directory)
+    return Accounts(profiles, Exporting(parts), erasing, users)

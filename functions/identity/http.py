@@ -1,45 +1,40 @@
-"""Identity over HTTP: who am I, who works for an organiser, and the keys of services."""
+"""Identity over HTTP: own accounts, everybody's for admins, who works for an organiser, and the keys of services."""
 
-from pydantic import BaseModel
+from dataclasses import dataclass
 
 from functions.identity.belonging import Belonging
+from functions.identity.erasing import Erasing
+from functions.identity.exporting import Exporting
 from functions.identity.invitations_http import invitation_endpoints
 from functions.identity.inviting import Inviting
 from functions.identity.keyring import Keyring
+from functions.identity.me_http import my_endpoints
 from functions.identity.members_http import member_endpoints
+from functions.identity.profiles import Profiles
 from functions.identity.service_keys_http import service_key_endpoints
-from shared.auth.permissions import Membership, Permission, Role
-from shared.kernel.ids import OrganiserId, PersonId
-from shared.web.endpoint import Admits, Call, Endpoints, Nothing
+from functions.identity.users import Users
+from functions.identity.users_http import user_endpoints
+from shared.web.endpoint import Admits, Endpoints
 
 
-class Me(BaseModel):
-    """You, as this API knows you."""
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """What is done with people's accounts."""
 
-    person_id: PersonId
-    name: str
-    email: str
-    roles: list[Role]
-    memberships: dict[OrganiserId, Membership]
+    profiles: Profiles
+    exporting: Exporting
+    erasing: Erasing
+    users: Users
 
 
-def endpoints(belonging: Belonging, inviting: Inviting, keyring: Keyring, gate: Admits) -> Endpoints:
+def endpoints(
+    accounts: Accounts, belonging: Belonging, inviting: Inviting, keyring: Keyring, gate: Admits
+) -> Endpoints:
     """The endpoints of identity."""
     http = Endpoints("identity", gate)
+    my_endpoints(http, accounts.profiles, accounts.exporting, accounts.erasing)
+    user_endpoints(http, accounts.users)
     member_endpoints(http, belonging)
     invitation_endpoints(http, inviting)
     service_key_endpoints(http, keyring)
-
-    @http("GET", "me", needs=Permission.OWN_ACCOUNT, returns=Me)
-    async def show_me(call: Call, nothing: Nothing) -> Me:
-        """Show who you are here, and which organisers you belong to."""
-        caller = call.caller
-        return Me(
-            person_id=caller.person_id,
-            name=caller.name,
-            email=caller.email,
-            roles=sorted(caller.roles),
-            memberships=dict(caller.memberships),
-        )
-
     return http

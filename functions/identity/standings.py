@@ -55,10 +55,6 @@ class Standings:
             return False
         return True
 
-    async def anybody(self, person_id: PersonId) -> bool:
-        """Whether the id could be anybody's; until profiles are kept, nobody knows better."""
-        return bool(person_id)
-
     async def set_roles(self, person_id: PersonId, roles: frozenset[Role] | None) -> None:
         """Give the person these roles on the platform, in place of those in their tokens; None: those count again.
 

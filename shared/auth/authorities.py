@@ -199,6 +199,18 @@ class Authorities:
         """The key, if we have it; nobody is waited for."""
         return _among(self._all, issuer, kid, now)
 
+    async def first_issuer(self, now: datetime) -> str:
+        """Who the first of them says it is.
+
+        :raises DependencyUnavailable: it has not said so lately, and does not answer
+        """
+        first = self._all[0]
+        if (published := first.published(now)) is None:
+            await first.renew(now)
+            if (published := first.published(now)) is None:
+                raise _away()
+        return published.issuer
+
     async def ready(self) -> bool:
         """Whether anybody can sign in: the keys of one authority are known; fetches those that are not."""
         now = utc_now()

@@ -111,6 +111,7 @@ class Caller:
     """Who is calling: a person, a service, or nobody.
 
     :param person_id: derived from issuer and subject; empty for an anonymous caller or a service
+    :param user_id: the id of their account in the directory, where their token tells it
     :param memberships: organiser → role there
     :param service: the id of a service's key; empty for people
     :param scopes: what the service's key was made for
@@ -121,6 +122,7 @@ class Caller:
     person_id: PersonId
     name: str = ""
     email: str = ""
+    user_id: str = ""
     roles: frozenset[Role] = frozenset()
     memberships: Mapping[OrganiserId, Membership] = field(default_factory=dict)
     service: str = ""

@@ -83,6 +83,13 @@ class TokenValidator:
         alive = now.timestamp() < known.until
         return alive and self._authorities.known(known.issuer, known.kid, now) is known.key
 
+    async def directory_issuer(self, now: datetime) -> str:
+        """The issuer whose people the directory administers: the first authority that is configured.
+
+        :raises DependencyUnavailable: it has never said who it is, and does not answer
+        """
+        return await self._authorities.first_issuer(now)
+
     async def _checked(self, token: str, now: datetime) -> _Remembered:
         header, issuer = _read(token)
         kid = str(header.get("kid", ""))
@@ -152,9 +159,10 @@ def _caller_of(claims: Mapping[str, Any]) -> Caller:
     given = claims.get("roles", ())
     roles = frozenset(Role(role) for role in given if role in named) if isinstance(given, list) else frozenset()
     oid = claims.get("oid")
-    subject = oid if isinstance(oid, str) and oid else str(claims["sub"])
+    user_id = oid if isinstance(oid, str) else ""
     return Caller(
-        person_id=person_id_of(str(claims["iss"]), subject),
+        person_id=person_id_of(str(claims["iss"]), user_id or str(claims["sub"])),
+        user_id=user_id,
         name=str(claims.get("name", ""))[:200],
         email=_address(claims)[:254],
         roles=roles or frozenset({Role.USER}),

@@ -1,6 +1,7 @@
-"""What identity tells: somebody was invited, and is to be told by mail."""
+"""What identity tells: somebody was invited, and is to be told by mail; somebody is to be forgotten."""
 
 from shared.events.envelope import Event
+from shared.kernel.ids import PersonId
 
 
 class MemberInvited(Event):
@@ -11,3 +12,12 @@ class MemberInvited(Event):
 
     invitation_id: str
     number: int
+
+
+class ErasePerson(Event):
+    """Command to the `erasures` queue: forget a person.
+
+    :param organiser_id: none
+    """
+
+    person_id: PersonId
