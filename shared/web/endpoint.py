@@ -102,9 +102,9 @@ class Call:
 
 
 class Admits(Protocol):
-    """What lets callers in (`shared/auth/gate.py`)."""
+    """What lets requests in (`shared/web/entrance.py`)."""
 
-    async def admit(self, authorization: str | None, needs: Permission, now: datetime) -> Caller:
+    async def admit(self, headers: Mapping[str, str], needs: Permission, now: datetime, *, probe: bool) -> Caller:
         """The caller, or a refusal."""
         ...
 
@@ -160,6 +160,7 @@ class Endpoints:
         refuses: Sequence[type[DomainError]] = (),
         headers: Sequence[str] = (),
         media_type: str = "application/json",
+        probe: bool = False,
     ) -> Callable[[Handler[I]], Handler[I]]:
         """Declare the decorated coroutine as the endpoint `method route`.
 
@@ -169,6 +170,7 @@ class Endpoints:
         :param status: of a success
         :param refuses: what the use case may answer beyond what every endpoint can
         :param headers: request headers to document, e.g. `Idempotency-Key`
+        :param probe: whether the platform asks it itself, past the gateway
         """
 
         def register(handler: Handler[I]) -> Handler[I]:
@@ -179,7 +181,7 @@ class Endpoints:
                 re.sub(r"\s+", " ", description).strip(), refuses, headers, media_type,
             )  # fmt: skip
             part = "query" if method in {"GET", "DELETE"} else "body"
-            self._trigger(spec, self._answering(handler, needs, takes, part, status))
+            self._trigger(spec, self._answering(handler, needs, takes, part, status, probe))
             return handler
 
         return register
@@ -209,12 +211,12 @@ class Endpoints:
         self.blueprint.route(route=spec.route, methods=methods, auth_level=func.AuthLevel.ANONYMOUS)(run)
 
     def _answering[I: Wire](
-        self, handler: Handler[I], needs: Permission, takes: type[I], part: str, status: int
+        self, handler: Handler[I], needs: Permission, takes: type[I], part: str, status: int, probe: bool
     ) -> Answered:
         async def answered(req: func.HttpRequest, correlation_id: str) -> func.HttpResponse:
             try:
                 now = utc_now()
-                caller = await self._gate.admit(req.headers.get("authorization"), needs, now)
+                caller = await self._gate.admit(req.headers, needs, now, probe=probe)
                 given = _parse(req, takes, part)
                 answer = await handler(Call(caller, now, correlation_id, req), given)
                 return _success(answer, status, correlation_id)
