@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.x509 import Certificate
 
 _BLOCK: Final = re.compile(r"-----BEGIN ([A-Z ]+)-----(.*?)-----END \1-----", re.DOTALL)
@@ -48,13 +47,19 @@ def read_certificate(text: str) -> ClientCertificate:
 
     :raises CertificateUnreadable: there is no such pair in it
     """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.x509 import InvalidVersion
+
+    try:
+        return _pair(*(_from_pem(text) if "-----BEGIN" in text else _from_pkcs12(text)))
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion) as error:  # TypeError: it wants a password
+        raise CertificateUnreadable("It is neither PEM nor PKCS#12 in base64, both without a password.") from error
+
+
+def _pair(key: object, certificates: "list[Certificate]") -> ClientCertificate:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    try:
-        key, certificates = _from_pem(text) if "-----BEGIN" in text else _from_pkcs12(text)
-    except (ValueError, TypeError) as error:  # TypeError: the key wants a password
-        raise CertificateUnreadable("It is neither PEM nor PKCS#12 in base64, both without a password.") from error
     if not isinstance(key, RSAPrivateKey):
         raise CertificateUnreadable("It has no RSA key.")
     own = next((one for one in certificates if one.public_key() == key.public_key()), None)
@@ -64,7 +69,7 @@ def read_certificate(text: str) -> ClientCertificate:
     return ClientCertificate(private, own.public_bytes(Encoding.PEM).decode(), own.not_valid_after_utc)
 
 
-def _from_pem(text: str) -> "tuple[RSAPrivateKey | object, list[Certificate]]":
+def _from_pem(text: str) -> "tuple[object, list[Certificate]]":
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from cryptography.x509 import load_pem_x509_certificate
 
@@ -74,7 +79,7 @@ def _from_pem(text: str) -> "tuple[RSAPrivateKey | object, list[Certificate]]":
     return (keys[0] if keys else None), certificates
 
 
-def _from_pkcs12(text: str) -> "tuple[RSAPrivateKey | object, list[Certificate]]":
+def _from_pkcs12(text: str) -> "tuple[object, list[Certificate]]":
     from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
     key, own, chain = load_key_and_certificates(b64decode(text, validate=True), None)

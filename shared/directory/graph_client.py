@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import aiohttp
 
 TRIES_AGAIN_MAX: Final = 1  # where nothing was answered, or 5xx
-AGAIN_AFTER_SECONDS: Final = 0.5
 PAUSE_SECONDS_MAX: Final = 60.0  # whatever Retry-After says
 CONNECTIONS_MAX: Final = 8
 type Method = Literal["GET", "POST", "PATCH", "DELETE"]
@@ -36,11 +35,13 @@ class Patience:
     :param connect_seconds: for a connection
     :param answer_seconds: for a whole answer, connecting included
     :param call_seconds: for all tries together, fetching a token included
+    :param pause_seconds: between tries
     """
 
     connect_seconds: float = 3.0
     answer_seconds: float = 8.0
     call_seconds: float = 18.0
+    pause_seconds: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class GraphClient:
             except DirectoryUnavailable as error:
                 if not isinstance(error, _NoAnswer):
                     raise
-            await asyncio.sleep(AGAIN_AFTER_SECONDS)
+            await asyncio.sleep(self._patience.pause_seconds)
         return await self._with_token(method, path, body)
 
     async def _with_token(self, method: Method, path: str, body: bytes | None) -> Answer:

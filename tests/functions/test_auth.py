@@ -118,10 +118,12 @@ def test_the_insights_key_opens_insights_and_nothing_else(api: Api) -> None:
     path, organiser_id = "insights/events", "org_" + "a" * 26
 
     assert api.insights.get(path, organiser_id=organiser_id).json() == {"items": []}
-    for wrong in (api.person("admin"), api.bearer("wrong"), api.bearer(api.insights.token[:-1]), api.nobody):
+    assert refusal(api.person("admin").get(path, organiser_id=organiser_id)) == (403, "permission-missing")
+    for wrong in (api.bearer("wrong"), api.bearer(api.insights.token[:-1]), api.nobody):
         unauthenticated(wrong.get(path, organiser_id=organiser_id))
     for method, other in (("GET", "me"), ("GET", "events"), ("POST", "operations/inventory-audit"), ("POST", "orders")):
-        unauthenticated(api.insights.ask(method, other, json={} if method == "POST" else None))
+        refused = api.insights.ask(method, other, json={} if method == "POST" else None)
+        assert refusal(refused) == (403, "permission-missing")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.support.credentials import Credential, Doors
 
 SERVICE: Final = "tessera-directory"
 ROLES: Final = ("User.ReadWrite.All", "User.DeleteRestore.All")
-USUAL: Final = Patience()
+USUAL: Final = Patience(pause_seconds=0.02)
 SECRET: Final = b"a signing secret of thirty-two b"
 
 
