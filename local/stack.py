@@ -246,7 +246,7 @@ class Stack:
         if name == "entra":
             doors = ["--port", str(ports.entra), "--tls-port", str(ports.entra_tls)]
             return [*common, *doors, "--audience", AUDIENCE, "--client-id", CLIENT_ID,
-                    "--redirect-uri", self.redirect_uri]  # fmt: skip
+                    "--redirect-uri", self.redirect_uri, "--smtp", f"127.0.0.1:{ports.smtp}"]  # fmt: skip
         if name == "mailbox":
             return [*common, "--port", str(ports.mailbox), "--smtp-port", str(ports.smtp)]
         if name == "cosmos":

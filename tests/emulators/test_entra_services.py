@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from tests.emulators.conftest import REDIRECT_URI
+from tests.emulators.entra_browser import REDIRECT_URI
 from tests.emulators.processes import Emulator
 
 SERVICE = "tessera-directory"
