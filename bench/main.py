@@ -21,6 +21,7 @@ from bench.azure import azure
 from bench.history import DOCUMENTS_PER_ORDER, write_history
 from bench.load import CLIENTS, SECONDS
 from bench.shop import Shop
+from bench.tokens import validation
 from local.layout import BusKind, Ports, StoreKind
 from local.stack import Stack
 
@@ -35,6 +36,7 @@ MEASURES: dict[str, Measure] = {
     "card": figures.card,
     "checkin": figures.checking_in,
     "crowds": figures.crowds,
+    "tokens": validation,
     "azure": azure,
 }
 # Measured through the SDKs of Azure, on the doubles of its services.
@@ -52,6 +54,7 @@ _TARGETS = {
     "list_rps": "≥ 3,000",
     "cosmos_ru_per_card_order": "≤ 120",
     "cold_start_ms": "≤ 700",
+    "token_validation_us": "≤ 60",
 }
 _EXACT = ("capacity", "sold", "oversold", "left")
 

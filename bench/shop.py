@@ -50,10 +50,10 @@ class Shop:
     @classmethod
     async def open(cls, stack: Stack) -> Self:
         """The shop on a running stack."""
-        owner = Api(stack.url, await _tokens(stack, {"email": "clara@tessera.example"}))
+        owner = Api(stack.url, await tokens(stack, {"email": "clara@tessera.example"}))
         people = {"count": CLIENTS, "roles": ["user"], "prefix": "bench"}
-        buyers = Api(stack.url, await _tokens(stack, people))
-        operators = Api(stack.url, await _tokens(stack, {"email": "oscar@tessera.example"}))
+        buyers = Api(stack.url, await tokens(stack, people))
+        operators = Api(stack.url, await tokens(stack, {"email": "oscar@tessera.example"}))
         _, organiser = await owner.post("/api/organisers", {"name": "Bench"})
         organiser_id = organiser["organiser_id"]
         _, oscar = await operators.get("/api/me")
@@ -66,7 +66,7 @@ class Shop:
             answer.raise_for_status()
         venue = {"name": "Hall", "address": "", "city": "Zurich", "country": "CH", "timezone": "Europe/Zurich"}
         _, made = await owner.post(f"/api/organisers/{organiser_id}/venues", venue)
-        admin = Api(stack.url, await _tokens(stack, {"email": "ada@tessera.example"}))
+        admin = Api(stack.url, await tokens(stack, {"email": "ada@tessera.example"}))
         return cls(stack, buyers, operators, owner, admin, organiser_id, made["venue_id"])
 
     async def event(self, capacity: int, *, price: int = 2500, demand: int = 1) -> HotEvent:
@@ -122,7 +122,8 @@ class Shop:
             await api.close()
 
 
-async def _tokens(stack: Stack, wanted: dict[str, Any]) -> list[str]:
+async def tokens(stack: Stack, wanted: dict[str, Any]) -> list[str]:
+    """Access tokens of the sign-in double (`local/emulators/entra/controls.py`)."""
     async with aiohttp.ClientSession() as http, http.post(f"{stack.entra_url}/_emulator/tokens", json=wanted) as answer:
         answer.raise_for_status()
         found = json.loads(await answer.text())

@@ -117,6 +117,7 @@ class Stack:
             "TESSERA_PUBLIC_URL": self.url,
             "AUTH_AUTHORITIES": self.authority,
             "AUTH_AUDIENCE": AUDIENCE,
+            "GATEWAY_SECRET": own["gateway_secret"],
             "STRIPE_API_KEY": own["stripe_api_key"],
             "STRIPE_API_BASE": self.stripe_url,
             "STRIPE_WEBHOOK_SECRET": own["stripe_webhook_secret"],

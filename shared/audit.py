@@ -16,7 +16,6 @@ from pydantic import ConfigDict
 
 from shared.kernel.clock import Moment
 from shared.kernel.errors import KeyReused
-from shared.kernel.ids import PersonId
 from shared.kernel.model import Model
 from shared.retry import TRANSIENT, retry
 from shared.store.port import AlreadyExists, Create, Document, NotFound, OrderBy, Page, Store
@@ -41,7 +40,8 @@ class AuditEntry(Model):
 
     :param audit_id: of the action: its intent and its outcome share it
     :param scope: `PLATFORM`, or an organiser's id
-    :param what: the action, e.g. `dead-letters.replay`
+    :param who: a person's id, or a service key's
+    :param what: the action, e.g. `dead-letters.replay`, or the function that did it
     :param target: what it was done to, e.g. a queue
     :param request: a hash of what was asked
     """
@@ -52,7 +52,7 @@ class AuditEntry(Model):
     step: Step
     scope: str
     at: Moment
-    who: PersonId
+    who: str
     what: str
     target: str
     why: str
@@ -94,6 +94,10 @@ class AuditTrail:
                 "This Idempotency-Key was used for another request; make up a new one.", field="Idempotency-Key"
             )
         return there
+
+    async def begin(self, intent: AuditEntry) -> None:
+        """Write down an intent whose id nobody else made up."""
+        await self._add(intent, intent.partition)
 
     async def conclude(self, intent: AuditEntry, details: Mapping[str, Any], *, now: datetime) -> AuditEntry:
         """Write down what came of an intent; the first outcome stays."""

@@ -9,11 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from shared import settings_rules as rules
-from shared.settings_rules import SERVICES
+from shared.settings_directory import DirectorySettings
+from shared.settings_rules import SERVICES, setting
 
 __all__ = ["SERVICES", "Settings", "SettingsRefused", "connection_parts", "settings", "variable"]
 
@@ -26,99 +27,104 @@ type _Url = Annotated[str, AfterValidator(rules.address)]
 type _TelemetrySigned = Annotated[str, AfterValidator(rules.telemetry_authentication)]
 
 
-def _setting(default: Any, about: str, example: str, **bounds: Any) -> Any:
-    return Field(default, description=about, examples=[example], **bounds)
-
-
-class Settings(BaseSettings):
+class Settings(DirectorySettings):
     """The settings, named as in the environment but in lower case, or as their alias says."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    tessera_store: Literal["embedded", "cosmos"] = _setting("embedded", "where documents are kept", "cosmos")
-    tessera_bus: Literal["embedded", "servicebus"] = _setting("embedded", "where messages are sent", "servicebus")
-    tessera_services: Annotated[str, AfterValidator(rules.services)] = _setting(
+    tessera_store: Literal["embedded", "cosmos"] = setting("embedded", "where documents are kept", "cosmos")
+    tessera_bus: Literal["embedded", "servicebus"] = setting("embedded", "where messages are sent", "servicebus")
+    tessera_services: Annotated[str, AfterValidator(rules.services)] = setting(
         "all", "the services this app runs, comma-separated: commerce, identity, insights, workers", "commerce"
     )
-    tessera_data: Path = _setting(Path(".tessera"), "the folder of the embedded store and bus", ".tessera")
-    tessera_signing_secret: SecretStr = _setting(
+    tessera_data: Path = setting(Path(".tessera"), "the folder of the embedded store and bus", ".tessera")
+    tessera_signing_secret: SecretStr = setting(
         ..., "signs continuation tokens", "<32 random characters>", min_length=32
     )
-    tessera_ticket_key: Annotated[SecretStr, AfterValidator(rules.seeds)] = _setting(
+    tessera_ticket_key: Annotated[SecretStr, AfterValidator(rules.seeds)] = setting(
         ..., "Ed25519 seeds that sign ticket codes, newest first, comma-separated", "<32 random bytes, base64url>"
     )
-    tessera_public_url: _Url = _setting(..., "where people reach us", "https://tickets.example.org")
-    tessera_anonymous_browsing: bool = _setting(False, "whether people see events before they sign in", "true")
-    tessera_order_deadline_seconds: int = _setting(
+    tessera_public_url: _Url = setting(..., "where people reach us", "https://tickets.example.org")
+    tessera_anonymous_browsing: bool = setting(False, "whether people see events before they sign in", "true")
+    tessera_order_deadline_seconds: int = setting(
         900, "how long an order waits for its payment", "900", ge=1, le=82_800
     )
 
-    cosmos_endpoint: _Url | None = _setting(
+    cosmos_endpoint: _Url | None = setting(
         None, "the Cosmos DB account, reached with the app's managed identity", "https://tessera.documents.azure.com",
         alias="COSMOS__accountEndpoint",
     )  # fmt: skip
-    cosmos_client_id: str | None = _setting(
+    cosmos_client_id: str | None = setting(
         None, "the user-assigned identity that reaches Cosmos DB; without it the system-assigned one", "<client id>",
         alias="COSMOS__clientId",
     )  # fmt: skip
-    cosmos_connection: SecretStr | None = _setting(
+    cosmos_connection: SecretStr | None = setting(
         None, "a connection string, for emulators; never on Azure", "AccountEndpoint=http://127.0.0.1:7076;AccountKey=…",
         alias="COSMOS",
     )  # fmt: skip
-    servicebus_namespace: Annotated[str, AfterValidator(rules.host_name)] | None = _setting(
+    servicebus_namespace: Annotated[str, AfterValidator(rules.host_name)] | None = setting(
         None, "the Service Bus namespace, reached with the app's managed identity", "tessera.servicebus.windows.net",
         alias="SERVICEBUS__fullyQualifiedNamespace",
     )  # fmt: skip
-    servicebus_client_id: str | None = _setting(
+    servicebus_client_id: str | None = setting(
         None, "the user-assigned identity that reaches Service Bus; without it the system-assigned one", "<client id>",
         alias="SERVICEBUS__clientId",
     )  # fmt: skip
-    servicebus_connection: SecretStr | None = _setting(
+    servicebus_connection: SecretStr | None = setting(
         None, "a connection string, for emulators; never on Azure",
         "Endpoint=sb://127.0.0.1:7077;SharedAccessKeyName=…;SharedAccessKey=…;UseDevelopmentEmulator=true",
         alias="SERVICEBUS",
     )  # fmt: skip
 
-    auth_authorities: Annotated[str, AfterValidator(rules.addresses)] = _setting(
-        ..., "issuers we accept, comma-separated, each with OIDC discovery", "https://tessera.ciamlogin.com/<tenant>/v2.0",
+    auth_authorities: Annotated[str, AfterValidator(rules.addresses)] = setting(
+        ..., "issuers we accept, comma-separated, each with OIDC discovery and its tenant's id", "https://tessera.ciamlogin.com/<tenant>/v2.0",
         min_length=1,
     )  # fmt: skip
-    auth_audience: str = _setting(..., "the audience of access tokens", "api://tessera", min_length=1)
+    auth_audience: str = setting(..., "the audience of access tokens", "api://tessera", min_length=1)
 
-    stripe_api_key: SecretStr = _setting(..., "Stripe's secret key", "sk_live_…", min_length=1)
-    stripe_api_base: _Url = _setting("https://api.stripe.com", "Stripe's API", "https://api.stripe.com")
-    stripe_webhook_secret: SecretStr = _setting(
+    gateway_secret: Annotated[SecretStr, AfterValidator(rules.secrets)] = setting(
+        SecretStr(""), "what the gateway proves itself with, newest first, comma-separated; empty: not asked for",
+        "<32 random characters>",
+    )  # fmt: skip
+    gateway_principal_id: str = setting(
+        "", "the object id of the gateway's managed identity, where App Service authentication demands one; else empty",
+        "<UUID>",
+    )  # fmt: skip
+
+    stripe_api_key: SecretStr = setting(..., "Stripe's secret key", "sk_live_…", min_length=1)
+    stripe_api_base: _Url = setting("https://api.stripe.com", "Stripe's API", "https://api.stripe.com")
+    stripe_webhook_secret: SecretStr = setting(
         ..., "signing secret of Stripe's webhook endpoint", "whsec_…", min_length=1
     )
 
-    smtp_host: str = _setting(..., "the mail server", "smtp.example.org")
-    smtp_port: int = _setting(587, "the mail server's port", "587", ge=1, le=65_535)
-    smtp_username: str = _setting("", "who we are at the mail server", "tickets")
-    smtp_password: SecretStr = _setting(SecretStr(""), "the password there", "…")
-    smtp_starttls: bool = _setting(True, "whether the mail server must speak TLS", "true")
-    mail_from: Annotated[str, AfterValidator(rules.mailbox)] = _setting(
+    smtp_host: str = setting(..., "the mail server", "smtp.example.org")
+    smtp_port: int = setting(587, "the mail server's port", "587", ge=1, le=65_535)
+    smtp_username: str = setting("", "who we are at the mail server", "tickets")
+    smtp_password: SecretStr = setting(SecretStr(""), "the password there", "…")
+    smtp_starttls: bool = setting(True, "whether the mail server must speak TLS", "true")
+    mail_from: Annotated[str, AfterValidator(rules.mailbox)] = setting(
         "Tessera <tickets@tessera.example>", "whom mails are from", "Tessera <tickets@tessera.example>"
     )
 
-    insights_api_key: SecretStr = _setting(
+    insights_api_key: SecretStr = setting(
         ...,
         "the bearer key of the private insights endpoints and of GET /api/metrics",
         "<32 random characters>",
         min_length=32,
     )
 
-    applicationinsights_connection_string: Annotated[str, AfterValidator(rules.telemetry_connection)] | None = _setting(
+    applicationinsights_connection_string: Annotated[str, AfterValidator(rules.telemetry_connection)] | None = setting(
         None, "where telemetry goes; without it, nowhere",
         "InstrumentationKey=<UUID>;IngestionEndpoint=https://<region>.in.applicationinsights.azure.com/",
     )  # fmt: skip
-    applicationinsights_authentication_string: _TelemetrySigned = _setting(
+    applicationinsights_authentication_string: _TelemetrySigned = setting(
         "", "how telemetry is signed: by the app's managed identity, or not at all", "Authorization=AAD"
     )
-    tessera_trace_sampling: float = _setting(
+    tessera_trace_sampling: float = setting(
         1.0, "the share of operations whose spans are collected, 0 to 1", "0.2", ge=0, le=1
     )
-    website_instance_id: str = _setting("", "which machine of Azure's we are on; Azure sets it", "<id>")
-    website_site_name: str = _setting("tessera", "the app's name in telemetry; Azure sets it", "tessera-commerce")
+    website_instance_id: str = setting("", "which machine of Azure's we are on; Azure sets it", "<id>")
+    website_site_name: str = setting("tessera", "the app's name in telemetry; Azure sets it", "tessera-commerce")
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -131,6 +137,11 @@ class Settings(BaseSettings):
         """The accepted issuers."""
         return tuple(part.strip() for part in self.auth_authorities.split(",") if part.strip())
 
+    @property
+    def gateway_secrets(self) -> tuple[str, ...]:
+        """What the gateway may prove itself with."""
+        return tuple(part.strip() for part in self.gateway_secret.get_secret_value().split(",") if part.strip())
+
     @field_validator("*", mode="before")
     @classmethod
     def _filled_in(cls, value: Any) -> Any:
@@ -142,6 +153,7 @@ class Settings(BaseSettings):
         _one_way(self, "tessera_bus", "servicebus", ("servicebus_namespace", "servicebus_connection"))
         _whole(self.cosmos_connection, "cosmos_connection", ("AccountEndpoint", "AccountKey"))
         _whole(self.servicebus_connection, "servicebus_connection", ("Endpoint", "SharedAccessKey"))
+        self.check_directory(on_azure=bool(self.website_instance_id))
         return self
 
     @classmethod

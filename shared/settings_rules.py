@@ -5,14 +5,22 @@ from base64 import urlsafe_b64decode
 from email.utils import parseaddr
 from typing import Any, Final
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
+from shared.directory.certificate import looks_like_one
 from shared.telemetry.connection import Authentication, Connection
 
 SERVICES: Final = ("commerce", "identity", "insights", "workers")  # docs/architecture.md, Deployable services
 SEED_BYTES: Final = 32
+_PEM: Final = "-----BEGIN "
+SECRET_CHARACTERS_MIN: Final = 32
 _PLACEHOLDER: Final = re.compile(r"<[^<>@]*>|…")  # as in the sample; a mail address in brackets is none
 _ADDRESS: Final = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
+
+
+def setting(default: Any, about: str, example: str, **bounds: Any) -> Any:
+    """A field of the settings: what it is for, and an example for whoever has to set it."""
+    return Field(default, description=about, examples=[example], **bounds)
 
 
 def filled_in(value: Any) -> Any:
@@ -21,7 +29,8 @@ def filled_in(value: Any) -> Any:
     :raises ValueError: it is
     """
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    if isinstance(text, str) and text != text.strip():
+    ends = "\r\n" if isinstance(text, str) and text.startswith(_PEM) else ""  # PEM is made of lines, the last one too
+    if isinstance(text, str) and text.rstrip(ends) != text.strip():
         raise ValueError("it begins or ends with blanks")
     if isinstance(text, str) and _PLACEHOLDER.search(text):
         raise ValueError("it is still the sample's placeholder")
@@ -36,6 +45,26 @@ def address(text: str) -> str:
     if _ADDRESS.fullmatch(text) is None:
         raise ValueError("it is an http(s) address without a query")
     return text.rstrip("/")
+
+
+def safe_address(text: str) -> str:
+    """An https address, without a slash at its end: who we are and whom we ask about goes no other way.
+
+    :raises ValueError: it is none
+    """
+    if not text.startswith("https://"):
+        raise ValueError("it is an https address without a query")
+    return address(text)
+
+
+def client_certificate(secret: SecretStr) -> SecretStr:
+    """A certificate with its private key.
+
+    :raises ValueError: it does not look like one; whether it is shows when it is first used
+    """
+    if not looks_like_one(secret.get_secret_value()):
+        raise ValueError("it is a private key and its certificate, both PEM, or PKCS#12 in base64 without a password")
+    return secret
 
 
 def addresses(text: str) -> str:
@@ -70,6 +99,17 @@ def seeds(secret: SecretStr) -> SecretStr:
             seed = b""
         if len(seed) != SEED_BYTES:
             raise ValueError(f"each seed is {SEED_BYTES} bytes as base64url, 43 characters")
+    return secret
+
+
+def secrets(secret: SecretStr) -> SecretStr:
+    """Secrets, comma-separated, or none.
+
+    :raises ValueError: one is too short to be one
+    """
+    given = [part.strip() for part in secret.get_secret_value().split(",")]
+    if given != [""] and any(len(part) < SECRET_CHARACTERS_MIN for part in given):
+        raise ValueError(f"each has at least {SECRET_CHARACTERS_MIN} characters")
     return secret
 
 

@@ -21,6 +21,7 @@ class Container(_Part):
 
     :param ordered_by: properties by which pages within a partition are sorted (Cosmos: composite indexes with the id)
     :param looked_up_by: properties few documents have, by which these are found across partitions
+    :param found_by: properties many documents have, each value in few of them: these are found across partitions by it
     :param filtered_by: properties by which the documents of a large partition are chosen; an embedded store looks
         through them instead
     """
@@ -29,12 +30,13 @@ class Container(_Part):
     partition_key: str
     ordered_by: tuple[str, ...] = ()
     looked_up_by: tuple[str, ...] = ()
+    found_by: tuple[str, ...] = ()
     filtered_by: tuple[str, ...] = ()
 
     @property
     def indexed_paths(self) -> tuple[str, ...]:
         """The properties Cosmos indexes; every other one would make each write dearer and serve no query."""
-        return tuple(sorted({*self.ordered_by, *self.looked_up_by, *self.filtered_by}))
+        return tuple(sorted({*self.ordered_by, *self.looked_up_by, *self.found_by, *self.filtered_by}))
 
 
 class Queue(_Part):

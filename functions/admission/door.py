@@ -91,6 +91,4 @@ class Door:
 
 
 def _visible(ticket: Ticket, caller: Caller) -> bool:
-    return (bool(ticket.owner_id) and ticket.owner_id == caller.person_id) or may(
-        caller, Permission.READ_ORDERS, ticket.organiser_id
-    )
+    return caller.is_person(ticket.owner_id) or may(caller, Permission.READ_ORDERS, ticket.organiser_id)

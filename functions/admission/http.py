@@ -21,6 +21,7 @@ from shared.auth.permissions import Permission
 from shared.kernel.clock import Moment
 from shared.kernel.errors import Malformed, NotFound
 from shared.kernel.ids import EventId, OrderId, TicketNumber
+from shared.web.borders import THING
 from shared.web.endpoint import Admits, Call, Endpoints, Nothing, Raw, Wire
 from shared.web.fields import Id
 from shared.web.paging import PageQuery
@@ -170,7 +171,7 @@ def _door(http: Endpoints, door: Door) -> None:
 
     @http(
         "POST", "check-ins", needs=Permission.CHECK_IN, takes=Scan, returns=CheckInView,
-        refuses=[CodeRefused, NotFound, WrongEvent, TicketVoid, TicketAlreadyUsed],
+        refuses=[CodeRefused, NotFound, WrongEvent, TicketVoid, TicketAlreadyUsed], within=THING,
     )  # fmt: skip
     async def check_in(call: Call, body: Scan) -> CheckInView:
         """Let the holder of a ticket in.
@@ -179,8 +180,8 @@ def _door(http: Endpoints, door: Door) -> None:
         learns when the ticket was used and who let its holder in.
         """
         caller = call.caller
-        by_name = caller.name or caller.person_id
-        scan = CheckIn(at=call.now, by=caller.person_id, by_name=by_name, nonce=body.nonce)
+        by_name = caller.name or caller.actor
+        scan = CheckIn(at=call.now, by=caller.actor, by_name=by_name, nonce=body.nonce)
         at_event = EventId(body.event_id) if body.event_id else None
         ticket = await door.check_in(body.code, scan, at_event=at_event, caller=caller)
         assert ticket.check_in is not None, "a ticket that was let in has its check-in"

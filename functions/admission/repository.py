@@ -1,6 +1,6 @@
 """Tickets as documents: in their order's partition, and copies in their owner's wallet."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,20 @@ from shared.kernel.errors import NotFound as NothingThere
 from shared.kernel.ids import OrderId, PersonId, TicketNumber
 from shared.readmodel import keep_newest
 from shared.store.paging import all_documents
-from shared.store.port import PAGE_MAX, Create, NotFound, OrderBy, Page, Replace, Store, Where
+from shared.store.port import (
+    EVERYWHERE,
+    PAGE_MAX,
+    WRITES_MAX,
+    Create,
+    Delete,
+    Document,
+    NotFound,
+    OrderBy,
+    Page,
+    Replace,
+    Store,
+    Where,
+)
 
 ORDERS = "orders"
 WALLETS = "wallets"
@@ -50,13 +63,18 @@ class TicketRepository:
 
     async def of_order(self, order_id: OrderId) -> list[StoredTicket]:
         """All tickets of an order, by number."""
+        found = await self.documents_of_order(order_id)
+        return [StoredTicket(Ticket.model_validate(document.value), document.etag) for document in found]
+
+    async def documents_of_order(self, order_id: OrderId) -> list[Document]:
+        """Documents of all tickets of an order, by number."""
         where = [Where("kind", "=", TICKET_KIND)]
         found = all_documents(
             lambda continuation: self._store.query(
                 ORDERS, order_id, where=where, limit=PAGE_MAX, continuation=continuation
             )
         )
-        return [StoredTicket(Ticket.model_validate(d.value), d.etag) async for d in found]
+        return [document async for document in found]
 
     async def save(self, read: StoredTicket, changed: Ticket) -> None:
         """Write a changed ticket.
@@ -64,6 +82,25 @@ class TicketRepository:
         :raises StaleWrite: somebody else changed it since it was read
         """
         await self._store.commit(ORDERS, changed.order_id, [replacing(read, changed)])
+
+    def let_in_by(self, person_id: PersonId) -> AsyncIterator[Document]:
+        """Documents of the tickets whose holders a person let in."""
+        where = [Where("person_id", "=", person_id), Where("kind", "=", TICKET_KIND)]
+        return all_documents(
+            lambda continuation: self._store.query(
+                ORDERS, EVERYWHERE, where=where, limit=PAGE_MAX, continuation=continuation
+            )
+        )
+
+    async def empty_wallet(self, owner_id: PersonId) -> bool:
+        """Remove a person's copies of tickets, some of them at once; whether none are left."""
+        page = await self._store.query(WALLETS, owner_id, limit=WRITES_MAX)
+        if page.documents:
+            try:
+                await self._store.commit(WALLETS, owner_id, [Delete(each.id) for each in page.documents])
+            except NotFound:
+                return False  # somebody else empties it as well
+        return page.continuation is None
 
     async def put_in_wallet(self, ticket: Ticket) -> None:
         """Bring the owner's wallet up to date; a late change never overwrites a newer one."""
@@ -86,4 +123,6 @@ def _id(number: TicketNumber) -> str:
 
 
 def _stored(ticket: Ticket) -> dict[str, Any]:
-    return {"kind": TICKET_KIND, **ticket.model_dump(mode="json")}
+    """The document; `person_id` is by what the traces of whoever let people in are found."""
+    by = {"person_id": ticket.check_in.by} if ticket.check_in else {}
+    return {"kind": TICKET_KIND, **by, **ticket.model_dump(mode="json")}

@@ -60,13 +60,14 @@ class EventFacts(Model):
 class CheckIn(Model):
     """When a ticket was used, and who let its holder in.
 
+    :param by: a person's id, or that of a scanner's service key
     :param nonce: made up by the scanner once per scan: its retry gets the same answer
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     at: Moment
-    by: PersonId
+    by: str
     by_name: str
     nonce: str
 
@@ -121,6 +122,15 @@ class Ticket(Model):
     def voided(self) -> Self:
         """The ticket, no longer good for anything."""
         return self if self.state is TicketState.VOID else self._changed(state=TicketState.VOID)
+
+    def forgetting(self, person_id: PersonId) -> Self:
+        """The ticket without the person, whether they own it or let its holder in; it stays as good as it was."""
+        changes: dict[str, object] = {}
+        if self.owner_id == person_id:
+            changes |= {"owner_id": PersonId(""), "holder": ""}
+        if self.check_in is not None and self.check_in.by == person_id:
+            changes |= {"check_in": self.check_in.model_copy(update={"by": "", "by_name": ""})}
+        return self._changed(**changes) if changes else self
 
     def _changed(self, **details: object) -> Self:
         return self.model_copy(update={**details, "version": self.version + 1})

@@ -26,6 +26,7 @@ from shared.auth.permissions import Permission
 from shared.kernel.errors import Contended, KeyReused, Malformed, NotFound
 from shared.kernel.ids import EventId, OrganiserId, VenueId, derived_id, random_id
 from shared.store.port import Page
+from shared.web.borders import THING
 from shared.web.endpoint import Admits, Call, Endpoints, Nothing, Raw, Wire
 from shared.web.paging import PageQuery
 
@@ -40,7 +41,7 @@ def endpoints(browsing: Browsing, managing: Managing, gate: Admits) -> Endpoints
     _browse(http, browsing)
     _manage_places(http, managing)
     _own_events(http, browsing)
-    _draft_events(http, browsing, managing)
+    _draft_events(http, managing)
     _decide_events(http, browsing, managing)
     return http
 
@@ -84,40 +85,35 @@ def _browse(http: Endpoints, browsing: Browsing) -> None:
 def _manage_places(http: Endpoints, managing: Managing) -> None:
     @http(
         "POST", "organisers", needs=Permission.CREATE_ORGANISER, takes=NewOrganiser, returns=OrganiserView, status=201,
-        refuses=[KeyReused, Contended], headers=["Idempotency-Key"],
+        refuses=[KeyReused, Contended], headers=["Idempotency-Key"], audited=True,
     )  # fmt: skip
     async def create_organiser(call: Call, body: NewOrganiser) -> OrganiserView:
         """Create an organiser, owned by you."""
         organiser = Organiser(
             organiser_id=OrganiserId(_new_id(call, "org")), name=body.name, created_by=call.caller.person_id
         )
-        return OrganiserView.of(await managing.create_organiser(organiser, request=_hash(body)))
+        call.noted["organiser_id"] = organiser.organiser_id
+        return OrganiserView.of(await managing.create_organiser(organiser, request=_hash(body), now=call.now))
 
     @http(
         "POST", "organisers/{organiser_id}/venues", needs=Permission.MANAGE_EVENTS, takes=NewVenue, returns=VenueView,
-        status=201, refuses=[NotFound, KeyReused], headers=["Idempotency-Key"],
+        status=201, refuses=[NotFound, KeyReused], headers=["Idempotency-Key"], within="organiser_id", audited=True,
     )  # fmt: skip
     async def create_venue(call: Call, body: NewVenue) -> VenueView:
         """Create a venue of an organiser."""
-        venue = Venue(
-            organiser_id=OrganiserId(call.id("organiser_id")),
-            venue_id=VenueId(_new_id(call, "ven")),
-            **body.model_dump(),
-        )
-        return VenueView.of(await managing.create_venue(venue, caller=call.caller, request=_hash(body)))
+        venue_id = VenueId(_new_id(call, "ven"))
+        venue = Venue(organiser_id=OrganiserId(call.id("organiser_id")), venue_id=venue_id, **body.model_dump())
+        call.noted["venue_id"] = venue_id
+        return VenueView.of(await managing.create_venue(venue, request=_hash(body)))
 
     @http(
         "GET", "organisers/{organiser_id}/venues", needs=Permission.MANAGE_EVENTS, takes=PageQuery, returns=VenuePage,
-        refuses=[NotFound, Malformed],
+        refuses=[NotFound, Malformed], within="organiser_id",
     )  # fmt: skip
     async def list_venues(call: Call, query: PageQuery) -> VenuePage:
         """List an organiser's venues."""
-        page = await managing.venues(
-            OrganiserId(call.id("organiser_id")),
-            caller=call.caller,
-            limit=query.limit,
-            continuation=query.continuation,
-        )
+        organiser_id = OrganiserId(call.id("organiser_id"))
+        page = await managing.venues(organiser_id, limit=query.limit, continuation=query.continuation)
         venues = [VenueView.of(Venue.model_validate(document.value)) for document in page.documents]
         return VenuePage(items=venues, continuation=page.continuation)
 
@@ -125,45 +121,40 @@ def _manage_places(http: Endpoints, managing: Managing) -> None:
 def _own_events(http: Endpoints, browsing: Browsing) -> None:
     @http(
         "GET", "organisers/{organiser_id}/events", needs=Permission.MANAGE_EVENTS, takes=PageQuery, returns=EventPage,
-        refuses=[NotFound, Malformed],
+        refuses=[NotFound, Malformed], within="organiser_id",
     )  # fmt: skip
     async def list_own_events(call: Call, query: PageQuery) -> EventPage:
         """List all events of an organiser, drafts included."""
-        page = await browsing.organiser_list(
-            OrganiserId(call.id("organiser_id")),
-            caller=call.caller,
-            limit=query.limit,
-            continuation=query.continuation,
-        )
+        organiser_id = OrganiserId(call.id("organiser_id"))
+        page = await browsing.organiser_list(organiser_id, limit=query.limit, continuation=query.continuation)
         return EventPage(items=_views(page), continuation=page.continuation)
 
 
-def _draft_events(http: Endpoints, browsing: Browsing, managing: Managing) -> None:
+def _draft_events(http: Endpoints, managing: Managing) -> None:
     @http(
         "POST", "events", needs=Permission.MANAGE_EVENTS, takes=NewEvent, returns=EventView, status=201,
-        refuses=[NotFound, KeyReused], headers=["Idempotency-Key"],
+        refuses=[NotFound, KeyReused], headers=["Idempotency-Key"], within="organiser_id", audited=True,
     )  # fmt: skip
     async def create_event(call: Call, body: NewEvent) -> EventView:
         """Create an event as a draft: nobody sees it until it is published.
 
         An Idempotency-Key that made another event is refused, and `existing_id` says which.
         """
-        organiser, venue = await managing.place_of(
-            OrganiserId(body.organiser_id), VenueId(body.venue_id), caller=call.caller
-        )
+        organiser, venue = await managing.place_of(OrganiserId(body.organiser_id), VenueId(body.venue_id))
         draft = new_event(EventId(_new_id(call, "evt")), body, organiser, venue)
+        call.noted["event_id"] = draft.event_id
         event = await managing.create_event(draft, request=_hash(body))
         return EventView.of(EventOnShow(event, {}))
 
     @http(
         "PUT", "events/{event_id}", needs=Permission.MANAGE_EVENTS, takes=EventDetails, returns=EventView,
-        refuses=[NotFound, EventStateRefused],
+        refuses=[NotFound, EventStateRefused], within=THING, audited=True,
     )  # fmt: skip
     async def change_event(call: Call, body: EventDetails) -> EventView:
         """Change a draft: what you send replaces all details."""
         event_id = EventId(call.id("event_id"))
-        before = await browsing.show(event_id, caller=call.caller)
-        _, venue = await managing.place_of(before.event.organiser_id, VenueId(body.venue_id), caller=call.caller)
+        before = await managing.event(event_id, caller=call.caller)
+        _, venue = await managing.place_of(before.organiser_id, VenueId(body.venue_id))
         details = body.details(venue)
         changed = await managing.change_event(event_id, lambda event: event.changed(**details), caller=call.caller)
         return EventView.of(EventOnShow(changed, {}))
@@ -175,7 +166,7 @@ def _decide_events(http: Endpoints, browsing: Browsing, managing: Managing) -> N
 
     @http(
         "POST", "events/{event_id}/publish", needs=Permission.MANAGE_EVENTS, returns=EventView,
-        refuses=[NotFound, EventStateRefused, EventOver],
+        refuses=[NotFound, EventStateRefused, EventOver], within=THING, audited=True,
     )  # fmt: skip
     async def publish_event(call: Call, nothing: Nothing) -> EventView:
         """Publish a draft: it goes on sale, and its capacities are fixed. Published already, it is given as it is."""
@@ -183,7 +174,7 @@ def _decide_events(http: Endpoints, browsing: Browsing, managing: Managing) -> N
 
     @http(
         "POST", "events/{event_id}/cancel", needs=Permission.MANAGE_EVENTS, returns=EventView,
-        refuses=[NotFound, EventStateRefused],
+        refuses=[NotFound, EventStateRefused], within=THING, audited=True,
     )  # fmt: skip
     async def cancel_event(call: Call, nothing: Nothing) -> EventView:
         """Cancel a published event: no more orders are placed and no checkout is opened.
@@ -197,7 +188,7 @@ def _decide_events(http: Endpoints, browsing: Browsing, managing: Managing) -> N
 def _new_id(call: Call, prefix: str) -> str:
     """With an Idempotency-Key, the id that always follows from it; else a random one."""
     if call.raw.headers.get("idempotency-key"):
-        return derived_id(prefix, call.caller.person_id, call.idempotency_key)
+        return derived_id(prefix, call.caller.actor, call.idempotency_key)
     return random_id(prefix)
 
 

@@ -14,7 +14,7 @@ from shared.kernel.ids import EventId, OrganiserId, PersonId, VenueId
 from shared.retry import TRANSIENT, retry
 from shared.store.port import Page, StaleWrite
 
-type GrantOwnership = Callable[[PersonId, OrganiserId], Awaitable[None]]
+type GrantOwnership = Callable[[PersonId, OrganiserId, str, datetime], Awaitable[None]]
 
 
 class Managing:
@@ -28,7 +28,7 @@ class Managing:
         self._holds = holds
         self._grant_ownership = grant_ownership
 
-    async def create_organiser(self, organiser: Organiser, *, request: str = "") -> Organiser:
+    async def create_organiser(self, organiser: Organiser, *, request: str = "", now: datetime) -> Organiser:
         """A new organiser, owned by its creator; the same request again gives what is there.
 
         Ownership comes first: an owner of nothing is harmless, an organiser nobody owns is lost. Of one that is there
@@ -38,39 +38,37 @@ class Managing:
         :raises KeyReused: the id came from a key that was used for another request
         """
         if not await self._repository.has_organiser(organiser.organiser_id):
-            await self._grant_ownership(organiser.created_by, organiser.organiser_id)
+            await self._grant_ownership(organiser.created_by, organiser.organiser_id, organiser.name, now)
         if await self._repository.add_organiser(organiser, request=request):
             return organiser
         return await self._repository.organiser(organiser.organiser_id)
 
-    async def create_venue(self, venue: Venue, *, caller: Caller, request: str = "") -> Venue:
+    async def create_venue(self, venue: Venue, *, request: str = "") -> Venue:
         """A new venue of an organiser; the same request again gives what is there.
 
         :param request: a hash of what was asked
         :raises KeyReused: the id came from a key that was used for another request
-        :raises NotFound: no such organiser, or not the caller's
+        :raises NotFound: no such organiser
         """
-        await self._own_organiser(venue.organiser_id, caller)
+        await self._repository.organiser(venue.organiser_id)
         if await self._repository.add_venue(venue, request=request):
             return venue
         return await self._repository.venue(venue.organiser_id, venue.venue_id)
 
-    async def venues(self, organiser_id: OrganiserId, *, caller: Caller, limit: int, continuation: str | None) -> Page:
+    async def venues(self, organiser_id: OrganiserId, *, limit: int, continuation: str | None) -> Page:
         """A page of an organiser's venues.
 
-        :raises NotFound: no such organiser, or not the caller's
+        :raises NotFound: no such organiser
         """
-        await self._own_organiser(organiser_id, caller)
+        await self._repository.organiser(organiser_id)
         return await self._repository.venues(organiser_id, limit=limit, continuation=continuation)
 
-    async def place_of(
-        self, organiser_id: OrganiserId, venue_id: VenueId, *, caller: Caller
-    ) -> tuple[Organiser, Venue]:
+    async def place_of(self, organiser_id: OrganiserId, venue_id: VenueId) -> tuple[Organiser, Venue]:
         """The organiser and the venue a new event names.
 
-        :raises NotFound: one of them does not exist, or is not the caller's
+        :raises NotFound: one of them does not exist
         """
-        organiser = await self._own_organiser(organiser_id, caller)
+        organiser = await self._repository.organiser(organiser_id)
         return organiser, await self._repository.venue(organiser_id, venue_id)
 
     async def create_event(self, event: Event, *, request: str = "") -> Event:
@@ -82,6 +80,13 @@ class Managing:
         if await self._repository.add_event(event, request=request):
             return event
         return (await self._repository.event(event.event_id)).event
+
+    async def event(self, event_id: EventId, *, caller: Caller) -> Event:
+        """One of the caller's events, as its organiser sees it.
+
+        :raises NotFound: no such event, or not the caller's
+        """
+        return (await self._own_event(event_id, caller)).event
 
     async def change_event(self, event_id: EventId, change: Callable[[Event], Event], *, caller: Caller) -> Event:
         """An event changed by `change`, decided again if somebody else was faster.
@@ -151,7 +156,3 @@ class Managing:
         read = await self._repository.event(event_id)
         require(caller, Permission.MANAGE_EVENTS, read.event.organiser_id, what=f"event {event_id}")
         return read
-
-    async def _own_organiser(self, organiser_id: OrganiserId, caller: Caller) -> Organiser:
-        require(caller, Permission.MANAGE_EVENTS, organiser_id, what=f"organiser {organiser_id}")
-        return await self._repository.organiser(organiser_id)

@@ -8,6 +8,8 @@ from shared.auth.tokens import TokenValidator
 from shared.bus.port import ManagedBus
 from shared.bus.traced import TracedBus
 from shared.credentials import managed_identity
+from shared.directory.guarded import GuardedDirectory
+from shared.directory.port import Directory
 from shared.mail.guarded import GuardedMailer
 from shared.mail.port import Mailer
 from shared.mail.smtp import SmtpMailer
@@ -26,13 +28,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """What the use cases stand on; tests put their own together."""
+    """What the use cases stand on; tests put their own together.
+
+    :param directory: None where people's accounts are not administered from here
+    """
 
     store: Store
     bus: ManagedBus
     payments: Payments
     mailer: Mailer
     validator: TokenValidator
+    directory: Directory | None = None
 
 
 def choose_adapters(settings: Settings, *, traced: bool = False) -> Adapters:
@@ -61,6 +67,7 @@ def choose_adapters(settings: Settings, *, traced: bool = False) -> Adapters:
             )
         ),
         validator=TokenValidator(settings.authorities, settings.auth_audience),
+        directory=choose_directory(settings),
     )
 
 
@@ -110,6 +117,32 @@ def servicebus_client(settings: Settings) -> "Client":
     connection = settings.servicebus_connection
     assert connection is not None, "the settings have one of both"
     return Client(Access(connection_string=connection.get_secret_value()))
+
+
+def choose_directory(settings: Settings) -> Directory | None:
+    """Microsoft Graph, or nobody. Its library is loaded, and its certificate read, with the first call."""
+    authority, client_id = settings.directory_authority, settings.directory_client_id
+    certificate, issuer = settings.directory_certificate, settings.directory_issuer
+    if authority is None or client_id is None or certificate is None or issuer is None:
+        return None
+    from shared.directory.access import Access
+    from shared.directory.graph import GraphDirectory
+    from shared.directory.graph_client import GraphClient, Patience
+    from shared.store.continuation import Continuations
+
+    patience, base, ca = Patience(), settings.directory_graph_base, settings.directory_ca
+    access = Access(
+        authority=authority,
+        client_id=client_id,
+        certificate=certificate.get_secret_value(),
+        graph_base=base,
+        connect_seconds=patience.connect_seconds,
+        answer_seconds=patience.answer_seconds,
+        ca=ca,
+    )
+    client = GraphClient(base, access, ca=ca, patience=patience)
+    continuations = Continuations(settings.tessera_signing_secret.get_secret_value().encode())
+    return GuardedDirectory(GraphDirectory(client, issuer=issuer, continuations=continuations))
 
 
 def choose_telemetry(settings: Settings) -> Exporter | None:

@@ -1,4 +1,4 @@
-"""Telling buyers: send each mail once, as far as SMTP lets anybody promise that."""
+"""Telling buyers what became of their orders."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,21 +6,13 @@ from datetime import datetime
 from functions.admission.codes import Codes
 from functions.admission.repository import TicketRepository
 from functions.notifications.notices import NOTICES, Notice
-from functions.notifications.outbound import Claim, MailState, OutboundMail
+from functions.notifications.posting import Post
 from functions.notifications.writing import write
 from functions.sales.orders import Order
 from functions.sales.reading import Orders
-from shared.kernel.clock import utc_now
 from shared.kernel.errors import DependencyUnavailable
 from shared.kernel.ids import OrderId, OrganiserId
-from shared.mail.port import Mail, Mailer, MailRefused, MailUnavailable
-from shared.telemetry import Log, count
-
-_log = Log("notifications")
-
-
-class MailInHand(DependencyUnavailable):
-    """Another delivery of the same event is sending the mail at this moment."""
+from shared.mail.port import Mail
 
 
 class OrderBehind(DependencyUnavailable):
@@ -46,14 +38,11 @@ class Told:
 class Telling:
     """Sends what orders have to say."""
 
-    def __init__(
-        self, orders: Orders, tickets: TicketRepository, codes: Codes, outbound: OutboundMail, mailer: Mailer
-    ) -> None:
+    def __init__(self, orders: Orders, tickets: TicketRepository, codes: Codes, post: Post) -> None:
         self._orders = orders
         self._tickets = tickets
         self._codes = codes
-        self._outbound = outbound
-        self._mailer = mailer
+        self._post = post
 
     async def tell(self, told: Told, *, now: datetime) -> None:
         """Mail an order's buyer what happened, if there is an address and it is still true; again sends nothing.
@@ -68,33 +57,11 @@ class Telling:
             raise OrderBehind(f"The order is still {order.state}.")
         if not order.buyer.email or not notice.applies(order, now):
             return
-        claim = await self._outbound.claim(notice.message_id(told.order_id), told.organiser_id, now)
-        if claim is MailState.SENDING:
-            raise MailInHand("The mail is being sent.")
-        if not isinstance(claim, Claim):
-            return
-        if claim.maybe_sent:
-            count("mails_possibly_doubled")
-            _log.warning("mail_possibly_doubled", message_id=claim.message_id, copies=claim.copies)
-        await self._send(await self._written(notice, order, told), claim)
+        await self._post.send_once(
+            notice.message_id(told.order_id), told.organiser_id, lambda: self._written(notice, order, told), now
+        )
 
     async def _written(self, notice: Notice, order: Order, told: Told) -> Mail:
         found = await self._tickets.of_order(order.order_id) if notice.reads_tickets else []
         tickets = [(read.ticket, self._codes.sign(read.ticket)) for read in found]
         return write(notice, order, tickets=tickets, by=told.by, correlation_id=told.correlation_id)
-
-    async def _send(self, mail: Mail, claim: Claim) -> None:
-        try:
-            await self._mailer.send(mail)
-        except MailRefused as refusal:
-            # A refusal is an outcome, never a reason to retry; order and tickets can be looked at all the same.
-            count("mails_refused")
-            _log.error("mail_refused", error=refusal, message_id=claim.message_id)
-            await self._outbound.finish(claim, MailState.REFUSED, utc_now())
-            return
-        except MailUnavailable as trouble:
-            if trouble.not_taken:
-                await self._outbound.finish(claim, MailState.WAITING, utc_now())
-            raise
-        count("mails_sent")
-        await self._outbound.finish(claim, MailState.SENT, utc_now())

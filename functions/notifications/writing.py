@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 from functions.admission.codes import qr_png
 from functions.admission.tickets import Ticket
+from functions.identity.invitation_page import WORK
+from functions.identity.inviting import Mailed
 from functions.notifications.notices import CONFIRMATION, Notice
 from functions.sales.orders import Order
 from functions.sales.states import OrderState
@@ -19,6 +21,7 @@ from shared.mail.port import Attachment, Mail
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+_COLOUR: Final = "#8a2b3f"
 _MAILS: Final = Path(__file__).parent / "mails"
 
 
@@ -30,7 +33,7 @@ def write(notice: Notice, order: Order, *, tickets: Sequence[tuple[Ticket, str]]
     :param correlation_id: under which the logs tell what happened; empty where nobody knows
     """
     facts = _facts(order, by=by, tickets_void=bool(tickets))
-    subject, *paragraphs = _words(notice, facts)
+    subject, *paragraphs = _words(notice.name, facts)
     shown = tickets if notice is CONFIRMATION else []
     facts |= {
         "subject": subject,
@@ -39,6 +42,7 @@ def write(notice: Notice, order: Order, *, tickets: Sequence[tuple[Ticket, str]]
         "tickets": [ticket for ticket, _ in shown],
         "link": _link(order),
         "colour": notice.colour,
+        "from_whom": f"Sold by {order.event.organiser_name}",
         "correlation_id": correlation_id,
     }
     return Mail(
@@ -53,6 +57,37 @@ def write(notice: Notice, order: Order, *, tickets: Sequence[tuple[Ticket, str]]
             Attachment(f"ticket-{ticket.number[:-2]}.png", "image/png", qr_png(code), f"ticket-{n}@tessera")
             for n, (ticket, code) in enumerate(shown, start=1)
         ],
+    )
+
+
+def write_invitation(message_id: str, mailed: Mailed, *, link: str, correlation_id: str) -> Mail:
+    """The mail that invites somebody to work for an organiser.
+
+    :param message_id: the local part of its Message-ID
+    :param link: to the page that shows the invitation
+    """
+    invitation = mailed.invitation
+    facts: dict[str, Any] = {
+        "organiser": mailed.organiser,
+        "role": invitation.role.value,
+        "work": WORK[invitation.role],
+        "code": mailed.code,
+        "until": f"{invitation.expires_at:%A, %d %B %Y, %H:%M} UTC",
+    }
+    subject, *paragraphs = _words("invitation", facts)
+    facts |= {
+        "subject": subject, "paragraphs": paragraphs, "name": "", "tickets": [], "order": None, "colour": _COLOUR,
+        "link": {"label": "Look at the invitation", "url": link},
+        "from_whom": f"Sent for {mailed.organiser}", "correlation_id": correlation_id,
+    }  # fmt: skip
+    return Mail(
+        message_id=message_id,
+        to_name="",
+        to_address=invitation.email,
+        subject=subject,
+        text=_template("layout.txt").render(facts),
+        html=_template("layout.html").render(facts),
+        attachments=[],
     )
 
 
@@ -72,8 +107,8 @@ def _facts(order: Order, *, by: str, tickets_void: bool) -> dict[str, Any]:
     }
 
 
-def _words(notice: Notice, facts: dict[str, Any]) -> list[str]:
-    written = _template(f"{notice.name}.txt").render(facts)
+def _words(name: str, facts: dict[str, Any]) -> list[str]:
+    written = _template(f"{name}.txt").render(facts)
     return [part.strip() for part in written.split("\n\n") if part.strip()]
 
 

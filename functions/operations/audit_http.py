@@ -1,4 +1,4 @@
-"""The audit trail over HTTP, for those who run the platform."""
+"""The audit trail over HTTP: the platform's for those who run it, an organiser's for its owners."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,8 +8,7 @@ from pydantic import BaseModel, Field
 from shared.audit import PLATFORM, AuditEntry, AuditTrail, Step
 from shared.auth.permissions import Permission
 from shared.kernel.clock import Moment
-from shared.kernel.errors import Malformed
-from shared.kernel.ids import PersonId
+from shared.kernel.errors import Malformed, NotFound
 from shared.web.endpoint import Call, Endpoints, Wire
 from shared.web.problem import form
 
@@ -35,7 +34,7 @@ class AuditEntryView(BaseModel):
     audit_id: str
     step: Step
     at: Moment
-    who: PersonId
+    who: str
     what: str
     target: str
     why: str
@@ -57,13 +56,25 @@ def audit_endpoint(http: Endpoints, trail: AuditTrail) -> None:
         "GET", "operations/audit", needs=Permission.OPERATE, takes=AuditQuery, returns=AuditPage, refuses=[Malformed]
     )  # fmt: skip
     async def list_audit(call: Call, query: AuditQuery) -> AuditPage:
-        """List what was done to the platform by hand, latest first, a month at a time.
+        """List what was done to the platform, its people, keys and dead letters, latest first, a month at a time.
 
         A page may have fewer entries than `limit`, since discarded letters are kept whole; as long as there is a
         `continuation`, there are more.
         """
-        month = datetime.strptime(query.month, "%Y-%m").replace(tzinfo=UTC) if query.month else call.now
-        page = await trail.page(PLATFORM, month, limit=query.limit, continuation=query.continuation)
-        entries = [AuditEntry.model_validate(document.value) for document in page.documents]
-        items = [AuditEntryView.model_validate(entry.model_dump()) for entry in entries]
-        return AuditPage(items=items, continuation=page.continuation)
+        return await _page(trail, PLATFORM, query, call)
+
+    @http(
+        "GET", "organisers/{organiser_id}/audit", needs=Permission.READ_AUDIT, takes=AuditQuery, returns=AuditPage,
+        refuses=[Malformed, NotFound], within="organiser_id",
+    )  # fmt: skip
+    async def list_organiser_audit(call: Call, query: AuditQuery) -> AuditPage:
+        """List who did what to an organiser, its events, people and keys, latest first, a month at a time."""
+        return await _page(trail, call.id("organiser_id"), query, call)
+
+
+async def _page(trail: AuditTrail, scope: str, query: AuditQuery, call: Call) -> AuditPage:
+    month = datetime.strptime(query.month, "%Y-%m").replace(tzinfo=UTC) if query.month else call.now
+    page = await trail.page(scope, month, limit=query.limit, continuation=query.continuation)
+    entries = [AuditEntry.model_validate(document.value) for document in page.documents]
+    items = [AuditEntryView.model_validate(entry.model_dump()) for entry in entries]
+    return AuditPage(items=items, continuation=page.continuation)

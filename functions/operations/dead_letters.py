@@ -15,7 +15,6 @@ from functions.operations.watch import counted
 from shared.audit import PLATFORM, AuditEntry, AuditTrail, Step
 from shared.bus.port import DEAD_LETTERS_MAX, BusUnavailable, DeadLetter, DeadLetterPage, DeadLetters, MessageRefused
 from shared.kernel.errors import DependencyUnavailable, DomainError, Kind, NotFound
-from shared.kernel.ids import PersonId
 from shared.telemetry import Log, count
 from shared.topology import topology
 
@@ -45,7 +44,7 @@ class Instruction:
     """
 
     audit_id: str
-    who: PersonId
+    who: str
     why: str
     correlation_id: str
     request: str

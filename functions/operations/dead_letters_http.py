@@ -216,8 +216,8 @@ def _instruction(call: Call, body: Chosen) -> Instruction:
     keyed = bool(call.raw.headers.get("idempotency-key"))
     asked = f"{call.raw.route_params.get('queue', '')}\n{type(body).__name__}\n{body.model_dump_json()}"
     return Instruction(
-        audit_id=derived_id("aud", call.caller.person_id, call.idempotency_key) if keyed else random_id("aud"),
-        who=call.caller.person_id,
+        audit_id=derived_id("aud", call.caller.actor, call.idempotency_key) if keyed else random_id("aud"),
+        who=call.caller.actor,
         why=body.why or "",
         correlation_id=call.correlation_id,
         request=hashlib.sha256(asked.encode()).hexdigest(),

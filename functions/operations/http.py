@@ -109,7 +109,7 @@ def _counters(http: Endpoints) -> None:
 
 
 def _metrics(http: Endpoints) -> None:
-    @http("GET", "metrics", needs=Permission.READ_INSIGHTS, media_type=METRICS_TYPE)
+    @http("GET", "metrics", needs=Permission.READ_METRICS, media_type=METRICS_TYPE)
     async def metrics(call: Call, nothing: Nothing) -> Raw:
         """Show what this process measured, in the Prometheus text format.
 
@@ -123,12 +123,12 @@ def _metrics(http: Endpoints) -> None:
 
 
 def _health(http: Endpoints, health: Health) -> None:
-    @http("GET", "health/live", needs=Permission.PUBLIC, returns=Alive)
+    @http("GET", "health/live", needs=Permission.PUBLIC, returns=Alive, probe=True)
     async def live(call: Call, nothing: Nothing) -> Alive:
         """Tell whether the process answers."""
         return Alive()
 
-    @http("GET", "health/ready", needs=Permission.PUBLIC, returns=Ready, refuses=[NotReady])
+    @http("GET", "health/ready", needs=Permission.PUBLIC, returns=Ready, refuses=[NotReady], probe=True)
     async def ready(call: Call, nothing: Nothing) -> Ready:
         """Tell whether everything this service stands on answers.
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from shared.auth.permissions import Permission
+from shared.auth.permissions import GRANTS, Permission, Role
 from shared.kernel.errors import DomainError
 from shared.web.endpoint import BODY_BYTES_MAX, RAW_BODY_BYTES_MAX, EndpointSpec, Nothing
 from shared.web.problem import MEDIA_TYPE, STATUS, Problem, RequestRefused
@@ -49,7 +49,12 @@ def openapi(specs: Sequence[EndpointSpec], *, server: str, prefix: str = "/api")
             "schemas": schemas,
             "securitySchemes": {
                 "person": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-                "insights": {"type": "http", "scheme": "bearer", "description": "the insights key"},
+                "service": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "tsk_…",
+                    "description": "a service key with the permission among its scopes",
+                },
             },
         },
     }
@@ -82,7 +87,10 @@ def _operation(spec: EndpointSpec, schemas: Mapping[str, Any]) -> Json:
         "parameters": _parameters(spec),
         "responses": _responses(spec),
         "security": _security(spec.needs),
+        "x-needs": spec.needs.value,
     }
+    if spec.within:
+        operation["x-within"] = spec.within
     if spec.takes is not Nothing and spec.method not in _READS_QUERY:
         operation["requestBody"] = {
             "required": True,
@@ -94,9 +102,19 @@ def _operation(spec: EndpointSpec, schemas: Mapping[str, Any]) -> Json:
 def _needs(permission: Permission) -> str:
     if permission is Permission.PUBLIC:
         return "For everybody, signed in or not."
-    if permission is Permission.READ_INSIGHTS:
-        return "Needs the insights key (setting `INSIGHTS_API_KEY`) as bearer token; no person's token opens it."
-    return f"Needs the permission `{permission}`."
+    grant = GRANTS[permission]
+    roles = sorted(role.value for role in grant.platform)
+    platform = "everybody who is signed in" if grant.platform == set(Role) else _listed(roles)
+    who = [
+        platform and f"on the platform: {platform}",
+        grant.organiser and f"in an organiser: {_listed(sorted(role.value for role in grant.organiser))}",
+        grant.service and "service keys with that scope",
+    ]
+    return f"Needs the permission `{permission}` ({'; '.join(each for each in who if each)})."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
 
 
 def _parameters(spec: EndpointSpec) -> list[Json]:
@@ -174,8 +192,7 @@ def _refusals(spec: EndpointSpec) -> dict[int, set[str]]:
         found.setdefault(STATUS[refusal.kind], set()).add(_named(refusal))
     if spec.needs is not Permission.PUBLIC:
         found.setdefault(401, set()).add("no valid credential")
-        if spec.needs is not Permission.READ_INSIGHTS:
-            found.setdefault(403, set()).add("the permission is missing")
+        found.setdefault(403, set()).add("the permission is missing, or the account is disabled")
     reads_body = spec.takes is not Nothing and spec.method not in _READS_QUERY
     if reads_body or spec.method in _READS_QUERY:
         found.setdefault(400, set()).add(_named(RequestRefused))
@@ -199,7 +216,9 @@ def _named(refusal: type[DomainError]) -> str:
 def _security(needs: Permission) -> list[Json]:
     if needs is Permission.PUBLIC:
         return []
-    return [{"insights": []}] if needs is Permission.READ_INSIGHTS else [{"person": []}]
+    grant = GRANTS[needs]
+    people: list[Json] = [{"person": []}] if grant.platform else []
+    return people + ([{"service": []}] if grant.service else [])
 
 
 def _correlation() -> Json:

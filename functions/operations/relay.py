@@ -22,7 +22,7 @@ from shared.store.port import EVERYWHERE, PAGE_MAX, AlreadyExists, Create, Delet
 from shared.telemetry import DIAGNOSTIC_ID, Log, count, observe
 from shared.topology import topology
 
-PUBLISHERS: Final = ("events", "orders")  # containers whose commits publish
+PUBLISHERS: Final = ("events", "orders", "teams", "people")  # containers whose commits publish
 OVERDUE: Final = timedelta(minutes=2)
 RESENT_MAX: Final = PAGE_MAX  # a run; what is left comes next time
 _log = Log("relay")

@@ -135,7 +135,7 @@ class Checkouts:
 
 
 def _refuse_unless_payable(order: Order, caller: Caller, now: datetime) -> None:
-    if order.placed_by != caller.person_id:
+    if not caller.is_person(order.placed_by):
         raise NotFound(f"There is no order {order.order_id}.")
     if order.method is not Method.CARD:
         raise OrderStateRefused("This order is not paid by card.", state=order.state.value)

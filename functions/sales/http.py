@@ -16,6 +16,7 @@ from shared.auth.permissions import Permission, PermissionMissing
 from shared.kernel.errors import Contended, KeyReused, Malformed, NotFound
 from shared.kernel.ids import ID_PATTERN, OrderId
 from shared.payments.port import PaymentsBusy, PaymentsUnavailable
+from shared.web.borders import THING
 from shared.web.endpoint import Admits, Call, Endpoints, Nothing, Raw
 
 
@@ -85,7 +86,7 @@ def _look_and_end(http: Endpoints, orders: Orders, settlement: Settlement) -> No
 
     @http(
         "POST", "orders/{order_id}/refund", needs=Permission.REFUND, returns=OrderView,
-        refuses=[NotFound, OrderStateRefused, Contended],
+        refuses=[NotFound, OrderStateRefused, Contended], within=THING, audited=True,
     )  # fmt: skip
     async def refund_order(call: Call, nothing: Nothing) -> OrderView:
         """Refund a paid order: its tickets are void at once, the money and the places follow."""

@@ -215,6 +215,22 @@ class Order(Model):
         }
         return self._changed(payment=self.payment.model_copy(update=changed))
 
+    def forgetting(self, person_id: PersonId) -> Self:
+        """The order without the person: amounts, ids and what it was for stay. Who sold it at a desk is one too."""
+        if self.placed_by != person_id:
+            return self
+        bought = self.buyer.person_id == person_id
+        payment = self.payment and self.payment.model_copy(
+            update={"payment_id": self.payment.payment_id.replace(person_id, "")}
+        )
+        return self._changed(
+            placed_by=PersonId(""),
+            buyer=Buyer(person_id=PersonId(""), name="", email="") if bought else self.buyer,
+            payment=payment,
+            body_hash="",
+            trace_parent="",
+        )
+
     def tickets(self, now: datetime) -> list[Ticket]:
         """One ticket for each place."""
         places = [(line.ticket_type_id, line.name) for line in self.lines for _ in range(line.quantity)]

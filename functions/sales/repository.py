@@ -7,7 +7,7 @@ from datetime import datetime
 from functions.sales.orders import Order
 from shared.kernel.clock import stamp
 from shared.kernel.errors import NotFound as NothingThere
-from shared.kernel.ids import OrderId
+from shared.kernel.ids import OrderId, PersonId
 from shared.store.paging import all_documents
 from shared.store.port import (
     EVERYWHERE,
@@ -23,6 +23,7 @@ from shared.store.port import (
 )
 
 ORDERS = "orders"
+KIND = "order"
 _ID = "order"
 
 
@@ -82,6 +83,15 @@ class OrderRepository:
         etags = await self._store.commit(ORDERS, changed.order_id, writes)
         return StoredOrder(changed, etags[0])
 
+    def of_person(self, person_id: PersonId) -> AsyncIterator[Document]:
+        """Documents of the orders that a person placed."""
+        where = [Where("person_id", "=", person_id), Where("kind", "=", KIND)]
+        return all_documents(
+            lambda continuation: self._store.query(
+                ORDERS, EVERYWHERE, where=where, limit=PAGE_MAX, continuation=continuation
+            )
+        )
+
     def due_before(self, moment: datetime) -> AsyncIterator[Document]:
         """Documents of orders that something is still owed to since before `moment`: for the repair timer."""
         where = [Where("due_at", "<", stamp(moment))]
@@ -93,4 +103,5 @@ class OrderRepository:
 
 
 def _stored(order: Order) -> dict[str, object]:
-    return {"kind": "order", **order.model_dump(mode="json")}
+    """The document; `person_id` is by what a person's traces are found."""
+    return {"kind": KIND, "person_id": order.placed_by, **order.model_dump(mode="json")}

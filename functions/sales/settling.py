@@ -15,7 +15,7 @@ from functions.sales.orders import Order, Payment
 from functions.sales.repository import OrderRepository, StoredOrder
 from functions.sales.states import OPEN, OrderState, OrderStateRefused
 from functions.sales.telling import order_cancelled, order_expired, order_paid, order_refunding
-from shared.auth.permissions import Caller, Permission, may, require
+from shared.auth.permissions import Caller, Permission, PermissionMissing, may, require
 from shared.events.envelope import Event, outbox
 from shared.events.sales import CancelledBy, PaymentReported
 from shared.kernel.errors import NotFound
@@ -87,9 +87,10 @@ class Settlement:
         return await retry(attempt, on=_AGAIN)
 
     async def cancel(self, order_id: OrderId, *, caller: Caller, now: datetime) -> Order:
-        """The order, called off by its buyer or the organiser's people; cancelling again changes nothing.
+        """The order, called off by its buyer or those who may refund it; cancelling again changes nothing.
 
         :raises NotFound: no such order, or not the caller's
+        :raises PermissionMissing: the caller may only look at it
         :raises OrderStateRefused: it is paid, or ended otherwise
         :raises PaymentsUnavailable: its checkout cannot be closed now
         """
@@ -97,11 +98,14 @@ class Settlement:
         async def attempt() -> Order:
             read = await self._orders.read(order_id)
             refuse_stranger(read.order, caller)
+            own = caller.is_person(read.order.placed_by)
+            if not own and not may(caller, Permission.REFUND, read.order.organiser_id):
+                raise PermissionMissing("You may see this order, not cancel it.", needs=Permission.REFUND)
             if read.order.state is OrderState.CANCELLED:
                 return read.order
             if read.order.state not in OPEN:
                 raise _cannot_cancel(read.order)
-            by = CancelledBy.BUYER if read.order.placed_by == caller.person_id else CancelledBy.ORGANISER
+            by = CancelledBy.BUYER if own else CancelledBy.ORGANISER
             closed = await self._close(read, Order.cancelled, partial(order_cancelled, by=by), now)
             if closed.state is not OrderState.CANCELLED:
                 raise _cannot_cancel(closed)
@@ -175,7 +179,7 @@ def refuse_stranger(order: Order, caller: Caller) -> None:
 
     :raises NotFound: anybody else
     """
-    if order.placed_by == caller.person_id or may(caller, Permission.READ_ORDERS, order.organiser_id):
+    if caller.is_person(order.placed_by) or may(caller, Permission.READ_ORDERS, order.organiser_id):
         return
     raise NotFound(f"There is no order {order.order_id}.")
 

@@ -39,6 +39,8 @@ TRANSITIONS: Final[Mapping[OrderState, frozenset[OrderState]]] = {
 assert TRANSITIONS.keys() == set(OrderState), "every state says where it can go"
 
 OPEN: Final = frozenset({_S.PLACING, _S.PLACED})
+# Money may still move, and its buyer still has to be told.
+UNSETTLED: Final = OPEN | {_S.REFUNDING}
 
 
 class OrderStateRefused(DomainError):

@@ -23,11 +23,8 @@ from shared.kernel.ids import (
 )
 from shared.kernel.money import Money
 from shared.web.endpoint import Wire
-from shared.web.fields import Id, one_line
+from shared.web.fields import EMAIL_PATTERN, Id, one_line
 from shared.web.problem import form, rule_broken
-
-# What browsers take for an address (HTML Living Standard, "valid e-mail address"): nothing a mail header chokes on.
-EMAIL_PATTERN = r"^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-zA-Z0-9-]{1,63}(\.[a-zA-Z0-9-]{1,63}){0,8}$"
 
 
 class WantedLine(Wire):

@@ -2,43 +2,77 @@
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from shared.auth.permissions import (
     ANONYMOUS,
-    ORGANISER_SCOPED,
     Caller,
     Membership,
     Permission,
     PermissionMissing,
+    Role,
     may_somewhere,
 )
+from shared.auth.service_tokens import PREFIX
 from shared.auth.tokens import TokenRefused, TokenValidator
+from shared.kernel.errors import DomainError, Kind
 from shared.kernel.ids import OrganiserId, PersonId
 
-type Memberships = Callable[[PersonId, datetime], Awaitable[Mapping[OrganiserId, Membership]]]
+INSIGHTS_SERVICE: Final = Caller(
+    person_id=PersonId(""),
+    service="insights",
+    scopes=frozenset({Permission.READ_INSIGHTS, Permission.READ_METRICS}),
+)
 
-# An order may be a sale at the desk, and what is looked at may be a draft: the use case asks for the organiser.
-_ASKS_LATER: Final = frozenset({Permission.BUY, Permission.BROWSE})
-INSIGHTS_SERVICE: Final = Caller(person_id=PersonId(""), service="insights")
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What we say of a person ourselves, whatever the token says.
+
+    :param memberships: organiser → role there
+    :param roles: roles on the platform, once an admin changed them; None: those in the token
+    :param disabled: whether the person may do nothing, though a token of theirs is still valid
+    """
+
+    memberships: Mapping[OrganiserId, Membership] = field(default_factory=dict)
+    roles: frozenset[Role] | None = None
+    disabled: bool = False
+
+
+type Standings = Callable[[PersonId, datetime], Awaitable[Standing]]
+type ServiceCallers = Callable[[str, datetime], Awaitable[Caller]]
+
+
+class AccountDisabled(DomainError):
+    """The person may do nothing here any more."""
+
+    kind = Kind.FORBIDDEN
 
 
 class Gate:
     """Admits callers.
 
     :param validator: checks people's tokens
-    :param memberships: looks up a person's organisers
+    :param standings: looks up what we say of a person
+    :param services: looks up a service's key
     :param insights_key: the bearer key of the private insights endpoints, which no person's token opens
     :param anonymous_browsing: whether `BROWSE` needs no sign-in
     """
 
     def __init__(
-        self, validator: TokenValidator, memberships: Memberships, *, insights_key: str, anonymous_browsing: bool
+        self,
+        validator: TokenValidator,
+        standings: Standings,
+        services: ServiceCallers,
+        *,
+        insights_key: str,
+        anonymous_browsing: bool,
     ) -> None:
         self._validator = validator
-        self._memberships = memberships
+        self._standings = standings
+        self._services = services
         self._insights_key = insights_key.encode()
         self._anonymous_browsing = anonymous_browsing
 
@@ -47,26 +81,30 @@ class Gate:
 
         :param authorization: the request's `Authorization` header
         :raises TokenRefused: no credential, or not a valid one
+        :raises AccountDisabled: a person we let do nothing any more
         :raises PermissionMissing: a valid caller without the permission
         """
         if needs is Permission.PUBLIC:
-            return ANONYMOUS
+            return replace(ANONYMOUS, asked=set())
         if needs is Permission.BROWSE and self._anonymous_browsing and not authorization:
-            return ANONYMOUS
-        token = _bearer(authorization)
-        if needs is Permission.READ_INSIGHTS:
-            return self._service(token)
-        caller = await self._validator.caller(token, now)
-        if needs in ORGANISER_SCOPED or needs in _ASKS_LATER:
-            caller = replace(caller, memberships=await self._memberships(caller.person_id, now))
+            return replace(ANONYMOUS, asked=set())
+        caller = await self._caller(_bearer(authorization), now)
         if not may_somewhere(caller, needs):
-            raise PermissionMissing(f"Your account may not do this; it needs “{needs}”.", needs=needs.value)
+            who = "This key" if caller.service else "Your account"
+            raise PermissionMissing(f"{who} may not do this; it needs “{needs}”.", needs=needs.value)
         return caller
 
-    def _service(self, token: str) -> Caller:
-        if not hmac.compare_digest(token.encode(), self._insights_key):
-            raise TokenRefused("This endpoint wants the insights key as its bearer token.", reason="key")
-        return INSIGHTS_SERVICE
+    async def _caller(self, token: str, now: datetime) -> Caller:
+        if token.startswith(PREFIX):
+            return await self._services(token, now)
+        if hmac.compare_digest(token.encode(), self._insights_key):
+            return replace(INSIGHTS_SERVICE, asked=set())
+        said = await self._validator.caller(token, now)
+        standing = await self._standings(said.person_id, now)
+        if standing.disabled:
+            raise AccountDisabled("This account is disabled; ask the people who run this platform.")
+        roles = said.roles if standing.roles is None else standing.roles
+        return replace(said, roles=roles, memberships=standing.memberships, asked=set())
 
 
 def _bearer(authorization: str | None) -> str:

@@ -1,47 +1,48 @@
-"""Access tokens: whose they are, checked against the keys their authority publishes.
+"""Access tokens: whose they are, checked against the keys their authority publishes (`authorities.py`).
 
-Authorities are configured by URL only; Entra External ID, Azure AD B2C and the local issuer differ in nothing else
-(OpenID Connect Discovery 1.0). Checking signatures and claims is PyJWT's work.
+Checking signatures and claims is PyJWT's work. What a token's header says of keys (`jku`, `x5u`, `jwk`, `x5c`) is never
+followed: a token that says such things is refused, as no authority of ours writes any. Extensions that must be
+understood (`crit`) PyJWT refuses.
 """
 
-import asyncio
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import jwt
 
+from shared.auth.authorities import Authorities, TokenRefused
 from shared.auth.permissions import Caller, Role
-from shared.kernel.clock import utc_now
-from shared.kernel.errors import DependencyUnavailable, DomainError, Kind
 from shared.kernel.ids import person_id_of
-from shared.telemetry import Log
+
+__all__ = ["LEEWAY_SECONDS", "SCOPE", "TokenRefused", "TokenValidator"]
 
 LEEWAY_SECONDS: Final = 60  # clocks differ; RFC 7519 section 4.1.4 allows "usually no more than a few minutes"
 SCOPE: Final = "tickets.use"
-REFRESH_INTERVAL: Final = timedelta(seconds=30)  # an unknown `kid` may be a key rotation, or somebody knocking
-FAILED_INTERVAL: Final = timedelta(seconds=2)  # an authority that is away is not asked for every request
-FETCH_SECONDS_MAX: Final = 5.0  # for the discovery document and the keys together
-CACHED_TOKENS_MAX: Final = 10_000
+REMEMBERED_MAX: Final = 10_000
 TOKEN_CHARACTERS_MAX: Final = 8_192
 
-_log = Log("auth")
+# RFC 8725 section 3.11: what else is a JWT (a logout token, a proof of possession) is not taken for an access token.
+_TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
+_KEYS_IN_HEADERS: Final = frozenset({"jku", "x5u", "jwk", "x5c"})
+_IN_ID_TOKENS: Final = frozenset({"at_hash", "c_hash"})  # OpenID Connect Core 1.0, sections 3.1.3.6 and 3.3.2.11
 
 
-class TokenRefused(DomainError):
-    """No token, or one that is not valid here; `reason` says what is wrong with it."""
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """A token that was checked.
 
-    kind = Kind.UNAUTHENTICATED
+    :param key: that signed it; while its authority publishes it
+    :param until: when the token expires, seconds since 1970, leeway included
+    """
 
-
-@dataclass(slots=True)
-class _Authority:
-    url: str
+    caller: Caller
     issuer: str
-    keys: Mapping[str, jwt.PyJWK]
-    fetched_at: datetime
+    kid: str
+    key: jwt.PyJWK
+    until: float
 
 
 class TokenValidator:
@@ -52,50 +53,47 @@ class TokenValidator:
     """
 
     def __init__(self, authorities: Sequence[str], audience: str) -> None:
-        self._urls = tuple(url.rstrip("/") for url in authorities)
+        self._authorities = Authorities(authorities)
         self._audience = audience
-        self._by_issuer: dict[str, _Authority] = {}
-        self._not_before: dict[str, datetime] = {}
-        self._fetching = asyncio.Lock()
-        self._fetches: Counter[str] = Counter()
-        self._seen: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
 
     async def caller(self, token: str, now: datetime) -> Caller:
         """Who the token speaks for.
 
-        A token whose signature was checked once is remembered until it expires: the check costs 60 µs, the rest 2 µs.
+        A token that was checked is remembered until it expires, or until its authority no longer publishes its key:
+        that is noticed within `authorities.FRESH` while the authority answers, within `authorities.KEPT` in any case.
 
         :raises TokenRefused: malformed, expired, for somebody else, or not signed by a key of its issuer
         :raises DependencyUnavailable: its issuer's keys cannot be had just now
         """
-        seen = self._seen.get(token)
-        if seen is not None and now.timestamp() < seen[1] + LEEWAY_SECONDS:
-            return seen[0]
-        if len(token) > TOKEN_CHARACTERS_MAX:
-            raise TokenRefused("The token is too long.", reason="too long")
-        claims = await self._claims(token, now)
-        caller = _caller_of(claims)
-        self._seen[token] = (caller, float(claims["exp"]))
-        if len(self._seen) > CACHED_TOKENS_MAX:
-            self._seen.popitem(last=False)
-        return caller
+        known = self._remembered.get(token)
+        if known is not None and self._holds(known, now):
+            return known.caller
+        checked = await self._checked(token, now)
+        self._remembered[token] = checked
+        if len(self._remembered) > REMEMBERED_MAX:
+            self._remembered.popitem(last=False)
+        return checked.caller
 
     async def ready(self) -> bool:
-        """Whether every authority's keys are known; fetches those that are not."""
-        for url in self._urls:
-            if not any(authority.url == url for authority in self._by_issuer.values()):
-                await self._fetch(url, utc_now())
-        return len(self._by_issuer) >= len(self._urls)
+        """Whether the keys of some authority are known, so that its people can sign in."""
+        return await self._authorities.ready()
 
-    async def _claims(self, token: str, now: datetime) -> Mapping[str, Any]:
-        try:
-            header = jwt.get_unverified_header(token)
-            issuer = str(jwt.decode(token, options={"verify_signature": False}).get("iss", ""))
-        except jwt.PyJWTError as error:
-            raise TokenRefused("The token cannot be read.", reason="not a JSON Web Token") from error
-        if header.get("alg") != "RS256":
-            raise TokenRefused("The token is not signed with RS256.", reason="algorithm")
-        key = await self._key(issuer, str(header.get("kid", "")), now)
+    def _holds(self, known: _Remembered, now: datetime) -> bool:
+        alive = now.timestamp() < known.until
+        return alive and self._authorities.known(known.issuer, known.kid, now) is known.key
+
+    async def directory_issuer(self, now: datetime) -> str:
+        """The issuer whose people the directory administers: the first authority that is configured.
+
+        :raises DependencyUnavailable: it has never said who it is, and does not answer
+        """
+        return await self._authorities.first_issuer(now)
+
+    async def _checked(self, token: str, now: datetime) -> _Remembered:
+        header, issuer = _read(token)
+        kid = str(header.get("kid", ""))
+        key = await self._authorities.key(issuer, kid, now)
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
@@ -108,61 +106,71 @@ class TokenValidator:
             )
         except jwt.PyJWTError as error:
             raise TokenRefused(f"The token is not valid: {error}.", reason=type(error).__name__) from error
-        if SCOPE not in str(claims.get("scp", "")).split():
-            raise TokenRefused(f"The token lacks the scope {SCOPE}.", reason="scope")
-        return claims
-
-    async def _key(self, issuer: str, kid: str, now: datetime) -> jwt.PyJWK:
-        if issuer not in self._by_issuer:
-            await self.ready()
-        authority = self._by_issuer.get(issuer)
-        if authority is None:
-            if len(self._by_issuer) < len(self._urls):
-                raise DependencyUnavailable("The sign-in service does not answer; try again shortly.")
-            raise TokenRefused("The token comes from an issuer we do not know.", reason="issuer")
-        if kid not in authority.keys and now - authority.fetched_at > REFRESH_INTERVAL:
-            await self._fetch(authority.url, now)
-            authority = self._by_issuer[issuer]
-        key = authority.keys.get(kid)
-        if key is None:
-            raise TokenRefused("The token is signed by a key its issuer does not publish.", reason="key")
-        return key
-
-    async def _fetch(self, url: str, now: datetime) -> None:
-        """Fetch an authority's issuer name and keys; while it is down the last good ones stay."""
-        import httpx
-
-        before = self._fetches[url]
-        async with self._fetching:
-            # Whoever waited for somebody's fetch has its result: a slow authority must not be asked in a long queue.
-            if self._fetches[url] != before or now < self._not_before.get(url, now):
-                return
-            self._not_before[url] = now + FAILED_INTERVAL
-            try:
-                async with asyncio.timeout(FETCH_SECONDS_MAX), httpx.AsyncClient(timeout=FETCH_SECONDS_MAX) as http:
-                    discovery = (await http.get(f"{url}/.well-known/openid-configuration")).raise_for_status().json()
-                    keys = (await http.get(discovery["jwks_uri"])).raise_for_status().json()
-                authority = _Authority(url, str(discovery["issuer"]), _keys_of(keys), now)
-            except (httpx.HTTPError, TimeoutError, ValueError, LookupError, TypeError, jwt.PyJWTError) as error:
-                _log.warning("authority_unreachable", authority=url, reason=repr(error))
-                return
-            finally:
-                self._fetches[url] += 1
-            self._by_issuer[authority.issuer] = authority
-            self._not_before[url] = now + REFRESH_INTERVAL
+        _refuse_other_kinds(claims)
+        return _Remembered(_caller_of(claims), issuer, kid, key, float(claims["exp"]) + LEEWAY_SECONDS)
 
 
-def _keys_of(jwks: Mapping[str, Any]) -> Mapping[str, jwt.PyJWK]:
-    signing = [key for key in jwks["keys"] if key.get("kty") == "RSA" and key.get("use", "sig") == "sig"]
-    return {key["kid"]: jwt.PyJWK.from_dict(key, algorithm="RS256") for key in signing}
+def _read(token: str) -> tuple[Mapping[str, Any], str]:
+    """The header and the issuer that a token claims, neither of them proven.
+
+    :raises TokenRefused: it cannot be read, or its header is not one that we accept
+    """
+    if len(token) > TOKEN_CHARACTERS_MAX:
+        raise TokenRefused("The token is too long.", reason="too long")
+    try:
+        unproven = jwt.decode_complete(token, options={"verify_signature": False})
+    except jwt.PyJWTError as error:
+        raise TokenRefused("The token cannot be read.", reason="not a JSON Web Token") from error
+    header = unproven["header"]
+    if header.get("alg") != "RS256":
+        raise TokenRefused("The token is not signed with RS256.", reason="algorithm")
+    if not _KEYS_IN_HEADERS.isdisjoint(header):
+        raise TokenRefused("The token's header names keys; we follow no such thing.", reason="header")
+    if str(header.get("typ", "JWT")).lower() not in _TYPES:
+        raise TokenRefused("The token is not an access token.", reason="type")
+    return header, str(unproven["payload"].get("iss", ""))
+
+
+def _refuse_other_kinds(claims: Mapping[str, Any]) -> None:
+    """Nothing, for an access token that a person gave an application.
+
+    An ID token can have our audience, where an application and its API are registered as one. `nonce` and `ver` tell
+    nothing: B2C writes both into access tokens too. No ID token has a scope.
+
+    :raises TokenRefused: it is another kind of token, or lacks our scope
+    """
+    if claims.get("token_use", "access") != "access" or not _IN_ID_TOKENS.isdisjoint(claims):
+        raise TokenRefused("This is an ID token; send the access token.", reason="ID token")
+    if "scp" not in claims and "nonce" in claims:
+        raise TokenRefused("This is an ID token; send the access token.", reason="ID token")
+    if claims.get("idtyp", "user") != "user":
+        raise TokenRefused("The token speaks for an application, and only people have accounts.", reason="application")
+    if SCOPE not in str(claims.get("scp", "")).split():
+        raise TokenRefused(f"The token lacks the scope {SCOPE}.", reason="scope")
 
 
 def _caller_of(claims: Mapping[str, Any]) -> Caller:
+    """Whom the claims speak of.
+
+    The subject is Entra's `oid` where there is one: the same for every application, and the id Graph gives the user;
+    `sub` differs between applications there. Elsewhere it is `sub`, which is what OpenID Connect promises.
+    """
     named = set(Role)
-    roles = frozenset(Role(role) for role in claims.get("roles", ()) if role in named)
+    given = claims.get("roles", ())
+    roles = frozenset(Role(role) for role in given if role in named) if isinstance(given, list) else frozenset()
+    oid = claims.get("oid")
+    user_id = oid if isinstance(oid, str) else ""
     return Caller(
-        person_id=person_id_of(str(claims["iss"]), str(claims["sub"])),
+        person_id=person_id_of(str(claims["iss"]), user_id or str(claims["sub"])),
+        user_id=user_id,
         name=str(claims.get("name", ""))[:200],
-        email=str(claims.get("email", ""))[:254],
+        email=_address(claims)[:254],
         roles=roles or frozenset({Role.USER}),
     )
+
+
+def _address(claims: Mapping[str, Any]) -> str:
+    """The mail address: `email`, or the first of B2C's `emails`."""
+    several = claims.get("emails")
+    first = several[0] if isinstance(several, list) and several else ""
+    return str(claims.get("email") or first)

@@ -25,9 +25,13 @@ def lookup_hint(topology: Topology, container: str, where: Sequence[Where]) -> s
 
     Left to itself SQLite prefers the primary key, which has the wanted order and all of history.
     """
-    indexed = next(found.looked_up_by for found in topology.containers if found.name == container)
-    path = next((condition.path for condition in where if condition.path in indexed), None)
-    return f"INDEXED BY {container}_with_{path}" if path else ""
+    declared = next(found for found in topology.containers if found.name == container)
+    for condition in where:
+        if condition.path in declared.looked_up_by:
+            return f"INDEXED BY {container}_with_{condition.path}"
+        if condition.path in declared.found_by and condition.operator == "=":
+            return f"INDEXED BY {container}_of_{condition.path}"
+    return ""
 
 
 def index_schema(topology: Topology) -> str:
@@ -48,4 +52,10 @@ def _statements(container: Container) -> Iterator[str]:
         yield (
             f"CREATE INDEX IF NOT EXISTS {container.name}_with_{path} "
             f"ON documents (partition, id) WHERE {here} AND {value} IS NOT NULL;"
+        )
+    for path in container.found_by:
+        value = value_sql(path)
+        yield (
+            f"CREATE INDEX IF NOT EXISTS {container.name}_of_{path} "
+            f"ON documents ({value}, partition, id) WHERE {here} AND {value} IS NOT NULL;"
         )

@@ -64,5 +64,5 @@ def _told(error: BaseException) -> Iterator[str]:
 
 def quieten_libraries() -> None:
     """Keep libraries that log every request from drowning our own lines."""
-    for name in ("httpx", "httpcore", "stripe", "azure", "urllib3"):
+    for name in ("httpx", "httpcore", "stripe", "azure", "urllib3", "msal"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 COUNTERS: Final[Mapping[str, str]] = {
+    "authority_failures": "times that an issuer of tokens did not tell its keys, or told nonsense",
     "breakers_opened": "circuit breakers that opened",
     "bugs": "requests that ended in an error nobody expected",
     "bus_messages": "messages that Service Bus took from us",

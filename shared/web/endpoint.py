@@ -12,33 +12,26 @@ from datetime import datetime
 from typing import Final, Protocol
 
 import azure.functions as func
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from shared.audit import AuditTrail
 from shared.auth.permissions import Caller, Permission
 from shared.kernel.clock import utc_now
-from shared.kernel.errors import DomainError, Kind, Malformed, NotFound
-from shared.kernel.ids import ID_PATTERN, random_id
-from shared.kernel.model import Model
+from shared.kernel.errors import DomainError, Kind, Malformed
+from shared.kernel.ids import random_id
 from shared.store.port import ContinuationRefused, StoreError
 from shared.telemetry import Invocation, SpanKind, correlation
+from shared.web.auditing import audited
+from shared.web.borders import cross, refuse_unasked, refuse_undeclared
+from shared.web.call import Answer, Call, Handler, Nothing, Raw, Wire
 from shared.web.problem import RequestRefused
 from shared.web.refusals import bug, refusal, store_trouble
+
+__all__ = ["Admits", "Call", "EndpointSpec", "Endpoints", "Nothing", "Raw", "Wire"]
 
 BODY_BYTES_MAX: Final = 64 * 1024
 RAW_BODY_BYTES_MAX: Final = 1024 * 1024  # where no model reads it: the provider's webhook, or a body nobody wants
 _CORRELATION = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
-_IDEMPOTENCY_KEY = re.compile(r"^[\x21-\x7e]{1,128}$")
-_ID = re.compile(ID_PATTERN)
-
-
-class Wire(Model):
-    """A request body or query: unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Nothing(Wire):
-    """The input of an endpoint that takes none."""
 
 
 class BodyTooLarge(DomainError):
@@ -53,65 +46,20 @@ class MediaTypeUnsupported(DomainError):
     kind = Kind.UNSUPPORTED
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """An answer that is not a model: a picture, a page."""
-
-    body: bytes
-    media_type: str
-    headers: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request that was let in.
-
-    :param now: when it arrived, UTC
-    :param raw: the request itself, for the few edges that need its exact bytes
-    """
-
-    caller: Caller
-    now: datetime
-    correlation_id: str
-    raw: func.HttpRequest
-
-    def id(self, name: str) -> str:
-        """The id in the route.
-
-        :raises NotFound: it does not look like an id, so there is no such thing
-        """
-        value = str(self.raw.route_params.get(name, ""))
-        if not _ID.fullmatch(value):
-            raise NotFound(f"There is no {name.removesuffix('_id').replace('_', ' ')} “{value[:60]}”.")
-        return value
-
-    @property
-    def idempotency_key(self) -> str:
-        """The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header).
-
-        :raises Malformed: it is missing, longer than 128 characters, or has blanks
-        """
-        key = str(self.raw.headers.get("idempotency-key", ""))
-        if not _IDEMPOTENCY_KEY.fullmatch(key):
-            raise Malformed(
-                "Send an Idempotency-Key header: a value you make up once per order, e.g. a UUID.",
-                field="Idempotency-Key",
-                allowed="1–128 visible ASCII characters",
-            )
-        return key
-
-
 class Admits(Protocol):
-    """What lets callers in (`shared/auth/gate.py`)."""
+    """What lets requests in (`shared/web/entrance.py`)."""
 
-    async def admit(self, authorization: str | None, needs: Permission, now: datetime) -> Caller:
+    async def admit(self, headers: Mapping[str, str], needs: Permission, now: datetime, *, probe: bool) -> Caller:
         """The caller, or a refusal."""
         ...
 
+    @property
+    def trail(self) -> AuditTrail:
+        """Where what was done is written down."""
+        ...
 
-type Answer = BaseModel | Raw | None
+
 type Answered = Callable[[func.HttpRequest, str], Awaitable[func.HttpResponse]]  # to a request, by its correlation id
-type Handler[I: Wire] = Callable[[Call, I], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +67,8 @@ class EndpointSpec:
     """What the OpenAPI document says of an endpoint.
 
     :param function: its name as an Azure function
+    :param within: where the organiser is named that `needs` is asked for; see `shared/web/borders.py`
+    :param audited: whether the audit trail tells of it
     """
 
     function: str
@@ -126,6 +76,8 @@ class EndpointSpec:
     route: str
     context: str
     needs: Permission
+    within: str
+    audited: bool
     takes: type[Wire]
     returns: type[BaseModel] | None
     status: int
@@ -148,7 +100,7 @@ class Endpoints:
         self._context = context
         self._gate = gate
 
-    def __call__[I: Wire](
+    def __call__[I: Wire](  # noqa: PLR0913 - a declaration, all of it by keyword
         self,
         method: str,
         route: str,
@@ -160,6 +112,9 @@ class Endpoints:
         refuses: Sequence[type[DomainError]] = (),
         headers: Sequence[str] = (),
         media_type: str = "application/json",
+        within: str = "",
+        audited: bool = False,
+        probe: bool = False,
     ) -> Callable[[Handler[I]], Handler[I]]:
         """Declare the decorated coroutine as the endpoint `method route`.
 
@@ -169,17 +124,22 @@ class Endpoints:
         :param status: of a success
         :param refuses: what the use case may answer beyond what every endpoint can
         :param headers: request headers to document, e.g. `Idempotency-Key`
+        :param within: for what concerns an organiser: the field or route parameter that names it, or `THING`
+        :param audited: whether the audit trail tells who did it
+        :param probe: whether the platform asks it itself, past the gateway
+        :raises BorderUndeclared: the permission concerns an organiser and `within` does not say where it is named, or
+            the other way round
         """
 
         def register(handler: Handler[I]) -> Handler[I]:
             summary, _, description = (handler.__doc__ or handler.__name__).strip().partition("\n")
             name = f"{self._context}_{handler.__name__}"
+            refuse_undeclared(name, needs, within)
             spec = EndpointSpec(
-                name, method, route, self._context, needs, takes, returns, status, summary,
+                name, method, route, self._context, needs, within, audited, takes, returns, status, summary,
                 re.sub(r"\s+", " ", description).strip(), refuses, headers, media_type,
             )  # fmt: skip
-            part = "query" if method in {"GET", "DELETE"} else "body"
-            self._trigger(spec, self._answering(handler, needs, takes, part, status))
+            self._trigger(spec, self._answering(handler, spec, takes, probe))
             return handler
 
         return register
@@ -208,16 +168,20 @@ class Endpoints:
         self.specs.append(spec)
         self.blueprint.route(route=spec.route, methods=methods, auth_level=func.AuthLevel.ANONYMOUS)(run)
 
-    def _answering[I: Wire](
-        self, handler: Handler[I], needs: Permission, takes: type[I], part: str, status: int
-    ) -> Answered:
+    def _answering[I: Wire](self, handler: Handler[I], spec: EndpointSpec, takes: type[I], probe: bool) -> Answered:
+        part = "query" if spec.method in {"GET", "DELETE"} else "body"
+        handled = audited(handler, spec.function, spec.needs, self._gate.trail) if spec.audited else handler
+
         async def answered(req: func.HttpRequest, correlation_id: str) -> func.HttpResponse:
             try:
                 now = utc_now()
-                caller = await self._gate.admit(req.headers.get("authorization"), needs, now)
+                caller = await self._gate.admit(req.headers, spec.needs, now, probe=probe)
                 given = _parse(req, takes, part)
-                answer = await handler(Call(caller, now, correlation_id, req), given)
-                return _success(answer, status, correlation_id)
+                call = Call(caller, now, correlation_id, req)
+                cross(call, given, spec.needs, spec.within)
+                answer = await handled(call, given)
+                refuse_unasked(caller, spec.within)
+                return _success(answer, spec.status, correlation_id)
             except DomainError as refused:
                 return refusal(refused, correlation_id)
             except ContinuationRefused as error:

@@ -8,8 +8,10 @@ from pydantic import AfterValidator, Field
 
 from shared.kernel.clock import Moment
 from shared.kernel.ids import ID_PATTERN
-from shared.web.problem import rule_broken
+from shared.web.problem import form, rule_broken
 
+# What browsers take for an address (HTML Living Standard, "valid e-mail address"): nothing a mail header chokes on.
+EMAIL_PATTERN: Final = r"^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-zA-Z0-9-]{1,63}(\.[a-zA-Z0-9-]{1,63}){0,8}$"
 _BREAKS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, lone surrogates, line and paragraph separators
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
@@ -41,5 +43,8 @@ def _of_this_age(moment: datetime) -> datetime:
 
 type Id = Annotated[str, Field(pattern=ID_PATTERN)]
 type Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(one_line), AfterValidator(_not_blank)]
+type EmailAddress = Annotated[
+    str, Field(max_length=254, pattern=form(EMAIL_PATTERN, "a mail address, e.g. uma@tessera.example"))
+]
 type PlannedMoment = Annotated[Moment, AfterValidator(_of_this_age)]
 """A moment somebody plans for; what lies centuries away is a slip, and breaks calendars and lifetimes."""

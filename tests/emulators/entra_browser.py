@@ -106,7 +106,7 @@ class Issuer:
     def link_in(self, mail: dict[str, Any]) -> str:
         """The address a mail leads to."""
         [link] = set(re.findall(r"https?://\S+", mail["text"]))
-        return link
+        return str(link)
 
 
 class Visitor:

@@ -4,7 +4,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,42 +13,15 @@ import httpx
 import jwt
 import msal
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import hashes
 
 from tests.emulators.entra_browser import REDIRECT_URI
 from tests.emulators.processes import Emulator
+from tests.support.credentials import Credential, Doors
 
 SERVICE = "tessera-directory"
 GRAPH = "https://graph.microsoft.com"
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
-
-class Credential:
-    """A key and the certificate of it."""
-
-    def __init__(self, *, begins: timedelta = timedelta(days=-1), ends: timedelta = timedelta(days=1)) -> None:
-        self.private = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a service")])
-        now = datetime.now(UTC)
-        made = x509.CertificateBuilder(name, name, self.private.public_key(), x509.random_serial_number())
-        self.certificate = (
-            made.not_valid_before(now + begins).not_valid_after(now + ends).sign(self.private, hashes.SHA256())
-        )
-
-    @property
-    def pem(self) -> str:
-        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-    @property
-    def key_pem(self) -> str:
-        form, no_password = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        return self.private.private_bytes(serialization.Encoding.PEM, form, no_password).decode()
-
-    def thumbprint(self) -> str:
-        return jwt.utils.base64url_encode(self.certificate.fingerprint(hashes.SHA256())).decode()
 
 
 @cache
@@ -64,18 +37,6 @@ def strangers() -> Credential:
 @cache
 def expired() -> Credential:
     return Credential(begins=timedelta(days=-2), ends=timedelta(days=-1))
-
-
-class Doors:
-    """An emulator with its TLS door."""
-
-    def __init__(self, emulator: Emulator, data: Path) -> None:
-        self.emulator = emulator
-        self.ca = str(data / "ca.pem")
-        self.tls_url = next(word for word in emulator.words if word.startswith("https://"))
-        self.tenant = emulator.last_word.split("/")[-2]
-        self.authority = f"{self.tls_url}/{self.tenant}"
-        self.token_endpoint = f"{self.authority}/oauth2/v2.0/token"
 
 
 @pytest.fixture(scope="module")

@@ -121,9 +121,9 @@ async def on_sale(cases: UseCases, draft: Event | None = None) -> Event:
     draft = draft or event()
     boss = owner(draft.organiser_id)
     await cases.managing.create_organiser(
-        Organiser(organiser_id=draft.organiser_id, name=draft.organiser_name, created_by=boss.person_id)
+        Organiser(organiser_id=draft.organiser_id, name=draft.organiser_name, created_by=boss.person_id), now=NOW
     )
-    await cases.managing.create_venue(draft.venue, caller=boss)
+    await cases.managing.create_venue(draft.venue)
     await cases.managing.create_event(draft)
     return await cases.managing.publish(draft.event_id, caller=boss, now=NOW)
 

@@ -15,7 +15,8 @@ import pytest
 from functions.admission.codes import Codes
 from functions.admission.repository import TicketRepository
 from functions.notifications.outbound import CLAIM, OutboundMail
-from functions.notifications.telling import MailInHand, Telling, Told
+from functions.notifications.posting import MailInHand, Post
+from functions.notifications.telling import Telling, Told
 from functions.sales.reading import Orders
 from functions.sales.repository import OrderRepository
 from local.layout import stack_secrets
@@ -160,7 +161,7 @@ async def telling_on(stack: Stack) -> AsyncIterator[Telling]:
                         sender="Tessera <tickets@tessera.example>")  # fmt: skip
     orders = Orders(OrderRepository(store))
     try:
-        yield Telling(orders, TicketRepository(store), Codes(own["ticket_key"]), OutboundMail(store), mailer)
+        yield Telling(orders, TicketRepository(store), Codes(own["ticket_key"]), Post(OutboundMail(store), mailer))
     finally:
         await mailer.close()
         store.close()

@@ -42,8 +42,8 @@ def minted(issuer: Emulator, email: str) -> str:
 async def test_while_no_keys_can_be_had_callers_are_told_to_come_back_and_one_question_is_asked_for_all(
     issuer: Emulator, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
-    monkeypatch.setattr("shared.auth.tokens.FETCH_SECONDS_MAX", 0.3)
-    monkeypatch.setattr("shared.auth.tokens.FAILED_INTERVAL", timedelta())  # as if they came later than the pause
+    monkeypatch.setattr("shared.auth.authorities.FETCH_SECONDS_MAX", 0.3)
+    monkeypatch.setattr("shared.auth.authorities.FAILED_INTERVAL", timedelta())  # as if they came later than the pause
     token = minted(issuer, "a@tessera.example")
     async with asyncio.timeout(10), validator_through(issuer) as (validator, proxy):
         await proxy.set(fault)

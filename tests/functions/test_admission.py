@@ -103,7 +103,7 @@ def test_a_qr_code_is_shown_to_its_owner_and_the_organiser_alone(api: Api, house
 
     for allowed in (buyer, house.owner, house.operator):
         assert allowed.get(path).status_code == 200
-    for stranger in (api.person(), api.person("operator"), api.organiser("Other").owner):
+    for stranger in (api.person(), api.person("creator"), api.organiser("Other").owner):
         assert refusal(stranger.get(path)) == (404, "not-found")
     assert refusal(api.nobody.get(path)) == (401, "token-refused")
     for number in ("nonsense", "0000-0000-0000-00-0", "%2e%2e"):
@@ -121,7 +121,7 @@ def test_a_ticket_is_a_picture_whose_code_is_genuine_for_its_owner_and_the_organ
         assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png")
         assert read_png(picture.content) == ticket["code"]
     assert code_is_genuine(ticket["code"], api.nobody.get("ticket-keys").json()["keys"])
-    for stranger in (api.person(), api.person("operator"), api.organiser("Other").owner):
+    for stranger in (api.person(), api.person("creator"), api.organiser("Other").owner):
         assert refusal(stranger.get(path)) == (404, "not-found")
     assert refusal(api.nobody.get(path)) == (401, "token-refused")
     assert refusal(buyer.get(f"orders/{ticket['order_id']}/tickets/nonsense/ticket.png")) == (404, "not-found")

@@ -47,6 +47,16 @@ def test_looking_for_the_few_uses_their_index(plan: Explain, container: str, con
     assert "USE TEMP B-TREE" not in told
 
 
+@pytest.mark.parametrize("continued", [False, True])
+def test_finding_ones_own_among_many_seeks_their_value(plan: Explain, continued: bool) -> None:
+    condition = Where("person_id", "=", "per_x")
+    hint = lookup_hint(topology(), "orders", [condition])
+    sql = _query_sql("orders", hint, False, (where_sql(condition),), None, continued)
+    told = plan(sql, sql.count("?"))
+    assert "USING INDEX orders_of_person_id (<expr>=?" in told
+    assert "USE TEMP B-TREE" not in told
+
+
 @pytest.mark.parametrize(
     ("container", "path", "descending"),
     [

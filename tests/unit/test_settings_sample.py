@@ -36,6 +36,15 @@ BUS_STRING: Final = (
     "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=all;SharedAccessKey=secret;UseDevelopmentEmulator=true"
 )
 
+DIRECTORY: Final = {
+    "DIRECTORY_AUTHORITY": "https://tessera.ciamlogin.com/tenant",
+    "DIRECTORY_CLIENT_ID": "an-app",
+    # As Key Vault hands it over, with the end of its last line.
+    "DIRECTORY_CERTIFICATE": "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
+    "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n",
+    "DIRECTORY_ISSUER": "tessera.onmicrosoft.com",
+}
+
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> "Read":
@@ -108,6 +117,11 @@ def test_a_missing_setting_is_named_with_its_purpose_and_an_example(read: Read, 
         ("TESSERA_PUBLIC_URL", "ftp://other.example.org"),
         ("AUTH_AUTHORITIES", "https://one.example.org, two.example.org"),
         ("SERVICEBUS__fullyQualifiedNamespace", "sb://x.example.org"),
+        ("DIRECTORY_AUTHORITY", "http://login.example.org/tenant"),
+        ("DIRECTORY_GRAPH_BASE", "http://graph.example.org/v1.0"),
+        ("DIRECTORY_CERTIFICATE", "@Microsoft.KeyVault(SecretUri=https://vault.example.org/secrets/directory)"),
+        ("DIRECTORY_CERTIFICATE", "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"),
+        ("DIRECTORY_ISSUER", "https://tessera.onmicrosoft.com"),
     ],
 )
 def test_a_malformed_setting_is_named_and_its_value_not_shown(read: Read, name: str, value: str) -> None:
@@ -148,6 +162,36 @@ def test_a_managed_identity_or_a_connection_string_is_a_way(read: Read) -> None:
     by_string = read(TESSERA_STORE="cosmos", COSMOS=COSMOS_STRING, TESSERA_BUS="servicebus", SERVICEBUS=BUS_STRING)
     assert "c2VjcmV0" not in repr(by_string)
     assert by_string.cosmos_endpoint is None
+
+
+def test_a_directory_has_all_its_settings_or_none(read: Read) -> None:
+    assert not read().has_directory
+    for missing in DIRECTORY:
+        with pytest.raises(SettingsRefused) as refused:
+            read(**{name: value for name, value in DIRECTORY.items() if name != missing}, **{missing: ""})
+        assert f"a directory also needs {missing} (" in str(refused.value)
+    with pytest.raises(SettingsRefused) as refused:
+        read(**dict.fromkeys(DIRECTORY, ""), DIRECTORY_CA="ca.pem")
+    assert "DIRECTORY_CA is set: a directory also needs DIRECTORY_AUTHORITY (" in str(refused.value)
+
+    chosen = read(**DIRECTORY)
+
+    assert chosen.has_directory
+    assert "c2VjcmV0" not in repr(chosen)
+
+
+def test_an_authority_of_ones_own_is_refused_on_azure(read: Read) -> None:
+    azure = {
+        "WEBSITE_INSTANCE_ID": "i-1",
+        "TESSERA_STORE": "cosmos",
+        "COSMOS__accountEndpoint": "https://a.example.org",
+        "TESSERA_BUS": "servicebus",
+        "SERVICEBUS__fullyQualifiedNamespace": "a.example.org",
+    }
+    assert read(**azure, **DIRECTORY).has_directory
+    with pytest.raises(SettingsRefused) as refused:
+        read(**azure, **DIRECTORY, DIRECTORY_CA="ca.pem")
+    assert "DIRECTORY_CA is for the local double only" in str(refused.value)
 
 
 def test_a_setting_has_one_name(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from local.emulators.entra.browser import Browsers, FormRefused
 from local.emulators.entra.config import Door
 from local.emulators.entra.controls import Controls
 from local.emulators.entra.exchanging import TokenEndpoint
+from local.emulators.entra.graph import Graph
+from local.emulators.entra.graph_access import Doorkeeper
 from local.emulators.entra.pages import Faces
 from local.emulators.entra.profile import Profile
 from local.emulators.entra.provider import Provider
@@ -79,9 +81,12 @@ def _application(tenant: Tenant, door: Door, lifespan: Lifespan[Starlette] | Non
     provider = Provider(tenant, door)
     faces = Faces(door, Browsers(door, tenant.secret))
     of_tenant = [*_protocol(provider, TokenEndpoint(tenant, door, mint)), *_pages(tenant, door, faces)]
+    # Microsoft Graph answers by TLS only, and takes what this door issued.
+    graph = Graph(tenant.database, tenant.users, Doorkeeper(tenant.keys, door.issuer), door.url)
     return Starlette(
         routes=[
             Route("/", provider.index),
+            *(graph.routes() if door.secure else []),
             Mount("/_emulator", routes=Controls(tenant, mint).routes()),
             Mount(f"/{door.tenant}", routes=of_tenant),
         ],

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.emulators.database import Database
-from local.emulators.entra import directory, families, grants, keys, links, post, secrets, sessions
+from local.emulators.entra import directory, families, grants, graph, keys, links, post, secrets, sessions
 from local.emulators.entra.applications import Application, Applications
 from local.emulators.entra.clock import Clock
 from local.emulators.entra.faults import Fault
 from local.emulators.entra.throttle import Throttle
 from local.emulators.rules import Rules
 
-_PARTS = (secrets, keys, directory, grants, families, sessions, links, post)
+_PARTS = (secrets, keys, directory, grants, families, sessions, links, post, graph)
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,10 @@ class Users:
         rows = self._database.all(query, after or "", normalised(text), min(limit, FOUND_MAX))
         return [User.of(row) for row in rows]
 
+    def every(self) -> list[User]:
+        """All users, in the order of their ids."""
+        return [User.of(row) for row in self._database.all("SELECT * FROM users ORDER BY id")]
+
     def add(
         self,
         *,

@@ -1,0 +1,191 @@
+"""The service keys there are: made, shown, rotated, revoked, and recognised when somebody bears one."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from functions.identity.service_keys import USED_EVERY, ServiceKey, new_key
+from shared.auth.permissions import FOR_SERVICES, ORGANISER_SCOPED, Caller, Permission
+from shared.auth.service_tokens import ServiceKeyId, ServiceToken, hash_of, make_token, new_key_id, parse_token
+from shared.auth.tokens import TokenRefused
+from shared.kernel.clock import stamp
+from shared.kernel.errors import Malformed
+from shared.kernel.errors import NotFound as NothingThere
+from shared.kernel.ids import OrganiserId, PersonId
+from shared.retry import TRANSIENT, retry
+from shared.store.port import (
+    EVERYWHERE,
+    AlreadyExists,
+    CommitRefused,
+    Create,
+    NotFound,
+    Page,
+    Patch,
+    Replace,
+    StaleWrite,
+    Store,
+    Unavailable,
+    Where,
+)
+from shared.store.port import Busy as StoreBusy
+from shared.telemetry import Log
+
+KEYS: Final = "keys"
+_ID: Final = "key"
+_KIND: Final = "service-key"
+REMEMBERED: Final = timedelta(seconds=30)  # a revoked key is good for nothing after this time, everywhere
+REMEMBERED_MAX: Final = 10_000
+
+_log = Log("identity")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the keyring remembers of a token: the key it says it belongs to, if there is one, as it was read."""
+
+    key: ServiceKey | None
+    since: datetime
+
+
+class Keyring:
+    """Service keys in the container `keys`, a partition a key."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._remembered: OrderedDict[str, Known] = OrderedDict()
+
+    async def caller(self, token: str, now: datetime) -> Caller:
+        """The service that bears a token.
+
+        :raises TokenRefused: it is no token of ours, or of no key that can be used
+        """
+        said = parse_token(token)
+        if said is None:
+            raise TokenRefused("This is not a service key: it was cut off or mistyped.", reason="key")
+        key = await self._known(said, now)
+        if key is None or not key.takes(said.hash, now):
+            raise TokenRefused("This service key is unknown, was revoked or rotated, or has expired.", reason="key")
+        await self._note_use(said, key, now)
+        return Caller(
+            person_id=PersonId(""), name=key.name, service=key.key_id, scopes=frozenset(key.scopes),
+            organiser_id=key.organiser_id,
+        )  # fmt: skip
+
+    async def make(
+        self, *, organiser_id: OrganiserId | None, name: str, scopes: Sequence[Permission], by: str, life: timedelta,
+        now: datetime,
+    ) -> tuple[ServiceKey, str]:  # fmt: skip
+        """A new key and its token, which is not kept and cannot be shown again.
+
+        :raises Malformed: a scope no such key can have
+        """
+        allowed = FOR_SERVICES & ORGANISER_SCOPED if organiser_id else FOR_SERVICES - {Permission.PUBLIC}
+        if wrong := sorted(set(scopes) - allowed):
+            raise Malformed(
+                f"A service key cannot have {wrong[0]}.",
+                field="scopes",
+                allowed=sorted(scope.value for scope in allowed),
+            )
+        key_id = new_key_id()
+        token = make_token(key_id)
+        key = new_key(
+            key_id, hash_of(token), owner=organiser_id or "", name=name, scopes=scopes, by=by, life=life, now=now
+        )
+
+        async def attempt() -> None:
+            try:
+                await self._store.commit(KEYS, key_id, [Create(_ID, _value(key))])
+            except AlreadyExists:
+                return  # our own, whose answer was lost: nobody else makes up this id
+
+        await retry(attempt, on=TRANSIENT)
+        return key, token
+
+    async def keys(self, organiser_id: OrganiserId | None, *, limit: int, continuation: str | None) -> Page:
+        """A page of an organiser's keys, or of the platform's, those that are over included."""
+        where = [Where("owner", "=", organiser_id or "")]
+        return await self._store.query(KEYS, EVERYWHERE, where=where, limit=limit, continuation=continuation)
+
+    async def rotate(
+        self, key_id: ServiceKeyId, organiser_id: OrganiserId | None, *, overlap: timedelta, now: datetime
+    ) -> tuple[ServiceKey, str]:
+        """The key with a new token; the one before stays good for `overlap`.
+
+        If the answer is lost the new token is too: rotate again.
+
+        :raises NotFound: there is none such of this owner
+        :raises ServiceKeyOver: it cannot be used any more
+        :raises Contended: too many changes at once
+        """
+        token = make_token(key_id)
+
+        async def attempt() -> ServiceKey:
+            key, etag = await self._own(key_id, organiser_id)
+            if key.tokens[0].hash == hash_of(token):
+                return key  # an attempt whose answer was lost
+            rotated = key.rotated(hash_of(token), overlap=overlap, now=now)
+            await self._store.commit(KEYS, key_id, [Replace(_ID, _value(rotated), etag)])
+            return rotated
+
+        return await retry(attempt, on=(StaleWrite, *TRANSIENT)), token
+
+    async def revoke(self, key_id: ServiceKeyId, organiser_id: OrganiserId | None, *, now: datetime) -> None:
+        """Make a key good for nothing, everywhere within a minute; again changes nothing.
+
+        :raises NotFound: there is none such of this owner
+        :raises Contended: too many changes at once
+        """
+
+        async def attempt() -> None:
+            key, etag = await self._own(key_id, organiser_id)
+            if key.revoked_at is None:
+                await self._store.commit(KEYS, key_id, [Replace(_ID, _value(key.revoked(now)), etag)])
+
+        await retry(attempt, on=(StaleWrite, *TRANSIENT))
+        for hash_ in [hash_ for hash_, known in self._remembered.items() if known.key and known.key.key_id == key_id]:
+            del self._remembered[hash_]
+
+    async def _known(self, said: ServiceToken, now: datetime) -> ServiceKey | None:
+        """The key a token says it belongs to, at most 30 seconds old; what is unknown is remembered too."""
+        known = self._remembered.get(said.hash)
+        if known is None or now - known.since >= REMEMBERED:
+            known = Known(await self._find(said.key_id), now)
+            self._remembered[said.hash] = known
+            self._remembered.move_to_end(said.hash)
+            if len(self._remembered) > REMEMBERED_MAX:
+                self._remembered.popitem(last=False)
+        return known.key
+
+    async def _note_use(self, said: ServiceToken, key: ServiceKey, now: datetime) -> None:
+        """Write down that the key was used: seldom, and no request fails by it."""
+        if key.last_used_at is not None and now - key.last_used_at < USED_EVERY:
+            return
+        self._remembered[said.hash] = Known(
+            key.model_copy(update={"last_used_at": now}), self._remembered[said.hash].since
+        )
+        try:
+            await self._store.commit(KEYS, key.key_id, [Patch(_ID, sets={"last_used_at": stamp(now)})])
+        except (StoreBusy, Unavailable, CommitRefused) as trouble:
+            _log.warning("key_use_not_noted", key_id=key.key_id, reason=repr(trouble))
+
+    async def _own(self, key_id: ServiceKeyId, organiser_id: OrganiserId | None) -> tuple[ServiceKey, str]:
+        try:
+            document = await self._store.read(KEYS, key_id, _ID)
+        except NotFound as missing:
+            raise NothingThere(f"There is no service key {key_id}.") from missing
+        key = ServiceKey.model_validate(document.value)
+        if key.organiser_id != organiser_id:
+            raise NothingThere(f"There is no service key {key_id}.")
+        return key, document.etag
+
+    async def _find(self, key_id: ServiceKeyId) -> ServiceKey | None:
+        try:
+            return ServiceKey.model_validate((await self._store.read(KEYS, key_id, _ID)).value)
+        except NotFound:
+            return None
+
+
+def _value(key: ServiceKey) -> dict[str, object]:
+    return {"kind": _KIND, **key.model_dump(mode="json")}

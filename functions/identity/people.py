@@ -1,0 +1,89 @@
+"""People as we know them: their profile, and which account in the directory is theirs. Pure.
+
+What a person may do is another document (`standings.py`), which every request reads; this one only they and admins see.
+"""
+
+from enum import StrEnum, unique
+from typing import Final, Self
+
+from pydantic import ConfigDict
+
+from shared.auth.permissions import Caller
+from shared.kernel.clock import Moment
+from shared.kernel.errors import DomainError, Kind
+from shared.kernel.ids import PersonId
+from shared.kernel.model import Model
+
+GONE_AFTER_SECONDS: Final = 48 * 3600  # longer than any access token lives: until then we must know whom to refuse
+
+
+class BeingErased(DomainError):
+    """The person asked to be forgotten, or an admin did; that cannot be taken back."""
+
+    kind = Kind.CONFLICT
+
+
+class Profile(Model):
+    """A person's profile.
+
+    :param name: what they want to be called: at first what their token says
+    :param email: what their token said last
+    :param locale: as they chose it (BCP 47), or empty
+    :param user_id: their account in the directory, where tokens or the directory told it
+    :param seen_at: when they first were here; None while only an admin knows them
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    person_id: PersonId
+    name: str
+    email: str
+    locale: str = ""
+    user_id: str = ""
+    seen_at: Moment | None = None
+
+    def as_told(self, caller: Caller, now: Moment) -> Self:
+        """The profile after its person was here: the address is the token's, the name what they chose."""
+        return self.model_copy(
+            update={
+                "name": self.name or caller.name,
+                "email": caller.email,
+                "user_id": caller.user_id or self.user_id,
+                "seen_at": self.seen_at or now,
+            }
+        )
+
+
+@unique
+class Phase(StrEnum):
+    """begun → swept → over. Swept: nothing was left to be found; what was on its way then is swept later."""
+
+    BEGUN = "begun"
+    SWEPT = "swept"
+    OVER = "over"
+
+
+class Erasure(Model):
+    """That a person is to be forgotten, and how far that is.
+
+    :param user_id: their account in the directory, to be deleted too; empty: we know of none
+    :param addresses: under which invitations may wait for them
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    erasure_id: str
+    person_id: PersonId
+    user_id: str
+    addresses: tuple[str, ...]
+    begun_at: Moment
+    phase: Phase = Phase.BEGUN
+    swept_at: Moment | None = None
+
+    def swept(self, now: Moment) -> Self:
+        """Nothing is left to be found."""
+        return self.model_copy(update={"phase": Phase.SWEPT, "swept_at": now})
+
+    def over(self) -> Self:
+        """Nothing can come any more. What this says of the person is gone with it."""
+        return self.model_copy(update={"phase": Phase.OVER, "user_id": "", "addresses": ()})

@@ -1,0 +1,75 @@
+"""Teams: who belongs to an organiser, and as what. Pure; a team always has an owner."""
+
+from typing import Final, Self
+
+from pydantic import ConfigDict
+
+from shared.auth.permissions import Membership
+from shared.kernel.clock import Moment
+from shared.kernel.errors import DomainError, Kind
+from shared.kernel.ids import OrganiserId, PersonId
+from shared.kernel.model import Model
+
+MEMBERS_MAX: Final = 2_000
+MEMBERSHIPS_MAX: Final = 200
+
+
+class LastOwner(DomainError):
+    """An organiser would have no owner any more."""
+
+    kind = Kind.CONFLICT
+
+
+class TooManyMembers(DomainError):
+    """The organiser has as many members as one can."""
+
+    kind = Kind.CONFLICT
+
+
+class TooManyMemberships(DomainError):
+    """A person belongs to as many organisers as one can."""
+
+    kind = Kind.CONFLICT
+
+
+class Member(Model):
+    """What a person is to an organiser; `role` None: nothing any more, which copies must learn too.
+
+    :param by: who made them that
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    organiser_id: OrganiserId
+    person_id: PersonId
+    role: Membership | None
+    since: Moment
+    by: str
+
+
+class Team(Model):
+    """How many there are: what every change of a team goes through, so that two cannot each remove the other.
+
+    :param name: the organiser's, as invitations call it
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    organiser_id: OrganiserId
+    name: str
+    owners: int = 0
+    members: int = 0
+
+    def changed(self, before: Membership | None, after: Membership | None) -> Self:
+        """The team after one of its members, or somebody new, became something else.
+
+        :raises LastOwner: nobody would own the organiser
+        :raises TooManyMembers: it would be more than `MEMBERS_MAX`
+        """
+        owners = self.owners + (after is Membership.OWNER) - (before is Membership.OWNER)
+        members = self.members + (after is not None) - (before is not None)
+        if owners < 1:
+            raise LastOwner("An organiser needs an owner: make somebody else one first.")
+        if members > MEMBERS_MAX and members > self.members:
+            raise TooManyMembers(f"An organiser can have {MEMBERS_MAX} members.")
+        return self.model_copy(update={"owners": owners, "members": members})
