@@ -109,5 +109,6 @@ _SECRETS: Final[Mapping[str, Callable[[], str]]] = {
     "stripe_api_key": lambda: f"sk_test_{secrets.token_hex(16)}",
     "stripe_webhook_secret": lambda: f"whsec_{secrets.token_hex(16)}",
     "insights_api_key": lambda: secrets.token_urlsafe(32),
+    "gateway_secret": lambda: secrets.token_urlsafe(32),
     "azure_key": lambda: b64encode(secrets.token_bytes(64)).decode(),
 }

@@ -119,6 +119,7 @@ class Stack:
             "AUTH_AUTHORITIES": self.authority,
             "AUTH_AUDIENCE": AUDIENCE,
             **directory_settings(self.data, url=self.entra_tls_url, tenant=TENANT, ca=self.entra_ca),
+            "GATEWAY_SECRET": own["gateway_secret"],
             "STRIPE_API_KEY": own["stripe_api_key"],
             "STRIPE_API_BASE": self.stripe_url,
             "STRIPE_WEBHOOK_SECRET": own["stripe_webhook_secret"],

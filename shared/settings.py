@@ -82,6 +82,15 @@ class Settings(DirectorySettings):
     )  # fmt: skip
     auth_audience: str = setting(..., "the audience of access tokens", "api://tessera", min_length=1)
 
+    gateway_secret: Annotated[SecretStr, AfterValidator(rules.secrets)] = setting(
+        SecretStr(""), "what the gateway proves itself with, newest first, comma-separated; empty: not asked for",
+        "<32 random characters>",
+    )  # fmt: skip
+    gateway_principal_id: str = setting(
+        "", "the object id of the gateway's managed identity, where App Service authentication demands one; else empty",
+        "<UUID>",
+    )  # fmt: skip
+
     stripe_api_key: SecretStr = setting(..., "Stripe's secret key", "sk_live_…", min_length=1)
     stripe_api_base: _Url = setting("https://api.stripe.com", "Stripe's API", "https://api.stripe.com")
     stripe_webhook_secret: SecretStr = setting(
@@ -127,6 +136,11 @@ class Settings(DirectorySettings):
     def authorities(self) -> tuple[str, ...]:
         """The accepted issuers."""
         return tuple(part.strip() for part in self.auth_authorities.split(",") if part.strip())
+
+    @property
+    def gateway_secrets(self) -> tuple[str, ...]:
+        """What the gateway may prove itself with."""
+        return tuple(part.strip() for part in self.gateway_secret.get_secret_value().split(",") if part.strip())
 
     @field_validator("*", mode="before")
     @classmethod

@@ -13,6 +13,7 @@ from shared.telemetry.connection import Authentication, Connection
 SERVICES: Final = ("commerce", "identity", "insights", "workers")  # docs/architecture.md, Deployable services
 SEED_BYTES: Final = 32
 _PEM: Final = "-----BEGIN "
+SECRET_CHARACTERS_MIN: Final = 32
 _PLACEHOLDER: Final = re.compile(r"<[^<>@]*>|…")  # as in the sample; a mail address in brackets is none
 _ADDRESS: Final = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
 
@@ -98,6 +99,17 @@ def seeds(secret: SecretStr) -> SecretStr:
             seed = b""
         if len(seed) != SEED_BYTES:
             raise ValueError(f"each seed is {SEED_BYTES} bytes as base64url, 43 characters")
+    return secret
+
+
+def secrets(secret: SecretStr) -> SecretStr:
+    """Secrets, comma-separated, or none.
+
+    :raises ValueError: one is too short to be one
+    """
+    given = [part.strip() for part in secret.get_secret_value().split(",")]
+    if given != [""] and any(len(part) < SECRET_CHARACTERS_MIN for part in given):
+        raise ValueError(f"each has at least {SECRET_CHARACTERS_MIN} characters")
     return secret
 
 

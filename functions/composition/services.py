@@ -36,6 +36,7 @@ from shared.settings import Settings
 from shared.store.port import NotFound, Store
 from shared.topology import topology
 from shared.web.endpoint import Endpoints, EndpointSpec
+from shared.web.entrance import Entrance
 
 
 def function_app(settings: Settings, adapters: Adapters, cases: UseCases) -> func.FunctionApp:
@@ -44,18 +45,18 @@ def function_app(settings: Settings, adapters: Adapters, cases: UseCases) -> fun
         adapters.validator,
         cases.standings.of,
         cases.keyring.caller,
-        cases.trail,
         insights_key=settings.insights_api_key.get_secret_value(),
         anonymous_browsing=settings.tessera_anonymous_browsing,
     )
-    parts = [_PARTS[name](adapters, cases, gate) for name in settings.services]
+    entrance = Entrance(gate, cases.trail, secrets=settings.gateway_secrets, principal_id=settings.gateway_principal_id)
+    parts = [_PARTS[name](adapters, cases, entrance) for name in settings.services]
     endpoints = [each for part in parts for each in part.endpoints]
 
     def every_spec() -> list[EndpointSpec]:
         return [spec for each in endpoints for spec in each.specs]
 
     health = _health(adapters)
-    endpoints.append(operations_http.endpoints(health, every_spec, server=settings.tessera_public_url, gate=gate))
+    endpoints.append(operations_http.endpoints(health, every_spec, server=settings.tessera_public_url, gate=entrance))
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     for blueprint in [*(each.blueprint for each in endpoints), *(each for part in parts for each in part.triggers)]:
         app.register_functions(blueprint)
@@ -70,7 +71,7 @@ class Part:
     triggers: Sequence[func.Blueprint]
 
 
-def _commerce(adapters: Adapters, cases: UseCases, gate: Gate) -> Part:
+def _commerce(adapters: Adapters, cases: UseCases, gate: Entrance) -> Part:
     """Browsing, buying and the door, and what follows from a sale."""
     bus = adapters.bus
     return Part(
@@ -96,7 +97,7 @@ def _commerce(adapters: Adapters, cases: UseCases, gate: Gate) -> Part:
     )
 
 
-def _identity(adapters: Adapters, cases: UseCases, gate: Gate) -> Part:
+def _identity(adapters: Adapters, cases: UseCases, gate: Entrance) -> Part:
     """People and what they may do."""
     return Part(
         endpoints=[identity_http.endpoints(cases.accounts, cases.belonging, cases.inviting, cases.keyring, gate)],
@@ -104,7 +105,7 @@ def _identity(adapters: Adapters, cases: UseCases, gate: Gate) -> Part:
     )
 
 
-def _insights(adapters: Adapters, cases: UseCases, gate: Gate) -> Part:
+def _insights(adapters: Adapters, cases: UseCases, gate: Entrance) -> Part:
     """The aggregation service."""
     return Part(
         endpoints=[insights_http.endpoints(cases.recorded, gate)],
@@ -112,7 +113,7 @@ def _insights(adapters: Adapters, cases: UseCases, gate: Gate) -> Part:
     )
 
 
-def _workers(adapters: Adapters, cases: UseCases, gate: Gate) -> Part:
+def _workers(adapters: Adapters, cases: UseCases, gate: Entrance) -> Part:
     """What nobody waits for: the relay, mails, timers; and what those who run the platform do by hand."""
     return Part(
         endpoints=[operations_http.office_endpoints(cases.office, cases.trail, gate)],
@@ -126,7 +127,7 @@ def _workers(adapters: Adapters, cases: UseCases, gate: Gate) -> Part:
     )
 
 
-_PARTS: Final[Mapping[str, Callable[[Adapters, UseCases, Gate], Part]]] = {
+_PARTS: Final[Mapping[str, Callable[[Adapters, UseCases, Entrance], Part]]] = {
     "commerce": _commerce,
     "identity": _identity,
     "insights": _insights,

@@ -123,12 +123,12 @@ def _metrics(http: Endpoints) -> None:
 
 
 def _health(http: Endpoints, health: Health) -> None:
-    @http("GET", "health/live", needs=Permission.PUBLIC, returns=Alive)
+    @http("GET", "health/live", needs=Permission.PUBLIC, returns=Alive, probe=True)
     async def live(call: Call, nothing: Nothing) -> Alive:
         """Tell whether the process answers."""
         return Alive()
 
-    @http("GET", "health/ready", needs=Permission.PUBLIC, returns=Ready, refuses=[NotReady])
+    @http("GET", "health/ready", needs=Permission.PUBLIC, returns=Ready, refuses=[NotReady], probe=True)
     async def ready(call: Call, nothing: Nothing) -> Ready:
         """Tell whether everything this service stands on answers.
 

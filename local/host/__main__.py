@@ -29,7 +29,8 @@ _BACKLOG = 2048
 
 _EPILOG = """\
 The app folder needs function_app.py and host.json; local.settings.json is read when there is one and overrides
-nothing. Queues, containers and lock times come from its infra/topology.json, or the repository's.
+nothing. Queues, containers and lock times come from its infra/topology.json, or the repository's. The policies of
+the gateway come from its infra/policies; an app without them has no gateway.
 
 Exit codes: 0 ended by SIGTERM or SIGINT, everything finished; 3 the app cannot be run (the message says why);
 130 a second signal forced the end. Logs are JSON lines on stderr.
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         quiet=parsed.quiet,
         pages=parsed.pages,
         body_bytes_max=parsed.body_limit,
+        gateway=not parsed.no_gateway,
     )
     try:
         host_json = read_host_json(options.app)
@@ -142,6 +144,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--pages", metavar="MODULE:NAME", help="a Starlette application with pages to serve beside the functions")
     add("--body-limit", type=_positive, default=BODY_BYTES_MAX, metavar="BYTES", help="largest request body (100 MiB)")
+    add(
+        "--no-gateway",
+        action="store_true",
+        help="leave out the gateway, as who reaches the functions' own address does",
+    )
     add("--quiet", action="store_true", help="print no summary of the functions at start")
     for name, kind in (("worker-index", int), ("socket-fd", int), ("parent-pipe", int), ("started-at", str)):
         add(f"--{name}", type=kind, default=None, help=argparse.SUPPRESS)

@@ -30,18 +30,41 @@ _NO_BODY = Datum(b"", "bytes")
 _BODILESS = frozenset({204, 304})
 _HOST_OWNED = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
 _UNBOUNDED = 1 << 30
+_BUSY_SECONDS = 1  # after which to come again when too many requests are outstanding
 
 
-class _BodyTooLarge(Exception):
+class BodyTooLarge(Exception):
     """The request's body exceeds the limit."""
 
 
-class _Disconnected(Exception):
+class Disconnected(Exception):
     """The client left before its request was complete."""
 
 
+class Request:
+    """A request on its way to a function.
+
+    :param path: percent-decoded but for `%2F`
+    :param headers: by their names in lower case, repeated ones joined
+    :param address: the client's
+    :param body: once it was read
+    """
+
+    __slots__ = ("address", "body", "headers", "match", "method", "path", "receive", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, path: str, match: Match) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.path = path
+        self.match = match
+        self.method: str = scope["method"]
+        self.headers = _headers(scope["headers"])
+        self.address: str = client[0] if (client := scope["client"]) else ""
+        self.body: bytes | None = None
+
+
 class Front:
-    """The ASGI application.
+    """What answers: the functions, the host itself, its pages. Also the ASGI application where there is no gateway.
 
     :param pages: host pages, asked when no function's route matches
     """
@@ -62,42 +85,48 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; websockets are refused."""
         if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1000})
+            await refused_protocol(send)
             return
+        answer = await self.answer(self.request(scope, receive))
+        if answer is not None:
+            await sent(answer, send)
+
+    def request(self, scope: Scope, receive: Receive) -> Request:
+        """What was asked, and for which function it is."""
         path = decoded_path(scope["raw_path"].split(b"?", 1)[0])
-        match = self._routes.match(path, scope["method"])
-        if match.function is None and not match.allowed and self._is_page(scope):
-            await self._pages(scope, receive, send)
-            return
-        headers = _headers(scope["headers"])
+        return Request(scope, receive, path, self._routes.match(path, scope["method"]))
+
+    async def answer(self, request: Request) -> Answer | None:
+        """The answer, or nothing if the client left."""
+        match, headers = request.match, request.headers
+        if match.function is None and not match.allowed and self._is_page(request.scope):
+            return await _page(self._pages, request)
         # As the gateway does on Azure: the function, its log lines and whatever the host answers share one id.
         headers[CORRELATION_HEADER] = correlation_id_of(headers)
         if match.function is None:
-            answer = _unmatched(match, headers)
-        elif self._outstanding >= self._outstanding_max:
-            answer = problem(429, "The host has too many requests outstanding.", correlation_id_of(headers))
-        else:
-            self._outstanding += 1
-            try:
-                answer = await self._answered(match, scope, headers, receive)
-            except _Disconnected:
-                return
-            finally:
-                self._outstanding -= 1
-        status, response_headers, body = answer
-        await send({"type": "http.response.start", "status": status, "headers": response_headers})
-        await send({"type": "http.response.body", "body": body})
+            return _unmatched(match, headers)
+        if self._outstanding >= self._outstanding_max:
+            again = [(b"retry-after", b"%d" % _BUSY_SECONDS)]
+            return problem(429, "The host has too many requests outstanding.", correlation_id_of(headers), again)
+        self._outstanding += 1
+        try:
+            return await self._answered(request)
+        except Disconnected:
+            return None
+        finally:
+            self._outstanding -= 1
 
-    async def _answered(self, match: Match, scope: Scope, headers: dict[str, str], receive: Receive) -> Answer:
+    async def _answered(self, request: Request) -> Answer:
+        match, headers = request.match, request.headers
         assert match.function is not None
         try:
-            body = await self._body(headers, receive)
-        except _BodyTooLarge:
+            body = await read_body(request, self._body_bytes_max)
+        except BodyTooLarge:
             return problem(413, f"The body exceeds {self._body_bytes_max} bytes.", correlation_id_of(headers))
         async with self._slots:
             outcome = await self._runtime.invoke(
                 match.function,
-                _request(scope, headers, match, body),
+                _request(request.scope, headers, match, Datum(body, "bytes") if body else _NO_BODY),
                 {},
                 correlation_id=headers[CORRELATION_HEADER],
                 trace_parent=headers.get("traceparent", ""),
@@ -105,27 +134,66 @@ class Front:
             )
         return _response(outcome, headers)
 
-    async def _body(self, headers: dict[str, str], receive: Receive) -> Datum:
-        length = headers.get("content-length")
-        if length is None and "transfer-encoding" not in headers:
-            return _NO_BODY
-        if length is not None and int(length) > self._body_bytes_max:
-            raise _BodyTooLarge
-        parts: list[bytes] = []
-        size, more = 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _Disconnected
-            part, more = message.get("body", b""), message.get("more_body", False)
-            size += len(part)
-            if size > self._body_bytes_max:
-                raise _BodyTooLarge
-            parts.append(part)
-        return Datum(parts[0] if len(parts) == 1 else b"".join(parts), "bytes")
-
     def _is_page(self, scope: Scope) -> bool:
         return any(route.matches(scope)[0] is PageMatch.FULL for route in self._pages.routes)
+
+
+async def read_body(request: Request, bytes_max: int) -> bytes:
+    """The request's body, kept with it: it is read once.
+
+    :raises BodyTooLarge: it exceeds the limit; what is left of it is not read
+    :raises Disconnected: the client left before it was whole
+    """
+    if request.body is not None:
+        if len(request.body) > bytes_max:
+            raise BodyTooLarge
+        return request.body
+    length = request.headers.get("content-length")
+    if length is None and "transfer-encoding" not in request.headers:
+        request.body = b""
+        return request.body
+    if length is not None and int(length) > bytes_max:
+        raise BodyTooLarge
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        part, more = message.get("body", b""), message.get("more_body", False)
+        size += len(part)
+        if size > bytes_max:
+            raise BodyTooLarge
+        parts.append(part)
+    request.body = parts[0] if len(parts) == 1 else b"".join(parts)
+    return request.body
+
+
+async def sent(answer: Answer, send: Send) -> None:
+    """Send an answer."""
+    status, headers, body = answer
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def refused_protocol(send: Send) -> None:
+    """Close a websocket."""
+    await send({"type": "websocket.close", "code": 1000})
+
+
+async def _page(pages: Starlette, request: Request) -> Answer:
+    """What a page of the host answers, whole: pages are small, and pass the gateway like any answer."""
+    status, headers, parts = 500, list[Header](), list[bytes]()
+
+    async def collect(message: MutableMapping[str, Any]) -> None:
+        nonlocal status, headers
+        if message["type"] == "http.response.start":
+            status, headers = message["status"], list(message["headers"])
+        else:
+            parts.append(message.get("body", b""))
+
+    await pages(request.scope, request.receive, collect)
+    return status, headers, b"".join(parts)
 
 
 def _headers(raw: list[Header]) -> dict[str, str]:

@@ -106,6 +106,7 @@ class Options:
     :param data: where `store.db`, `bus.db` and `host.db` lie
     :param port: TCP port on 127.0.0.1; 0 takes any free one
     :param pages: `module:attribute` of a Starlette application with pages beside the functions
+    :param gateway: whether the policies in `infra/policies` of the app are executed in front of it
     """
 
     app: Path
@@ -115,6 +116,7 @@ class Options:
     quiet: bool = False
     pages: str | None = None
     body_bytes_max: int = BODY_BYTES_MAX
+    gateway: bool = True
 
 
 def read_host_json(app: Path) -> HostJson:

@@ -22,6 +22,7 @@ from local.host.claims import Claims
 from local.host.connection import Connection
 from local.host.errors import EXIT_FORCED
 from local.host.feeds import FeedPump
+from local.host.gateway.gateway import POLICIES_FOLDER, Gateway, load_gateway
 from local.host.http import Front
 from local.host.limits import KEEP_ALIVE_SECONDS, raise_file_limit
 from local.host.pages import host_pages, load_pages
@@ -102,9 +103,9 @@ async def _serve(
         body_bytes_max=worker.options.body_bytes_max,
         pages=host_pages(functions, pages),
     )
-    server = _Server(_uvicorn_config(front))
     _watch_signals(stop, worker.parent_pipe)
     try:
+        server = _Server(_uvicorn_config(_gateway(worker.options, front, functions) or front))
         pumps = [asyncio.create_task(pump) for pump in _pumps(worker, functions, runtime, adapters, stop)]
         serving = asyncio.create_task(server.serve(sockets=[worker.listener]))
         log.info(
@@ -121,9 +122,20 @@ async def _serve(
     return 0 if in_order else 1
 
 
-def _uvicorn_config(front: Front) -> uvicorn.Config:
+def _gateway(options: Options, front: Front, functions: Functions) -> Gateway | None:
+    """The gateway, for an app that has policies.
+
+    :raises StartRefused: they cannot be executed
+    """
+    folder = options.app / POLICIES_FOLDER
+    if not options.gateway or not folder.is_dir():
+        return None
+    return load_gateway(folder, front, functions.http, os.environ)
+
+
+def _uvicorn_config(app: Front | Gateway) -> uvicorn.Config:
     return uvicorn.Config(
-        front,
+        app,
         http=Connection,
         loop="uvloop",
         ws="none",

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from shared.audit import AuditTrail
 from shared.auth.permissions import (
     ANONYMOUS,
     Caller,
@@ -58,7 +57,6 @@ class Gate:
     :param validator: checks people's tokens
     :param standings: looks up what we say of a person
     :param services: looks up a service's key
-    :param trail: where is written down what the admitted did
     :param insights_key: the bearer key of the private insights endpoints, which no person's token opens
     :param anonymous_browsing: whether `BROWSE` needs no sign-in
     """
@@ -68,7 +66,6 @@ class Gate:
         validator: TokenValidator,
         standings: Standings,
         services: ServiceCallers,
-        trail: AuditTrail,
         *,
         insights_key: str,
         anonymous_browsing: bool,
@@ -76,7 +73,6 @@ class Gate:
         self._validator = validator
         self._standings = standings
         self._services = services
-        self.trail = trail
         self._insights_key = insights_key.encode()
         self._anonymous_browsing = anonymous_browsing
 

@@ -91,7 +91,7 @@ GRANTS: Final[Mapping[Permission, Grant]] = {
     Permission.READ_AUDIT: _grant("admin", "owner"),
     Permission.MANAGE_USERS: _grant("admin"),
     Permission.OPERATE: _grant("admin", service=True),
-    Permission.READ_METRICS: _grant("admin", service=True),
+    Permission.READ_METRICS: _grant("", service=True),
     Permission.READ_INSIGHTS: _grant("", service=True),
 }
 assert GRANTS.keys() == set(Permission), "a permission that nobody was thought of for does not import"

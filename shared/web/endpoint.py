@@ -6,7 +6,7 @@ problem documents. An endpoint without a permission cannot be written. An unexpe
 """
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -47,9 +47,9 @@ class MediaTypeUnsupported(DomainError):
 
 
 class Admits(Protocol):
-    """What lets callers in (`shared/auth/gate.py`)."""
+    """What lets requests in (`shared/web/entrance.py`)."""
 
-    async def admit(self, authorization: str | None, needs: Permission, now: datetime) -> Caller:
+    async def admit(self, headers: Mapping[str, str], needs: Permission, now: datetime, *, probe: bool) -> Caller:
         """The caller, or a refusal."""
         ...
 
@@ -114,6 +114,7 @@ class Endpoints:
         media_type: str = "application/json",
         within: str = "",
         audited: bool = False,
+        probe: bool = False,
     ) -> Callable[[Handler[I]], Handler[I]]:
         """Declare the decorated coroutine as the endpoint `method route`.
 
@@ -125,6 +126,7 @@ class Endpoints:
         :param headers: request headers to document, e.g. `Idempotency-Key`
         :param within: for what concerns an organiser: the field or route parameter that names it, or `THING`
         :param audited: whether the audit trail tells who did it
+        :param probe: whether the platform asks it itself, past the gateway
         :raises BorderUndeclared: the permission concerns an organiser and `within` does not say where it is named, or
             the other way round
         """
@@ -137,7 +139,7 @@ class Endpoints:
                 name, method, route, self._context, needs, within, audited, takes, returns, status, summary,
                 re.sub(r"\s+", " ", description).strip(), refuses, headers, media_type,
             )  # fmt: skip
-            self._trigger(spec, self._answering(handler, spec, takes))
+            self._trigger(spec, self._answering(handler, spec, takes, probe))
             return handler
 
         return register
@@ -166,14 +168,14 @@ class Endpoints:
         self.specs.append(spec)
         self.blueprint.route(route=spec.route, methods=methods, auth_level=func.AuthLevel.ANONYMOUS)(run)
 
-    def _answering[I: Wire](self, handler: Handler[I], spec: EndpointSpec, takes: type[I]) -> Answered:
+    def _answering[I: Wire](self, handler: Handler[I], spec: EndpointSpec, takes: type[I], probe: bool) -> Answered:
         part = "query" if spec.method in {"GET", "DELETE"} else "body"
         handled = audited(handler, spec.function, spec.needs, self._gate.trail) if spec.audited else handler
 
         async def answered(req: func.HttpRequest, correlation_id: str) -> func.HttpResponse:
             try:
                 now = utc_now()
-                caller = await self._gate.admit(req.headers.get("authorization"), spec.needs, now)
+                caller = await self._gate.admit(req.headers, spec.needs, now, probe=probe)
                 given = _parse(req, takes, part)
                 call = Call(caller, now, correlation_id, req)
                 cross(call, given, spec.needs, spec.within)

@@ -14,6 +14,7 @@ def test_me_tells_who_i_am_here(api: Api) -> None:
         "person_id": me.id,
         "name": "Clara Creator",
         "email": me.email,
+        "locale": "",
         "roles": ["creator", "operator"],
         "memberships": {},
     }

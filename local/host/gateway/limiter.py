@@ -1,0 +1,49 @@
+"""Counters of `rate-limit-by-key`: token buckets, as the v2 tiers of API Management have them.
+
+A bucket holds as many calls as are allowed in a period and is refilled evenly; so a limit can be used up at once, and
+then goes on at its rate. Counters are of one process; those of API Management are of one unit, and also not exact.
+https://learn.microsoft.com/azure/api-management/api-management-sample-flexible-throttling
+"""
+
+from collections import OrderedDict
+from math import ceil
+from typing import Final
+
+KEYS_MAX: Final = 100_000  # about 20 MB; beyond, the one that was not used for longest begins anew
+
+
+class RateLimiter:
+    """All buckets of a process, by their keys: a key has one counter, wherever it is counted."""
+
+    def __init__(self, keys_max: int = KEYS_MAX) -> None:
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._keys_max = keys_max
+
+    def take(self, key: str, calls: int, period: float, now: float) -> int:
+        """Count a call.
+
+        :param period: seconds in which `calls` are allowed
+        :param now: seconds, of a clock that never goes back
+        :returns: 0, or after how many seconds the call may come again; then it is not counted
+        """
+        left = self._left(key, calls, period, now)
+        if left < 1.0:
+            return ceil((1.0 - left) * period / calls)
+        buckets = self._buckets
+        buckets[key] = (left - 1.0, now)
+        buckets.move_to_end(key)
+        if len(buckets) > self._keys_max:
+            buckets.popitem(last=False)
+        return 0
+
+    def wait(self, key: str, calls: int, period: float, now: float) -> int:
+        """As `take`, but counts nothing: for calls of which it is known only later whether they count."""
+        left = self._left(key, calls, period, now)
+        return 0 if left >= 1.0 else ceil((1.0 - left) * period / calls)
+
+    def _left(self, key: str, calls: int, period: float, now: float) -> float:
+        known = self._buckets.get(key)
+        if known is None:
+            return float(calls)
+        left, at = known
+        return min(float(calls), left + (now - at) * calls / period)
