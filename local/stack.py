@@ -248,7 +248,7 @@ class Stack:
         ports, common = self.ports, ["--data", str(self.data / name)]
         if name == "entra":
             doors = ["--port", str(ports.entra), "--tls-port", str(ports.entra_tls)]
-            apps = ["--applications", str(registration(self.data))]
+            apps = ["--applications", str(registration(self.data)), "--smtp", f"127.0.0.1:{ports.smtp}"]
             return [*common, *doors, *apps, "--audience", AUDIENCE, "--client-id", CLIENT_ID,
                     "--redirect-uri", self.redirect_uri]  # fmt: skip
         if name == "mailbox":

@@ -87,6 +87,7 @@ def _config(app: ASGIApp, tls: Tls | None) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody is in front, and who asks must not choose the address it is counted under
         timeout_graceful_shutdown=_LAST_REQUESTS_SECONDS,
         ssl_certfile=None if tls is None else tls.certificate,
         ssl_keyfile=None if tls is None else tls.key,

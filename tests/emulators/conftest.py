@@ -1,5 +1,6 @@
 """One process of each emulator per test module, and what a test needs to talk to it."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -8,11 +9,11 @@ import httpx
 import pytest
 import stripe
 
+from tests.emulators.entra_browser import OTHER_CLIENT, OTHER_REDIRECT_URI, REDIRECT_URI, Issuer
 from tests.emulators.processes import Emulator
 
 API_KEY = "sk_test_of_the_tests"
 WEBHOOK_SECRET = "whsec_of_the_tests"
-REDIRECT_URI = "http://127.0.0.1:7071/signed-in"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -66,6 +67,18 @@ def entra_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def entra(entra_data: Path) -> Iterator[Emulator]:
     with Emulator("entra", entra_data, "--redirect-uri", REDIRECT_URI) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def issuer(mailbox: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
+    """The sign-in double with both doors, two applications and mail."""
+    data = tmp_path_factory.mktemp("issuer")
+    other = [{"id": OTHER_CLIENT, "redirect_uris": [OTHER_REDIRECT_URI]}]
+    (data / "applications.json").write_text(json.dumps(other))
+    smtp = mailbox.last_word.removeprefix("smtp://")
+    options = ["--redirect-uri", REDIRECT_URI, "--smtp", smtp, "--tls-port", "0"]
+    with Emulator("entra", data, *options, "--applications", str(data / "applications.json")) as running:
+        yield Issuer(running, data, mailbox)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import msal
 import pytest
 from cryptography.hazmat.primitives import hashes
 
-from tests.emulators.conftest import REDIRECT_URI
+from tests.emulators.entra_browser import REDIRECT_URI
 from tests.emulators.processes import Emulator
 from tests.support.credentials import Credential, Doors
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.emulators.database import Database
+from local.emulators.entra.clock import Clock
 from local.emulators.entra.directory import SCHEMA, Directory
 from local.emulators.entra.passwords import hashed, matches
 from local.emulators.entra.people import PEOPLE, object_id_of, subject_of
@@ -114,14 +115,14 @@ def test_of_a_deleted_user_nothing_is_left_and_nothing_can_be_changed(users: Use
 
 async def test_the_people_of_the_start_come_once_and_keep_their_ids(tmp_path: Path) -> None:
     database = Database(tmp_path / "entra.sqlite", SCHEMA)
-    first = Directory(database, tmp_path / "people.json", "the password of all")
+    first = Directory(database, tmp_path / "people.json", "the password of all", Clock())
     ids = {user.email: user.id for user in first.users.find()}
     first.users.delete(object_id_of("una@tessera.example"))
 
-    again = Directory(database, tmp_path / "people.json", "another password")
+    again = Directory(database, tmp_path / "people.json", "another password", Clock())
     found = {user.email for user in again.users.find()}
-    uma = await again.sign_in("uma@tessera.example", "another password")
-    una = await again.sign_in("una@tessera.example", "another password")
+    uma = await again.sign_in("uma@tessera.example", "another password", "127.0.0.1")
+    una = await again.sign_in("una@tessera.example", "another password", "127.0.0.1")
     database.close()
 
     assert ids == {person.email: object_id_of(person.email) for person in PEOPLE}

@@ -30,6 +30,7 @@ ENOUGH: Final = {
     "STRIPE_WEBHOOK_SECRET": "whsec_secret",
     "SMTP_HOST": "smtp.example.org",
     "INSIGHTS_API_KEY": LONG,
+    "GATEWAY_SECRET": LONG,
 }
 COSMOS_STRING: Final = "AccountEndpoint=http://127.0.0.1:1;AccountKey=c2VjcmV0;"
 BUS_STRING: Final = (

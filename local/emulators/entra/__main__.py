@@ -32,6 +32,10 @@ def main(
         int | None,
         typer.Option(min=0, max=65_535, help="A second port, by TLS; clients trust DATA/ca.pem. 0 takes a free one."),
     ] = None,
+    smtp: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="The mail server for sign-up and reset; without it there is neither."),
+    ] = None,
     password: Annotated[
         str | None,
         typer.Option(
@@ -40,15 +44,16 @@ def main(
         ),
     ] = None,
 ) -> None:
-    """Emulate Entra External ID: OIDC discovery, JWKS, authorization code with PKCE and a sign-in page.
+    """Emulate Entra External ID: OIDC discovery, JWKS, authorization code with PKCE, and the pages people see.
 
-    State is in DATA/entra.sqlite; DATA/people.json (mode 0600) lists the people and their passwords. Tokens for tests
-    come from POST /_emulator/tokens, a new signing key from POST /_emulator/rotate-keys.
+    State is in DATA/entra.sqlite; DATA/people.json (mode 0600) lists the people of the start and their passwords.
+    Tokens for tests come from POST /_emulator/tokens, a new signing key from POST /_emulator/rotate-keys; POST
+    /_emulator/clock moves the time.
     """
     with starting("entra"):
         more = [] if applications is None else read_option("--applications", applications, read_applications)
         client = Application(id=client_id, redirect_uris=frozenset(redirect_uri))
-        registered = Registered(tenant, audience, client_id, (client, *_others(more, client_id)))
+        registered = Registered(tenant, audience, client_id, (client, *_others(more, client_id)), _smtp(smtp))
         listener = bind_loopback(port)
         door = Door(address_of(listener), tenant)
         directory = Tenant(data, registered, password)
@@ -64,6 +69,13 @@ def _others(found: list[Application], client_id: str) -> list[Application]:
     if twice:
         raise CannotStart(f"--applications: {', '.join(twice)} is registered twice")
     return found
+
+
+def _smtp(option: str | None) -> str | None:
+    host, _, port = (option or "").rpartition(":")
+    if option is not None and not (host and port.isdecimal()):
+        raise CannotStart(f"--smtp {option}: say HOST:PORT")
+    return option
 
 
 def _second_door(data: Path, port: int, tenant: str) -> SecondDoor:

@@ -9,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from local.emulators.entra.keys import KeyRing
+from local.emulators.entra.faults import Fault
+from local.emulators.entra.keys import TOKEN_SECONDS
 from local.emulators.entra.people import DOMAIN
-from local.emulators.entra.tokens import LIFETIME_SECONDS, Bearer, Mint, Signer
+from local.emulators.entra.tenant import Tenant
+from local.emulators.entra.tokens import Bearer, Mint, Signer
 from local.emulators.entra.users import Users
 from local.emulators.replies import Control, Json, json_reply, read_control
 
@@ -28,7 +30,7 @@ class Wanted(Control):
     count: int | None = Field(default=None, ge=1, le=_COUNT_MAX)
     prefix: str = Field(default="load", pattern=r"^[a-z0-9-]{1,40}$")
     first: int = Field(default=0, ge=0, description="the number of the first made-up person")
-    expires_in: int = Field(default=LIFETIME_SECONDS, description="seconds; negative has expired already")
+    expires_in: int = Field(default=TOKEN_SECONDS, description="seconds; negative has expired already")
     overrides: dict[str, Any] = Field(default={}, description="claims to replace; null leaves one out")
     signer: Signer = Field(default="current", description="foreign: an unpublished key; confused: HS256 by public key")
 
@@ -62,33 +64,60 @@ class Wanted(Control):
         return Bearer.made_up(email, name, ("user",) if self.roles is None else tuple(self.roles), self.subject)
 
 
+class Rotation(Control):
+    """How keys are replaced."""
+
+    compromised: bool = Field(default=False, description="the keys before are published no more")
+
+
+class Advance(Control):
+    """By how much the time moves."""
+
+    seconds: float = Field(gt=0, le=400 * 86_400)
+
+
 class Controls:
     """The control endpoints; all answer JSON."""
 
-    def __init__(self, mint: Mint, keys: KeyRing, users: Users) -> None:
+    def __init__(self, tenant: Tenant, mint: Mint) -> None:
+        self._tenant = tenant
         self._mint = mint
-        self._users = users
-        self._keys = keys
 
     def routes(self) -> list[Route]:
         """The routes below `/_emulator`."""
         return [
             Route("/tokens", self.tokens, methods=["POST"]),
             Route("/rotate-keys", self.rotate, methods=["POST"]),
+            Route("/clock", self.clock, methods=["POST"]),
+            Route("/faults", self.faults, methods=["GET", "POST", "DELETE"]),
         ]
 
     async def tokens(self, request: Request) -> Response:
         """Access tokens without signing in; `access_token` is the first of `tokens`."""
         wanted = await read_control(request, Wanted)
-        bearers = wanted.bearers(self._users)
+        bearers = wanted.bearers(self._tenant.users)
         # RSA takes its time (about half a millisecond each) and lets go of the interpreter meanwhile.
         minted = await asyncio.to_thread(self._minted, wanted, bearers)
         return json_reply({"access_token": minted[0]["access_token"], "tokens": minted})
 
-    async def rotate(self, _: Request) -> Response:
-        """Sign with a new key; the one before stays published until the next time."""
-        self._keys.rotate()
-        return json_reply({"kid": self._keys.current.kid})
+    async def rotate(self, request: Request) -> Response:
+        """Sign with a new key at once, unannounced; those before stay published as long as their tokens live."""
+        wanted = await read_control(request, Rotation)
+        self._tenant.keys.rotate(compromised=wanted.compromised)
+        return json_reply({"kid": self._tenant.keys.current.kid})
+
+    async def clock(self, request: Request) -> Response:
+        """Move the provider's time forward, until it ends."""
+        self._tenant.clock.advance((await read_control(request, Advance)).seconds)
+        return json_reply({"now": self._tenant.clock.now()})
+
+    async def faults(self, request: Request) -> Response:
+        """Add a rule for failures of the token endpoint, or clear them all."""
+        if request.method == "POST":
+            self._tenant.faults.add(await read_control(request, Fault))
+        elif request.method == "DELETE":
+            self._tenant.faults.clear()
+        return json_reply({"hits": self._tenant.faults.hits})
 
     def _minted(self, wanted: Wanted, bearers: list[Bearer]) -> list[Json]:
         return [

@@ -3,73 +3,72 @@
 import asyncio
 import json
 import os
-import time
 from pathlib import Path
 
 from local.emulators.database import PRIVATE_FILE, Database
-from local.emulators.entra import users
+from local.emulators.entra import throttle, users
+from local.emulators.entra.clock import Clock
 from local.emulators.entra.passwords import hashed, matches
 from local.emulators.entra.people import PEOPLE, Person, object_id_of, subject_of
 from local.emulators.entra.secrets import random_text
+from local.emulators.entra.throttle import WRONG_PASSWORDS_FROM_ADDRESS, WRONG_PASSWORDS_OF_ACCOUNT, Throttle
 from local.emulators.entra.users import User, Users, normalised
 
 SCHEMA = (
     users.SCHEMA
+    + throttle.SCHEMA
     + """
 CREATE TABLE IF NOT EXISTS seeded (at REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS tries (email TEXT NOT NULL, at REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS tries_by_email ON tries (email, at);
 """
 )
-TRIES_MAX = 5
-TRIES_WINDOW_SECONDS = 60
 _PASSWORD_BYTES = 9
-
-
-class Throttled(Exception):
-    """Too many wrong passwords for an address in the last minute."""
 
 
 class Directory:
     """Signing in by password."""
 
-    def __init__(self, database: Database, file: Path, password: str | None) -> None:
+    def __init__(self, database: Database, file: Path, password: str | None, clock: Clock) -> None:
         """Give everybody `password`, or one of their own at first start; `file` lists them for the launcher."""
         self._database = database
+        self._clock = clock
+        self._throttle = Throttle(database)
         self.users = Users(database)
         self._decoy = hashed(random_text(_PASSWORD_BYTES))
         if password is not None or not file.exists() or database.one("SELECT * FROM seeded") is None:
             self._seed(file, password)
 
-    async def sign_in(self, email: str, password: str) -> User | None:
+    async def sign_in(self, email: str, password: str, address: str) -> User | None:
         """The user, or None: for a wrong password and an unknown address alike, after the same work.
 
-        :raises Throttled: the address had `TRIES_MAX` failures within `TRIES_WINDOW_SECONDS`
+        Attempts are counted for unknown addresses too, and before the password is looked at, so that parallel guesses
+        count; success takes them back.
+
+        :param address: the network address that asks
+        :raises Throttled: too many wrong passwords for this account, or from this network address
         """
-        address = normalised(email)
-        self._count_try(address)
-        user = self.users.by_email(address)
+        account = normalised(email)
+        limits = ((WRONG_PASSWORDS_OF_ACCOUNT, account), (WRONG_PASSWORDS_FROM_ADDRESS, address))
+        attempts = self._throttle.spend(*limits, now=self._clock.now())
+        user = self.users.by_email(account)
         stored = None if user is None else self.users.password_of(user.id)
         right = await asyncio.to_thread(matches, password, stored or self._decoy)
-        if user is None or stored is None or not right or not user.enabled:
+        if user is None or stored is None or not right:
             return None
-        self._database.change("DELETE FROM tries WHERE email = ?", address)
+        # It may have been disabled or its password changed while we compared.
+        user = self.users.get(user.id)
+        if user is None or not user.enabled or self.users.password_of(user.id) != stored:
+            return None
+        self._throttle.take_back(attempts)
+        self.forget_wrong(account)
         return user
 
-    def _count_try(self, address: str) -> None:
-        """Counted before the password is looked at, so that parallel guesses count too; success takes them back."""
-        now = time.time()
-        with self._database.transaction():
-            self._database.change("DELETE FROM tries WHERE at < ?", now - TRIES_WINDOW_SECONDS)
-            row = self._database.one("SELECT count(*) AS number FROM tries WHERE email = ?", address)
-            assert row is not None
-            if row["number"] >= TRIES_MAX:
-                raise Throttled(address)
-            self._database.change("INSERT INTO tries VALUES (?, ?)", address, now)
+    def forget_wrong(self, email: str) -> None:
+        """Count from nothing again how often the password was wrong."""
+        self._throttle.forget(WRONG_PASSWORDS_OF_ACCOUNT, normalised(email))
 
     def _seed(self, file: Path, password: str | None) -> None:
         """Add the people of the start, once; whom somebody deleted since stays away. The rest get passwords anew."""
-        now, shown = time.time(), []
+        now, shown = self._clock.now(), []
         with self._database.transaction():
             if self._database.one("SELECT * FROM seeded") is None:
                 for person in PEOPLE:

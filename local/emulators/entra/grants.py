@@ -1,91 +1,120 @@
 """Authorization requests and the codes they end in; each is used once."""
 
-import time
 from dataclasses import asdict, dataclass
+from typing import Final
 
 import orjson
 
 from local.emulators.database import Database
-from local.emulators.entra.secrets import random_text
-from local.emulators.replies import Json
+from local.emulators.entra.secrets import digest, random_text
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS grants (
-    id TEXT PRIMARY KEY,
-    kind TEXT NOT NULL,
-    expires_at REAL NOT NULL,
-    document BLOB NOT NULL
+DROP TABLE IF EXISTS grants;
+CREATE TABLE IF NOT EXISTS requests (
+    hash TEXT PRIMARY KEY, visit TEXT NOT NULL, asked BLOB NOT NULL, expires_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS codes (
+    hash TEXT PRIMARY KEY,
+    user_id TEXT NOT NULL,
+    session TEXT NOT NULL,
+    asked BLOB NOT NULL,
+    made_at REAL NOT NULL,
+    spent INTEGER NOT NULL,
+    family TEXT
 );
 """
-_SIGN_IN_SECONDS = 600
-_CODE_SECONDS = 60
+REQUEST_SECONDS: Final = 600
+CODE_SECONDS: Final = 60
+_REMEMBERED_SECONDS: Final = 86_400  # a spent code is known this long, so that its replay is seen for what it is
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a client asked for when it sent somebody to sign in."""
+    """What a client asked for when it sent somebody to sign in; without a client the provider's own profile page."""
 
-    client_id: str
-    redirect_uri: str
-    scope: str
-    challenge: str
-    response_mode: str
-    state: str | None
-    nonce: str | None
-    login_hint: str | None
+    client_id: str = ""
+    issuer: str = ""
+    redirect_uri: str = ""
+    scope: str = ""
+    challenge: str = ""
+    response_mode: str = "query"
+    state: str | None = None
+    nonce: str | None = None
+    login_hint: str | None = None
 
 
 @dataclass(frozen=True)
 class Granted:
-    """What a code stands for."""
+    """What a code stands for.
+
+    :param made_at: when its person was found to be signed in
+    """
 
     user_id: str
+    session: str
     asked: Asked
+    made_at: float
+
+
+class CodeReplayed(Exception):
+    """A code came again; `family` is the refresh family it gave, if any."""
+
+    def __init__(self, family: str | None) -> None:
+        super().__init__("the code was redeemed before")
+        self.family = family
 
 
 class Grants:
-    """Open sign-ins and unspent codes."""
+    """Open sign-ins and codes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin(self, asked: Asked) -> str:
-        """Remember a request while its page is shown."""
-        return self._keep("sign-in", asdict(asked), _SIGN_IN_SECONDS)
-
-    def pending(self, identity: str) -> Asked | None:
-        """The request behind a sign-in page, unless it is over or too old."""
-        row = self._database.one(
-            "SELECT document FROM grants WHERE id = ? AND kind = 'sign-in' AND expires_at > ?", identity, time.time()
-        )
-        return None if row is None else Asked(**orjson.loads(row["document"]))
-
-    def grant(self, identity: str, user_id: str) -> str | None:
-        """Turn an open sign-in into a code; None if it was over already."""
-        with self._database.transaction():
-            asked = self._take(identity, "sign-in")
-            return None if asked is None else self._keep("code", {"user_id": user_id, "asked": asked}, _CODE_SECONDS)
-
-    def redeem(self, code: str) -> Granted | None:
-        """Spend a code, once; None if it is unknown, spent or too old."""
-        with self._database.transaction():
-            found = self._take(code, "code")
-        return None if found is None else Granted(found["user_id"], Asked(**found["asked"]))
-
-    def _keep(self, kind: str, document: Json, seconds: int) -> str:
-        now = time.time()
-        identity = random_text(32)
-        self._database.change("DELETE FROM grants WHERE expires_at < ?", now)
-        self._database.change(
-            "INSERT INTO grants VALUES (?, ?, ?, ?)", identity, kind, now + seconds, orjson.dumps(document)
-        )
+    def begin(self, asked: Asked, visit: str, *, now: float) -> str:
+        """Remember a request while its pages are shown to the browser of `visit`, and to no other."""
+        identity = random_text()
+        self._database.change("DELETE FROM requests WHERE expires_at < ?", now)
+        values = (digest(identity), digest(visit), orjson.dumps(asdict(asked)), now + REQUEST_SECONDS)
+        self._database.change("INSERT INTO requests VALUES (?, ?, ?, ?)", *values)
         return identity
 
-    def _take(self, identity: str, kind: str) -> Json | None:
-        row = self._database.one(
-            "DELETE FROM grants WHERE id = ? AND kind = ? AND expires_at > ? RETURNING document",
-            identity,
-            kind,
-            time.time(),
-        )
-        return None if row is None else orjson.loads(row["document"])
+    def pending(self, identity: str, visit: str, *, now: float) -> Asked | None:
+        """The request behind a page, unless it is over, too old or another browser's."""
+        query = "SELECT asked FROM requests WHERE hash = ? AND visit = ? AND expires_at > ?"
+        row = self._database.one(query, digest(identity), digest(visit), now)
+        return None if row is None else Asked(**orjson.loads(row["asked"]))
+
+    def finish(self, identity: str) -> bool:
+        """End a request; False if it was over already."""
+        return self._database.change("DELETE FROM requests WHERE hash = ?", digest(identity)) == 1
+
+    def grant(self, asked: Asked, user_id: str, session: str, *, now: float) -> str:
+        """A code for what was asked."""
+        code = random_text()
+        self._database.change("DELETE FROM codes WHERE made_at < ?", now - _REMEMBERED_SECONDS)
+        values = (digest(code), user_id, session, orjson.dumps(asdict(asked)), now)
+        self._database.change("INSERT INTO codes VALUES (?, ?, ?, ?, ?, 0, NULL)", *values)
+        return code
+
+    def redeem(self, code: str, *, now: float) -> Granted | None:
+        """Spend a code; None if it is unknown or too old. Inside the caller's transaction.
+
+        :raises CodeReplayed: it was spent before
+        """
+        row = self._database.one("SELECT * FROM codes WHERE hash = ?", digest(code))
+        if row is None:
+            return None
+        if row["spent"]:
+            raise CodeReplayed(row["family"])
+        self._database.change("UPDATE codes SET spent = 1 WHERE hash = ?", row["hash"])
+        if now - row["made_at"] > CODE_SECONDS:
+            return None
+        return Granted(row["user_id"], row["session"], Asked(**orjson.loads(row["asked"])), row["made_at"])
+
+    def gave(self, code: str, family: str) -> None:
+        """Remember which refresh family a code gave."""
+        self._database.change("UPDATE codes SET family = ? WHERE hash = ?", family, digest(code))
+
+    def forget_session(self, session: str) -> None:
+        """Make the codes of a session that was signed out void."""
+        self._database.change("DELETE FROM codes WHERE session = ? AND NOT spent", session)

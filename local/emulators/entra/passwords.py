@@ -1,5 +1,6 @@
 """Passwords as hashes (bcrypt)."""
 
+import asyncio
 import hashlib
 import hmac
 import unicodedata
@@ -15,6 +16,11 @@ _PURPOSE = b"tessera-entra-emulator:password:1"
 def hashed(password: str) -> bytes:
     """A salted bcrypt hash."""
     return bcrypt.hashpw(_prepared(password), bcrypt.gensalt(_ROUNDS))
+
+
+async def hash_in_thread(password: str) -> bytes:
+    """The same, while others are answered."""
+    return await asyncio.to_thread(hashed, password)
 
 
 def matches(password: str, stored: bytes) -> bool:

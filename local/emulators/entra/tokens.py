@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import time
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -11,13 +10,13 @@ import jwt
 import orjson
 
 from local.emulators.entra.applications import Application
+from local.emulators.entra.clock import Clock
 from local.emulators.entra.config import Door
-from local.emulators.entra.keys import KeyRing
+from local.emulators.entra.keys import TOKEN_SECONDS, KeyRing
 from local.emulators.entra.people import object_id_of, subject_of
 from local.emulators.entra.secrets import random_text
 from local.emulators.entra.users import User
 
-LIFETIME_SECONDS = 3600
 SCOPE = "tickets.use"
 Signer = Literal["current", "foreign", "none", "confused"]
 
@@ -46,9 +45,10 @@ class Bearer:
 class Mint:
     """Makes tokens of one door."""
 
-    def __init__(self, keys: KeyRing, door: Door, *, audience: str, client_id: str) -> None:
+    def __init__(self, keys: KeyRing, door: Door, clock: Clock, *, audience: str, client_id: str) -> None:
         self._keys = keys
         self._door = door
+        self._clock = clock
         self._audience = audience
         self._client_id = client_id
 
@@ -56,29 +56,30 @@ class Mint:
         self,
         bearer: Bearer,
         *,
-        lifetime_seconds: int = LIFETIME_SECONDS,
+        client_id: str | None = None,
+        lifetime_seconds: int = TOKEN_SECONDS,
         overrides: dict[str, Any] | None = None,
         signer: Signer = "current",
     ) -> str:
         """A token for the API; `overrides` replaces claims, and one of None leaves the claim out."""
         claims = self._claims(bearer, lifetime_seconds) | {
             "aud": self._audience,
-            "azp": self._client_id,
+            "azp": client_id or self._client_id,
             "scp": SCOPE,
             "roles": list(bearer.roles),
             **(overrides or {}),
         }
         return self._signed({name: claim for name, claim in claims.items() if claim is not None}, signer)
 
-    def id_token(self, bearer: Bearer, *, nonce: str | None) -> str:
+    def id_token(self, bearer: Bearer, *, client_id: str, nonce: str | None) -> str:
         """A token that tells the client who signed in."""
-        claims = self._claims(bearer, LIFETIME_SECONDS) | {"aud": self._client_id, "roles": list(bearer.roles)}
+        claims = self._claims(bearer, TOKEN_SECONDS) | {"aud": client_id, "roles": list(bearer.roles)}
         return self._signed(claims if nonce is None else claims | {"nonce": nonce}, "current")
 
     def service_token(self, service: Application, resource: str) -> str:
         """A token for a service itself: application roles, no scope, no person."""
         roles = {"roles": list(service.roles[resource])} if service.roles.get(resource) else {}
-        claims = self._registered_claims(service.object_id, service.object_id, LIFETIME_SECONDS) | roles
+        claims = self._registered_claims(service.object_id, service.object_id, TOKEN_SECONDS) | roles
         told = {"aud": resource, "appid": service.id, "azp": service.id, "azpacr": "2", "idtyp": "app"}
         return self._signed(claims | told, "current")
 
@@ -90,7 +91,7 @@ class Mint:
         }
 
     def _registered_claims(self, subject: str, object_id: str, lifetime_seconds: int) -> dict[str, Any]:
-        now = int(time.time())
+        now = int(self._clock.now())
         return {
             "iss": self._door.issuer,
             "sub": subject,
