@@ -69,6 +69,10 @@ def load_gateway(
     configuration = read_configuration(folder)
     named_values = NamedValues(configuration.named_values, environment)
     parts = Parts(front, named_values, RateLimiter(), ResponseCache(), {})
+    policy_of = configuration.policy_of()
+    without = sorted(function.name for function in functions if function.name not in policy_of)
+    if without:
+        raise StartRefused(f"{folder / CONFIGURATION} gives no policy to {', '.join(without)}")
     documents: dict[str, Element] = {}
 
     def document(name: str) -> Element:
@@ -80,8 +84,4 @@ def load_gateway(
     compiled = {name: Pipeline([*around, document(name)], parts) for name in configuration.operations}
     elsewhere = Pipeline(around, parts)
     named_values.refuse_unused()
-    policy_of = configuration.policy_of()
-    without = sorted(function.name for function in functions if function.name not in policy_of)
-    if without:
-        raise StartRefused(f"{folder / CONFIGURATION} gives no policy to {', '.join(without)}")
     return Gateway(front, {function.name: compiled[policy_of[function.name]] for function in functions}, elsewhere)
