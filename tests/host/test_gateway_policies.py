@@ -17,9 +17,10 @@ from local.host.gateway.expressions import normal
 from local.host.gateway.gateway import Gateway, load_gateway
 from local.host.gateway.limiter import RateLimiter
 from local.host.gateway.pipeline import Pipeline
-from local.host.http import Front, Request
+from local.host.http import Front
 from local.host.pages import host_pages
 from local.host.process import HostFailed, HostProcess
+from local.host.request import Request
 from local.host.routes import Routes
 from local.host.runtime import Runtime
 from local.host.settings import HttpLimits
@@ -183,7 +184,7 @@ def test_the_host_does_not_start_and_says_why(tmp_path: Path) -> None:
 # --- scopes
 
 
-def test_base_is_where_the_policies_around_stand_and_a_section_without_it_leaves_them_out(tmp_path: Path) -> None:
+async def test_base_is_where_the_policies_around_stand_and_a_section_without_it_leaves_them_out(tmp_path: Path) -> None:
     def written(name: str, inbound: str, outbound: str) -> Path:
         path = tmp_path / name
         path.write_text(f"<policies><inbound>{inbound}</inbound><outbound>{outbound}</outbound></policies>")
@@ -200,10 +201,7 @@ def test_base_is_where_the_policies_around_stand_and_a_section_without_it_leaves
     parts = Parts(front(), NamedValues({}, {}), RateLimiter(), ResponseCache(), {})
     context = Context(_request({}))
 
-    for each in Pipeline(documents, parts)._steps_in:
-        each(context)
-    for each in Pipeline(documents, parts)._outbound:
-        each(context)
+    await Pipeline(documents, parts).run(context)
 
     assert context.request.headers["x-seen"] == "api before,global,api after,operation"
     assert [value for name, value in context.headers if name == b"x-seen"] == [b"operation-out", b"api-out"]

@@ -1,4 +1,4 @@
-"""Secrets where none may be: what a Tessera left on disk, searched for its own secrets and for the shapes of secrets."""
+"""Secrets where none may be: a Tessera's files, searched for its own secrets and for the shapes of secrets."""
 
 import json
 import re
@@ -15,12 +15,16 @@ SHAPES: Final[Mapping[str, re.Pattern[bytes]]] = {
     "service key": re.compile(rb"tsk_[a-z2-7]{26}_[a-z2-7]{59}"),
     "private key": re.compile(rb"-----BEGIN (?:RSA |EC )?PRIVATE KEY-----\s+[A-Za-z0-9+/]{20}"),
     "card number": re.compile(rb"4242424242424242"),
+    "invitation code": re.compile(rb"org_[a-z2-7]{26}\.inv_[a-z2-7]{26}\.\d+\.[0-9a-f]{40}"),
 }
-# Who may hold what: the launcher's files, readable by their owner alone, and the doubles of other people's servers.
+# Who may hold what, readable by its owner alone: the launcher's files, and the doubles of other people's servers.
 KEPT: Final[Mapping[str, frozenset[str]]] = {
     "secrets.json": frozenset({"settings"}),
     "entra/people.json": frozenset({"password"}),
     "directory.pem": frozenset({"private key"}),
+    "entra/entra.sqlite": frozenset({"private key"}),
+    "entra/tls.pem": frozenset({"private key"}),
+    "mailbox/mailbox.sqlite": frozenset({"invitation code"}),
 }
 
 
@@ -43,7 +47,7 @@ def _known(data: Path) -> dict[str, tuple[str, bytes]]:
 
 def _found(path: Path, data: Path, known: Mapping[str, tuple[str, bytes]]) -> Iterator[str]:
     content, name = path.read_bytes(), str(path.relative_to(data))
-    kept = KEPT.get(name, frozenset())
+    kept = KEPT.get(name.removesuffix("-wal"), frozenset())
     for what, (kind, secret) in known.items():
         if secret in content and kind not in kept:
             yield what
