@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass, field, replace
 
-from shared.directory.port import Creation, DirectoryUnavailable, DirectoryUser, UserPage, UserUnknown
+from shared.directory.port import Creation, DirectoryBusy, DirectoryUnavailable, DirectoryUser, UserPage, UserUnknown
 
 
 @dataclass
 class Accounts:
-    """See `Directory`; while `away` it answers nothing."""
+    """See `Directory`; while `away` it answers nothing, while it `keeps` what is deleted it is not done with it."""
 
     users: dict[str, DirectoryUser] = field(default_factory=dict)
     away: bool = False
+    keeps: bool = False
+    kept: set[str] = field(default_factory=set)
     revoked: list[str] = field(default_factory=list)
 
     async def find(self, text: str, *, limit: int, continuation: str | None = None) -> UserPage:
@@ -49,7 +51,11 @@ class Accounts:
     async def delete(self, user_id: str) -> None:
         """See `Directory.delete`."""
         self._answers()
-        self.users.pop(user_id, None)
+        if self.users.pop(user_id, None) is not None:
+            self.kept.add(user_id)
+        if self.keeps:
+            raise DirectoryBusy("The directory has not taken note of the deletion yet.")
+        self.kept.discard(user_id)
 
     async def revoke_sessions(self, user_id: str) -> None:
         """See `Directory.revoke_sessions`."""

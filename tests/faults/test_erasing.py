@@ -287,6 +287,19 @@ async def test_a_directory_that_is_away_is_waited_for(life: Life) -> None:
     assert life.mentions(*NEEDLES) == set()
 
 
+async def test_an_account_that_is_deleted_and_still_kept_is_deleted_for_good_later(life: Life) -> None:
+    await begin(life.cases())
+    life.accounts.keeps = True
+    with pytest.raises(DirectoryUnavailable):
+        await carry_out(life, life.cases())
+    assert (life.accounts.users, life.accounts.kept) == ({}, {USER_ID})
+
+    life.accounts.keeps = False
+    await life.cases().accounts.erasing.carry_out(PERSON, now=LATER)
+
+    assert life.accounts.kept == set()
+
+
 async def test_a_forgotten_order_is_nobodys_and_its_ticket_still_opens_the_door(life: Life) -> None:
     paid_id = sales.order_id("paid", paula())
     [first, _] = await life.cases().door.tickets(paid_id, caller=paula())

@@ -71,17 +71,17 @@ def test_a_token_signed_by_an_unpublished_key_of_its_own_name_is_refused(direct:
     unauthenticated(direct.bearer(jwt.encode(claims, own, "RS256")).get("me"), "key")
 
 
-def test_another_tenants_signature_and_a_key_the_token_brings_along_are_refused(api: Api) -> None:
+def test_another_tenants_signature_and_a_key_the_token_brings_along_are_refused(api: Api, direct: Api) -> None:
     token = api.token(email=EMAIL)
     claims = jwt.decode(token, options={"verify_signature": False})
     own = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
     kid = jwt.get_unverified_header(token)["kid"]
     other = {**claims, "iss": str(claims["iss"]).replace(str(claims["tid"]), "7e55e2a0-0000-4000-8000-000000000002")}
 
-    unauthenticated(api.bearer(jwt.encode(claims, own, "RS256", {"kid": kid})).get("me"), "InvalidSignatureError")
-    unauthenticated(api.bearer(jwt.encode(other, own, "RS256", {"kid": kid})).get("me"), "issuer")
+    unauthenticated(direct.bearer(jwt.encode(claims, own, "RS256", {"kid": kid})).get("me"), "InvalidSignatureError")
+    unauthenticated(direct.bearer(jwt.encode(other, own, "RS256", {"kid": kid})).get("me"), "issuer")
     for header in ({"jku": f"{api.stack.entra_url}/keys"}, {"x5u": "https://evil.example/c"}, {"jwk": {"kty": "RSA"}}):
-        unauthenticated(api.bearer(jwt.encode(claims, own, "RS256", {"kid": kid, **header})).get("me"), "header")
+        unauthenticated(direct.bearer(jwt.encode(claims, own, "RS256", {"kid": kid, **header})).get("me"), "header")
 
 
 @pytest.mark.parametrize(
@@ -121,12 +121,10 @@ def test_the_insights_key_opens_insights_and_nothing_else(api: Api) -> None:
     path, organiser_id = "insights/events", "org_" + "a" * 26
 
     assert api.insights.get(path, organiser_id=organiser_id).json() == {"items": []}
-    assert refusal(api.person("admin").get(path, organiser_id=organiser_id)) == (403, "permission-missing")
-    for wrong in (api.bearer("wrong"), api.bearer(api.insights.token[:-1]), api.nobody):
+    for wrong in (api.person("admin"), api.bearer("wrong"), api.bearer(api.insights.token[:-1]), api.nobody):
         unauthenticated(wrong.get(path, organiser_id=organiser_id))
     for method, other in (("GET", "me"), ("GET", "events"), ("POST", "operations/inventory-audit"), ("POST", "orders")):
-        refused = api.insights.ask(method, other, json={} if method == "POST" else None)
-        assert refusal(refused) == (403, "permission-missing")
+        unauthenticated(api.insights.ask(method, other, json={} if method == "POST" else None))
 
 
 @pytest.fixture
