@@ -25,7 +25,7 @@ from shared.kernel.errors import DependencyUnavailable, DomainError, Kind
 from shared.kernel.ids import OrganiserId, PersonId, random_id
 from shared.personal_data import AtStake, PersonalData
 from shared.retry import retry
-from shared.store.port import NotFound
+from shared.store.port import NotFound, StaleWrite
 from shared.telemetry import Log, count
 
 ERASURES: Final = "erasures"
@@ -103,7 +103,10 @@ class Erasing:
         done = [await part.erase(person_id, now=now) for part in self._parts]
         if not all(done):
             raise ErasureWaits("Something of this person cannot be erased yet.")
-        await self._next_phase(read, now)
+        try:
+            await self._next_phase(read, now)
+        except (StaleWrite, NotFound) as other:
+            raise ErasureWaits("Another delivery is at it.") from other
 
     async def refuse_if_erased(self, person_id: PersonId) -> None:
         """Nothing, for somebody who is to stay.

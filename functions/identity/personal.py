@@ -49,14 +49,14 @@ class PersonalAccount:
         addresses = found.value.addresses if found else await self._addresses(person_id)
         await self._people.forget_profile(person_id)
         done = [await self._teams.delete("person_id", person_id), await self._teams.delete("accepted_by", person_id)]
-        done += [await self._teams.delete("email", address) for address in addresses]
+        done += [await self._teams.delete("email_key", address) for address in addresses]
         done += [await self._teams.blank("by", person_id), await self._keys.blank("created_by", person_id)]
         return all(done)
 
     async def _in_teams(self, person_id: PersonId) -> AsyncIterator[Held]:
         given: set[str] = set()
         own: list[tuple[str, str]] = [("person_id", person_id), ("accepted_by", person_id)]
-        own += [("email", address) for address in await self._addresses(person_id)]
+        own += [("email_key", address) for address in await self._addresses(person_id)]
         for path, value in [*own, ("by", person_id)]:
             async for document in self._teams.found(path, value):
                 held = Held.of(TEAMS, document, *(_BY_OTHERS if path == "by" else ()))
@@ -70,5 +70,5 @@ class PersonalAccount:
 
 
 def addresses_of(email: str) -> list[str]:
-    """The ways in which an address may be written in invitations."""
-    return sorted({email, email.lower()} - {""})
+    """The addresses under which invitations may be found."""
+    return [email.lower()] if email else []

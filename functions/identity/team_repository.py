@@ -94,6 +94,8 @@ def _write[T: Team | Member | Invitation](
     id_: str, kind: str, stored: Stored[T], *, ttl_seconds: int | None = None
 ) -> Write:
     value = {"kind": kind, **stored.value.model_dump(mode="json")}
+    if isinstance(stored.value, Invitation):
+        value |= {"email_key": stored.value.email.lower()}  # by which a person's invitations are found
     if stored.etag:
         return Replace(id_, value, stored.etag, ttl_seconds)
     return Create(id_, value, ttl_seconds)

@@ -46,7 +46,15 @@ def paula() -> Caller:
     )  # fmt: skip
 
 
-NEEDLES: Final = (paula().person_id, paula().name, NEW_NAME, USER_ID, paula().email, paula().email.lower())
+NEEDLES: Final = (
+    paula().person_id,
+    paula().name,
+    NEW_NAME,
+    USER_ID,
+    paula().email,
+    paula().email.lower(),
+    paula().email.upper(),
+)
 
 
 @dataclass
@@ -199,7 +207,7 @@ async def _work(cases: UseCases) -> None:
 async def _invited_elsewhere(cases: UseCases) -> None:
     """One invitation to another address of hers, which she accepts, and one that nobody has accepted yet."""
     who, boss, now = paula(), catalog.owner(), catalog.NOW
-    for name, email in (("gym", "office@gym.example"), ("choir", who.email)):
+    for name, email in (("gym", "office@gym.example"), ("choir", who.email.upper())):
         organiser = catalog.organiser_id(name)
         await cases.belonging.own(boss.person_id, organiser, name, now)
         invitation = await cases.inviting.invite(organiser, email, Membership.CREATOR, by=boss.person_id, now=now)

@@ -20,8 +20,9 @@ from shared.auth.permissions import Membership
 from shared.bus.port import Message
 from shared.directory.port import DirectoryUnavailable
 from shared.events.identity import ErasePerson
-from shared.store.chaos import ChaosStore
-from shared.store.port import Store
+from shared.kernel.errors import Contended
+from shared.store.chaos import ChaosStore, Misbehaviour
+from shared.store.port import Store, StoreError
 from tests.factories import catalog, sales
 from tests.faults.lifetime import NEEDLES, NEW_NAME, SHOW, USER_ID, Life, live, paula, place
 from tests.property.world import Died, Mortal
@@ -217,6 +218,39 @@ async def test_orders_whose_money_may_still_move_are_waited_for_and_the_rest_is_
     assert life.mentions(*NEEDLES) == set()
     states = {order["order_id"]: order["state"] for order in life.books()}
     assert (states[waiting.order_id], states[paid_id]) == ("expired", "refunded")
+
+
+async def test_deliveries_at_the_same_time_do_it_once(life: Life) -> None:
+    await begin(life.cases())
+    cases = [life.cases() for _ in range(4)]
+
+    done = await asyncio.gather(
+        *(each.accounts.erasing.carry_out(PERSON, now=LATER) for each in cases), return_exceptions=True
+    )
+
+    assert {type(each) for each in done} <= {type(None), ErasureWaits}
+    assert None in done
+    await forget_all(life)
+    assert life.mentions(*NEEDLES) == set()
+
+
+async def test_a_store_that_throttles_and_loses_answers_only_delays_it(life: Life) -> None:
+    books = life.books()
+    await begin(life.cases())
+    trouble = Misbehaviour(throttled=0.05, locked=0.05, lost_answer=0.1, lost_request=0.05)
+    chaos, done = ChaosStore(life.store, misbehaviour=trouble, seed=7), False
+    for _ in range(ROUNDS_MAX):
+        try:
+            await life.cases(chaos).accounts.erasing.carry_out(PERSON, now=LATER)
+        except (StoreError, Contended, ErasureWaits):
+            continue  # what the queue does with them, too
+        done = True
+        break
+
+    assert done
+    await forget_all(life)
+    assert life.mentions(*NEEDLES) == set()
+    assert life.books() == books
 
 
 async def test_a_copy_of_a_ticket_that_comes_late_is_swept_later(life: Life) -> None:
