@@ -5,14 +5,14 @@ import pytest
 from functions.admission.codes import Codes
 from functions.identity.invitations import Invitation, InvitationCodes, invitation_id_of
 from shared.auth.permissions import Membership
-from shared.auth.service_tokens import make_token, new_key_id
-from shared.kernel.ids import OrganiserId, random_id
+from shared.auth.service_tokens import ServiceKeyId, make_token
+from shared.kernel.ids import OrganiserId
 from shared.telemetry.scrubbing import DEPTH_MAX, REMOVED, TEXT_CHARACTERS_MAX, scrubbed, scrubbed_text
 from tests.factories import catalog, sales
 from tests.factories.settings import TICKET_KEY
 
-KEY_ID = new_key_id()
-ORGANISER = OrganiserId(random_id("org"))
+KEY_ID = ServiceKeyId("tsk_" + "k" * 26)  # the same in each process of a run: tests are named by it
+ORGANISER = OrganiserId("org_" + "o" * 26)
 TICKET_CODE = Codes(TICKET_KEY).sign(sales.order().tickets(catalog.NOW)[0])
 
 
