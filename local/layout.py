@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Self
 
+BUS_KEY_NAME: Final = "RootManageSharedAccessKey"
 _KINDS: Final = "kinds.json"
 _FREE_FROM: Final = 10_000
 _FREE_UNTIL: Final = 32_000  # Linux gives outgoing connections ports from 32768 on (ip_local_port_range)
@@ -74,6 +75,18 @@ def kinds_of(data: Path) -> tuple[StoreKind, BusKind] | None:
         found = json.loads(path.read_text())
         return StoreKind(found["store"]), BusKind(found["bus"])
     return (StoreKind.EMBEDDED, BusKind.EMBEDDED) if (data / "store.db").exists() else None
+
+
+def azure_settings(ports: Ports, store: StoreKind, bus: BusKind, key: str) -> dict[str, str]:
+    """How the functions and the host reach the doubles of Azure's services, where they are wanted."""
+    endpoint, namespace = f"http://127.0.0.1:{ports.cosmos}", f"sb://127.0.0.1:{ports.servicebus}"
+    wanted: dict[str, str] = {}
+    if store is StoreKind.COSMOS:
+        wanted["COSMOS"] = f"AccountEndpoint={endpoint};AccountKey={key};"
+    if bus is BusKind.SERVICEBUS:
+        connection = f"Endpoint={namespace};SharedAccessKeyName={BUS_KEY_NAME};SharedAccessKey={key}"
+        wanted["SERVICEBUS"] = f"{connection};UseDevelopmentEmulator=true"
+    return wanted
 
 
 def stack_secrets(data: Path) -> dict[str, str]:

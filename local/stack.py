@@ -16,8 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from local.directory import directory_settings, registration
 from local.host.process import HostProcess
-from local.layout import BusKind, Ports, StoreKind, made_of, stack_secrets
+from local.layout import BusKind, Ports, StoreKind, azure_settings, made_of, stack_secrets
 from shared.payments.stripe import WEBHOOK_EVENTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -25,7 +26,7 @@ STARTED_SECONDS: Final = 20.0
 STOPPED_SECONDS: Final = 10.0
 AUDIENCE: Final = "api://tessera"
 CLIENT_ID: Final = "tessera-web"
-BUS_KEY_NAME: Final = "RootManageSharedAccessKey"
+TENANT: Final = "7e55e2a0-0000-4000-8000-000000000001"
 EMULATORS: Final = ("entra", "mailbox", "stripe")
 
 
@@ -92,7 +93,7 @@ class Stack:
     @property
     def authority(self) -> str:
         """The issuer people sign in at."""
-        return f"{self.entra_url}/7e55e2a0-0000-4000-8000-000000000001/v2.0"
+        return f"{self.entra_url}/{TENANT}/v2.0"
 
     @property
     def redirect_uri(self) -> str:
@@ -111,13 +112,14 @@ class Stack:
             "TESSERA_DATA": str(self.data),
             "TESSERA_STORE": self.store,
             "TESSERA_BUS": self.bus,
-            **self._azure(own),
+            **azure_settings(self.ports, self.store, self.bus, own["azure_key"]),
             "TESSERA_SIGNING_SECRET": own["signing_secret"],
             "TESSERA_TICKET_KEY": own["ticket_key"],
             "TESSERA_PUBLIC_URL": self.url,
             "AUTH_AUTHORITIES": self.authority,
             "AUTH_AUDIENCE": AUDIENCE,
             "GATEWAY_SECRET": own["gateway_secret"],
+            **directory_settings(self.data, url=self.entra_tls_url, tenant=TENANT, ca=self.entra_ca),
             "STRIPE_API_KEY": own["stripe_api_key"],
             "STRIPE_API_BASE": self.stripe_url,
             "STRIPE_WEBHOOK_SECRET": own["stripe_webhook_secret"],
@@ -246,8 +248,9 @@ class Stack:
         ports, common = self.ports, ["--data", str(self.data / name)]
         if name == "entra":
             doors = ["--port", str(ports.entra), "--tls-port", str(ports.entra_tls)]
-            return [*common, *doors, "--audience", AUDIENCE, "--client-id", CLIENT_ID,
-                    "--redirect-uri", self.redirect_uri, "--smtp", f"127.0.0.1:{ports.smtp}"]  # fmt: skip
+            apps = ["--applications", str(registration(self.data)), "--smtp", f"127.0.0.1:{ports.smtp}"]
+            return [*common, *doors, *apps, "--audience", AUDIENCE, "--client-id", CLIENT_ID,
+                    "--redirect-uri", self.redirect_uri]  # fmt: skip
         if name == "mailbox":
             return [*common, "--port", str(ports.mailbox), "--smtp-port", str(ports.smtp)]
         if name == "cosmos":
@@ -268,19 +271,6 @@ class Stack:
             }
         keys = {"cosmos": "COSMOS_KEY", "servicebus": "SERVICEBUS_KEY"}
         return {keys[name]: own["azure_key"]} if name in keys else {}
-
-    def _azure(self, own: Mapping[str, str]) -> Mapping[str, str]:
-        """How the functions and the host reach the doubles of Azure's services, where they are wanted."""
-        endpoint, namespace = f"http://127.0.0.1:{self.ports.cosmos}", f"sb://127.0.0.1:{self.ports.servicebus}"
-        bus = f"Endpoint={namespace};SharedAccessKeyName={BUS_KEY_NAME};SharedAccessKey={own['azure_key']}"
-        return {
-            **(
-                {"COSMOS": f"AccountEndpoint={endpoint};AccountKey={own['azure_key']};"}
-                if self.store is StoreKind.COSMOS
-                else {}
-            ),
-            **({"SERVICEBUS": f"{bus};UseDevelopmentEmulator=true"} if self.bus is BusKind.SERVICEBUS else {}),
-        }
 
     def _telemetry(self) -> str:
         """The connection string of the double, whose key is no secret and the same for all; empty: telemetry is off."""

@@ -122,11 +122,17 @@ class Belonging:
         """
         belongs = (await self._standings.read(person_id)).memberships
         owned = [each for each, role in belongs.items() if role is Membership.OWNER]
-        alone: list[str] = [each for each in owned if (await self.team(each)).value.owners < 2]
+        alone: list[str] = [each for each in owned if await self._owns_alone(each, person_id)]
         if alone:
             raise LastOwner("Make somebody else an owner of these organisers first.", organisers=sorted(alone))
         for organiser_id in belongs:
             await self.remove(organiser_id, person_id, by=person_id, now=now)
+
+    async def _owns_alone(self, organiser_id: OrganiserId, person_id: PersonId) -> bool:
+        """Asked of the team: a standing may still tell of what was left a moment ago."""
+        read = await self._teams.member(organiser_id, person_id)
+        owner = read is not None and read.value.role is Membership.OWNER
+        return owner and (await self.team(organiser_id)).value.owners < 2
 
     async def team(self, organiser_id: OrganiserId) -> Stored[Team]:
         """The organiser's team.

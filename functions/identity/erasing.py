@@ -8,6 +8,7 @@ made from an older version. Two days later nothing says that they were here: unt
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -129,10 +130,8 @@ class Erasing:
     async def _delete_account(self, user_id: str) -> None:
         if not user_id or self._directory is None:
             return
-        try:
+        with suppress(UserUnknown):  # deleted already, perhaps not for good yet
             await self._directory.revoke_sessions(user_id)
-        except UserUnknown:
-            return
         await self._directory.delete(user_id)
 
     async def _next_phase(self, read: Stored[Erasure], now: datetime) -> None:

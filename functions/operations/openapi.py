@@ -185,6 +185,7 @@ def _shape(media_type: str) -> Json:
 def _refusals(spec: EndpointSpec) -> dict[int, set[str]]:
     """Status → problems, in words: what the use case refuses, and what every endpoint of this kind can."""
     found: dict[int, set[str]] = {
+        429: {"too many requests: `Retry-After` says when to come again"},
         500: {"a bug: nothing was changed halfway"},
         503: {"something is busy or away: repeat"},
     }
@@ -192,7 +193,9 @@ def _refusals(spec: EndpointSpec) -> dict[int, set[str]]:
         found.setdefault(STATUS[refusal.kind], set()).add(_named(refusal))
     if spec.needs is not Permission.PUBLIC:
         found.setdefault(401, set()).add("no valid credential")
-        found.setdefault(403, set()).add("the permission is missing, or the account is disabled")
+        private = not GRANTS[spec.needs].platform
+        why = "the scope is missing, or from outside of our network" if private else "the permission is missing"
+        found.setdefault(403, set()).add(why if private else f"{why}, or the account is disabled")
     reads_body = spec.takes is not Nothing and spec.method not in _READS_QUERY
     if reads_body or spec.method in _READS_QUERY:
         found.setdefault(400, set()).add(_named(RequestRefused))
@@ -202,7 +205,7 @@ def _refusals(spec: EndpointSpec) -> dict[int, set[str]]:
         found.setdefault(415, set()).add("not application/json, or compressed")
     if spec.method not in _READS_QUERY:
         limit = BODY_BYTES_MAX if reads_body else RAW_BODY_BYTES_MAX
-        found.setdefault(413, set()).add(f"more than {limit} bytes")
+        found.setdefault(413, set()).add(f"more than {limit} bytes, or than the gateway takes")
     if "{" in spec.route:
         found.setdefault(404, set()).add("no such thing")
     return found

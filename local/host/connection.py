@@ -14,6 +14,7 @@ import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from local.host.answering import CYCLE
 from local.host.head import HeadMeter, HeadRefused
 from local.host.limits import (
     BODY_BYTES_PER_SECOND,
@@ -130,6 +131,7 @@ class Connection(HttpToolsProtocol):
         version, upgrade = self.parser.get_http_version(), self.parser.should_upgrade()
         self._head.complete(version=version, upgrade=upgrade, headers=self.headers)
         super().on_headers_complete()
+        self.scope[CYCLE] = self.cycle  # type: ignore[typeddict-unknown-key]  # ours, for `answering`
         self._in_head, self._in_body = False, True
         self._head.begin()  # for the trailers
         self._body_bytes, self._body_began = 0, self.loop.time()

@@ -7,60 +7,32 @@ with `func start`.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+import re
+from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.routing import Match as PageMatch
 
+from local.host.answering import CYCLE, written_at_once
 from local.host.problems import CORRELATION_HEADER, Header, correlation_id_of, problem
+from local.host.request import Answer, BodyTooLarge, Disconnected, Receive, Request, Scope, Send, read_body
 from local.host.routes import Match, Routes, decoded_path
 from local.host.runtime import Datum, Outcome, Runtime
 from local.host.settings import HttpLimits
 
 log = logging.getLogger("local.host.http")
 
-type Scope = MutableMapping[str, Any]
-type Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-type Answer = tuple[int, list[Header], bytes]
 
 _NO_BODY = Datum(b"", "bytes")
 _BODILESS = frozenset({204, 304})
 _HOST_OWNED = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")  # RFC 9110 section 5.6.2, in lower case
+_NO_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _UNBOUNDED = 1 << 30
 _BUSY_SECONDS = 1  # after which to come again when too many requests are outstanding
-
-
-class BodyTooLarge(Exception):
-    """The request's body exceeds the limit."""
-
-
-class Disconnected(Exception):
-    """The client left before its request was complete."""
-
-
-class Request:
-    """A request on its way to a function.
-
-    :param path: percent-decoded but for `%2F`
-    :param headers: by their names in lower case, repeated ones joined
-    :param address: the client's
-    :param body: once it was read
-    """
-
-    __slots__ = ("address", "body", "headers", "match", "method", "path", "receive", "scope")
-
-    def __init__(self, scope: Scope, receive: Receive, path: str, match: Match) -> None:
-        self.scope = scope
-        self.receive = receive
-        self.path = path
-        self.match = match
-        self.method: str = scope["method"]
-        self.headers = _headers(scope["headers"])
-        self.address: str = client[0] if (client := scope["client"]) else ""
-        self.body: bytes | None = None
 
 
 class Front:
@@ -89,7 +61,7 @@ class Front:
             return
         answer = await self.answer(self.request(scope, receive))
         if answer is not None:
-            await sent(answer, send)
+            await sent(answer, scope, send)
 
     def request(self, scope: Scope, receive: Receive) -> Request:
         """What was asked, and for which function it is."""
@@ -138,40 +110,12 @@ class Front:
         return any(route.matches(scope)[0] is PageMatch.FULL for route in self._pages.routes)
 
 
-async def read_body(request: Request, bytes_max: int) -> bytes:
-    """The request's body, kept with it: it is read once.
-
-    :raises BodyTooLarge: it exceeds the limit; what is left of it is not read
-    :raises Disconnected: the client left before it was whole
-    """
-    if request.body is not None:
-        if len(request.body) > bytes_max:
-            raise BodyTooLarge
-        return request.body
-    length = request.headers.get("content-length")
-    if length is None and "transfer-encoding" not in request.headers:
-        request.body = b""
-        return request.body
-    if length is not None and int(length) > bytes_max:
-        raise BodyTooLarge
-    parts: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        part, more = message.get("body", b""), message.get("more_body", False)
-        size += len(part)
-        if size > bytes_max:
-            raise BodyTooLarge
-        parts.append(part)
-    request.body = parts[0] if len(parts) == 1 else b"".join(parts)
-    return request.body
-
-
-async def sent(answer: Answer, send: Send) -> None:
+async def sent(answer: Answer, scope: Scope, send: Send) -> None:
     """Send an answer."""
     status, headers, body = answer
+    cycle = scope.get(CYCLE)
+    if cycle is not None and written_at_once(cycle, status, headers, body):
+        return
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -194,15 +138,6 @@ async def _page(pages: Starlette, request: Request) -> Answer:
 
     await pages(request.scope, request.receive, collect)
     return status, headers, b"".join(parts)
-
-
-def _headers(raw: list[Header]) -> dict[str, str]:
-    """Names are lower case already; repeated ones are joined as ASP.NET Core does."""
-    headers: dict[str, str] = {}
-    for name, value in raw:
-        key, text = name.decode("latin-1"), value.decode("latin-1")
-        headers[key] = f"{headers[key]},{text}" if key in headers else text
-    return headers
 
 
 def _request(scope: Scope, headers: dict[str, str], match: Match, body: Datum) -> Datum:
@@ -282,9 +217,16 @@ def _shaped(value: Datum | None) -> Answer:
 
 
 def _header(name: str, value: str) -> Header:
-    if "\n" in value or "\r" in value or "\0" in value:
-        raise ValueError(f"the header {name} holds a line break")
-    return name.encode("latin-1"), value.encode("latin-1")
+    if _NO_VALUE.search(value):
+        raise ValueError(f"the header {name!r} has a value that cannot be sent")
+    return _header_name(name), value.encode("latin-1")
+
+
+@lru_cache(maxsize=1_000)
+def _header_name(name: str) -> bytes:
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError(f"a header cannot be called {name!r}")
+    return name.encode("latin-1")
 
 
 def _unmatched(match: Match, headers: dict[str, str]) -> Answer:

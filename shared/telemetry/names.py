@@ -11,6 +11,8 @@ COUNTERS: Final[Mapping[str, str]] = {
     "check_ins": "tickets let in",
     "dead_letters_discarded": "dead letters discarded by hand",
     "dead_letters_replayed": "dead letters replayed by hand",
+    "erasures_begun": "people who asked to be forgotten, or whom an admin forgot",
+    "erasures_done": "people of whom nothing is left",
     "events_not_relisted": "changes of stock that the lists could not follow",
     "feed_documents_unreadable": "changed documents that could not be read",
     "holds_refused": "demands for places that were not there",

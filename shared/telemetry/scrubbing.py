@@ -31,7 +31,12 @@ _CARD: Final = re.compile(r"(?<!\w)\d(?:[ .-]?\d){12,18}(?!\w)")
 _ADDRESS: Final = re.compile(r"[^\s@<>\"',;:()\[\]]+(?:@|%40)[^\s@<>\"',;:()\[\]]+\.[^\s@<>\"',;:()\[\]]+")
 _PATTERNS: Final = (
     re.compile(r"eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?"),  # a JSON Web Token
-    re.compile(r"\b(?:sk|rk|pk)_(?:test|live)_\w+|\bwhsec_\w+"),  # the payment provider's keys
+    re.compile(
+        r"\b(?:(?:sk|rk|pk)_(?:test|live)_\w+|whsec_\w+"  # the payment provider's keys
+        r"|tsk_[a-z2-7]{26}_\w+"  # tokens of service keys; their ids, which are shorter, stay
+        r"|inv_[a-z2-7]{26}\.[0-9]+\.[0-9a-f]+"  # codes of invitations
+        r"|T1\.[0-9a-f]{4}\.\S+)"  # codes of tickets
+    ),
     re.compile(r"(?i)\bbearer\s+\S+"),
     re.compile(r"\?[^\s\"']*"),  # a query string
 )

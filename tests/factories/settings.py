@@ -10,6 +10,7 @@ from functions.composition import Adapters
 from shared.auth.tokens import TokenValidator
 from shared.bus.embedded import EmbeddedBus
 from shared.bus.port import ManagedBus
+from shared.directory.port import Directory
 from shared.mail.port import Mailer
 from shared.payments.port import Payments
 from shared.settings import Settings
@@ -54,6 +55,7 @@ def adapters(
     payments: Payments | None = None,
     mailer: Mailer | None = None,
     validator: TokenValidator | None = None,
+    directory: Directory | None = None,
 ) -> Iterator[Adapters]:
     """What use cases stand on: by default the embedded store and bus in `data`, a provider and a mailbox in memory.
 
@@ -69,6 +71,7 @@ def adapters(
             payments=payments or Provider(),
             mailer=mailer or Mailbox(),
             validator=validator or TokenValidator(chosen.authorities, chosen.auth_audience),
+            directory=directory,
         )
     finally:
         for opened in (own_store, own_bus):

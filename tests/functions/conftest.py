@@ -6,9 +6,12 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from local.host.process import HostProcess
 from local.layout import Ports
-from local.stack import Stack
+from local.stack import ROOT, Stack
+from shared.web.entrance import PROOF_HEADER
 from tests.support.api import Api, Organiser, Seen
+from tests.support.leaks import leaks_below
 
 _HOSTS_OWN = {404, 405, 429}  # answered by the host where no function is asked
 
@@ -21,12 +24,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def api(stack: Stack) -> Iterator[Api]:
-    """The client; at the end every status it saw must be one the OpenAPI document tells of."""
+    """The client; at the end every status it saw must be one the OpenAPI document tells of, and no secret lie about."""
     with httpx.Client(base_url=stack.url, timeout=30) as http:
         client = Api(stack, http)
         yield client
         undocumented = undocumented_statuses(client.seen, http.get("/api/openapi.json").json())
     assert undocumented == set()
+    assert leaks_below(stack.data) == []
 
 
 def undocumented_statuses(seen: Seen, document: dict[str, dict[str, dict[str, dict[str, object]]]]) -> Seen:
@@ -45,6 +49,23 @@ def undocumented_statuses(seen: Seen, document: dict[str, dict[str, dict[str, di
         if not documented:
             found.add((method, path, status))
     return found
+
+
+@pytest.fixture(scope="session")
+def bare(stack: Stack) -> Iterator[HostProcess]:
+    """The functions without the gateway, as at their own address on Azure; with a store of their own."""
+    with HostProcess.start(
+        app=ROOT, data=stack.data / "bare", environment=stack.environment(), arguments=["--no-gateway"]
+    ) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def direct(stack: Stack, bare: HostProcess) -> Iterator[Api]:
+    """A client that knows the gateway's secret, and so sees what the functions themselves refuse."""
+    proof = {PROOF_HEADER: stack.environment()["GATEWAY_SECRET"]}
+    with httpx.Client(base_url=bare.url, timeout=30, headers=proof) as http:
+        yield Api(stack, http)
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Tokens: what is not exactly right is refused, and keys come and go."""
+"""Tokens: what is not exactly right is refused, and keys come and go.
+
+What the functions refuse themselves is seen past the gateway (`direct`), which refuses most of it before.
+"""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -50,8 +53,8 @@ def unauthenticated(answer: httpx.Response, reason: str | None = None) -> None:
     ],
     ids=str,
 )
-def test_a_token_that_is_wrong_in_one_point_is_refused(api: Api, wanted: dict[str, Any], reason: str) -> None:
-    refused = api.bearer(api.token(email=EMAIL, **wanted)).get("me")
+def test_a_token_that_is_wrong_in_one_point_is_refused(direct: Api, wanted: dict[str, Any], reason: str) -> None:
+    refused = direct.bearer(direct.token(email=EMAIL, **wanted)).get("me")
 
     unauthenticated(refused, reason)
 
@@ -60,25 +63,25 @@ def test_a_token_within_the_leeway_of_clocks_is_taken(api: Api) -> None:
     assert api.bearer(api.token(email=EMAIL, expires_in=-20)).get("me").status_code == 200
 
 
-def test_a_token_signed_by_an_unpublished_key_of_its_own_name_is_refused(api: Api) -> None:
-    claims = jwt.decode(api.token(email=EMAIL), options={"verify_signature": False})
+def test_a_token_signed_by_an_unpublished_key_of_its_own_name_is_refused(direct: Api) -> None:
+    claims = jwt.decode(direct.token(email=EMAIL), options={"verify_signature": False})
     own = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
 
-    unauthenticated(api.bearer(jwt.encode(claims, own, "RS256", {"kid": "mine"})).get("me"), "key")
-    unauthenticated(api.bearer(jwt.encode(claims, own, "RS256")).get("me"), "key")
+    unauthenticated(direct.bearer(jwt.encode(claims, own, "RS256", {"kid": "mine"})).get("me"), "key")
+    unauthenticated(direct.bearer(jwt.encode(claims, own, "RS256")).get("me"), "key")
 
 
-def test_another_tenants_signature_and_a_key_the_token_brings_along_are_refused(api: Api) -> None:
+def test_another_tenants_signature_and_a_key_the_token_brings_along_are_refused(api: Api, direct: Api) -> None:
     token = api.token(email=EMAIL)
     claims = jwt.decode(token, options={"verify_signature": False})
     own = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
     kid = jwt.get_unverified_header(token)["kid"]
     other = {**claims, "iss": str(claims["iss"]).replace(str(claims["tid"]), "7e55e2a0-0000-4000-8000-000000000002")}
 
-    unauthenticated(api.bearer(jwt.encode(claims, own, "RS256", {"kid": kid})).get("me"), "InvalidSignatureError")
-    unauthenticated(api.bearer(jwt.encode(other, own, "RS256", {"kid": kid})).get("me"), "issuer")
+    unauthenticated(direct.bearer(jwt.encode(claims, own, "RS256", {"kid": kid})).get("me"), "InvalidSignatureError")
+    unauthenticated(direct.bearer(jwt.encode(other, own, "RS256", {"kid": kid})).get("me"), "issuer")
     for header in ({"jku": f"{api.stack.entra_url}/keys"}, {"x5u": "https://evil.example/c"}, {"jwk": {"kty": "RSA"}}):
-        unauthenticated(api.bearer(jwt.encode(claims, own, "RS256", {"kid": kid, **header})).get("me"), "header")
+        unauthenticated(direct.bearer(jwt.encode(claims, own, "RS256", {"kid": kid, **header})).get("me"), "header")
 
 
 @pytest.mark.parametrize(
@@ -94,17 +97,17 @@ def test_another_tenants_signature_and_a_key_the_token_brings_along_are_refused(
         ("Bearer W1tb.W1tb.", "not a JSON Web Token"),
     ],
 )
-def test_what_is_no_token_is_refused(api: Api, header: str | None, reason: str) -> None:
+def test_what_is_no_token_is_refused(direct: Api, header: str | None, reason: str) -> None:
     headers = {} if header is None else {"authorization": header}
 
-    unauthenticated(api.nobody.ask("GET", "me", headers=headers), reason)
+    unauthenticated(direct.nobody.ask("GET", "me", headers=headers), reason)
 
 
-def test_a_changed_payload_is_refused(api: Api) -> None:
-    header, _, signature = api.token(email=EMAIL).split(".")
-    payload = api.token(email=EMAIL, roles=["admin"]).split(".")[1]
+def test_a_changed_payload_is_refused(direct: Api) -> None:
+    header, _, signature = direct.token(email=EMAIL).split(".")
+    payload = direct.token(email=EMAIL, roles=["admin"]).split(".")[1]
 
-    unauthenticated(api.bearer(f"{header}.{payload}.{signature}").get("me"), "InvalidSignatureError")
+    unauthenticated(direct.bearer(f"{header}.{payload}.{signature}").get("me"), "InvalidSignatureError")
 
 
 def test_roles_we_do_not_know_give_nothing(api: Api) -> None:
@@ -118,12 +121,10 @@ def test_the_insights_key_opens_insights_and_nothing_else(api: Api) -> None:
     path, organiser_id = "insights/events", "org_" + "a" * 26
 
     assert api.insights.get(path, organiser_id=organiser_id).json() == {"items": []}
-    assert refusal(api.person("admin").get(path, organiser_id=organiser_id)) == (403, "permission-missing")
-    for wrong in (api.bearer("wrong"), api.bearer(api.insights.token[:-1]), api.nobody):
+    for wrong in (api.person("admin"), api.bearer("wrong"), api.bearer(api.insights.token[:-1]), api.nobody):
         unauthenticated(wrong.get(path, organiser_id=organiser_id))
     for method, other in (("GET", "me"), ("GET", "events"), ("POST", "operations/inventory-audit"), ("POST", "orders")):
-        refused = api.insights.ask(method, other, json={} if method == "POST" else None)
-        assert refusal(refused) == (403, "permission-missing")
+        unauthenticated(api.insights.ask(method, other, json={} if method == "POST" else None))
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_every_operation_tells_its_summary_permission_and_parameters(api: Api) -
             assert any(told in operation["description"] for told in ("Needs the ", "For everybody")), (method, path)
             named = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
             assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
-            assert ("requestBody" in operation) <= (method in {"post", "put"})
+            assert ("requestBody" in operation) <= (method in {"post", "put", "patch"})
             open_to_all = "For everybody" in operation["description"]
             assert (operation["security"] == []) == open_to_all, (method, path)
 

@@ -243,8 +243,8 @@ def started(api: Api, code: str, **settings: str) -> subprocess.CompletedProcess
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_without_a_connection_string_nothing_of_an_exporter_is_loaded(api: Api) -> None:
-    say = "print(*sorted({'opencensus', 'requests', 'prometheus_client'} & set(sys.modules)))"
+def test_a_start_loads_nothing_of_an_exporter_nor_of_the_directory(api: Api) -> None:
+    say = "print(*sorted({'opencensus', 'requests', 'prometheus_client', 'msal'} & set(sys.modules)))"
     done = started(api, say)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 

@@ -75,9 +75,9 @@ def test_each_function_belongs_to_one_service_and_all_of_them_to_all(indexed: di
     ("services", "kinds"),
     [
         ("commerce", {"httpTrigger": 31, "cosmosDBTrigger": 3, "serviceBusTrigger": 4}),
-        ("identity", {"httpTrigger": 9}),
+        ("identity", {"httpTrigger": 31, "cosmosDBTrigger": 1, "serviceBusTrigger": 1}),
         ("insights", {"httpTrigger": 7, "serviceBusTrigger": 1}),
-        ("workers", {"httpTrigger": 12, "cosmosDBTrigger": 2, "serviceBusTrigger": 1, "timerTrigger": 5}),
+        ("workers", {"httpTrigger": 13, "cosmosDBTrigger": 4, "serviceBusTrigger": 2, "timerTrigger": 5}),
     ],
 )
 def test_a_service_has_its_functions(indexed: dict[str, dict[str, Any]], services: str, kinds: dict[str, int]) -> None:

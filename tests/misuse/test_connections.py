@@ -152,7 +152,7 @@ async def test_what_a_trailer_says_is_not_taken_for_a_header(api: Api, house: Or
     answer = await asked(api.stack.url, request("POST", path, headers) + chunked(VENUE, bearer))
 
     assert answer is not None
-    assert (answer.status, answer.problem()["reason"]) == (401, "missing")
+    assert (answer.status, answer.problem()["reason"]) == (401, "TokenNotPresent")
     assert venues(house) == before
 
 

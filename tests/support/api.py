@@ -11,6 +11,7 @@ import httpx
 
 from local.layout import stack_secrets
 from local.stack import Stack
+from tests.support.leaks import secrets_in
 
 PATIENCE_SECONDS = 15.0
 type Json = dict[str, Any]
@@ -80,6 +81,7 @@ class Person:
             headers["authorization"] = f"Bearer {self.token}"
         answer = self.api.http.request(method, f"/api/{path}", headers=headers, **more)
         self.api.seen.add((method, answer.request.url.path, answer.status_code))
+        assert secrets_in(answer.text, self.api.stack.data) == []
         return answer
 
     @cached_property

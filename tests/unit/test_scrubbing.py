@@ -2,7 +2,27 @@
 
 import pytest
 
+from functions.admission.codes import Codes
+from functions.identity.invitations import Invitation, InvitationCodes, invitation_id_of
+from shared.auth.permissions import Membership
+from shared.auth.service_tokens import ServiceKeyId, make_token
+from shared.kernel.ids import OrganiserId
 from shared.telemetry.scrubbing import DEPTH_MAX, REMOVED, TEXT_CHARACTERS_MAX, scrubbed, scrubbed_text
+from tests.factories import catalog, sales
+from tests.factories.settings import TICKET_KEY
+
+KEY_ID = ServiceKeyId("tsk_" + "k" * 26)  # the same in each process of a run: tests are named by it
+ORGANISER = OrganiserId("org_" + "o" * 26)
+TICKET_CODE = Codes(TICKET_KEY).sign(sales.order().tickets(catalog.NOW)[0])
+
+
+def invitation_code() -> str:
+    address, when = "ned@tessera.example", catalog.NOW
+    invited = Invitation(
+        invitation_id=invitation_id_of(ORGANISER, address), organiser_id=ORGANISER, email=address, by="per_x",
+        role=Membership.OPERATOR, mailed_at=when, expires_at=when, changed_at=when,
+    )  # fmt: skip
+    return InvitationCodes(b"a secret").code(invited)
 
 
 @pytest.mark.parametrize(
@@ -17,6 +37,10 @@ from shared.telemetry.scrubbing import DEPTH_MAX, REMOVED, TEXT_CHARACTERS_MAX, 
         ("to uma%40tessera.example", f"to {REMOVED}"),
         ("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1bWEifQ.c2lnbmF0dXJl", REMOVED),
         ("key sk_test_51Habcdef and whsec_abc123", f"key {REMOVED} and {REMOVED}"),
+        (f"the key {make_token(KEY_ID)} leaked", f"the key {REMOVED} leaked"),
+        (f"{KEY_ID} was used with {make_token(KEY_ID)[:-1]}", f"{KEY_ID} was used with {REMOVED}"),
+        (f"/api/invitations#{invitation_code()}", f"/api/invitations#{ORGANISER}.{REMOVED}"),
+        (f"code {TICKET_CODE} at the door", f"code {REMOVED} at the door"),
         ("Authorization: Bearer abc.def-ghi", f"Authorization: {REMOVED}"),
         ("GET /api/orders?buyer=uma&x=1 HTTP", f"GET /api/orders{REMOVED} HTTP"),
     ],

@@ -82,7 +82,9 @@ def _application(tenant: Tenant, door: Door, lifespan: Lifespan[Starlette] | Non
     faces = Faces(door, Browsers(door, tenant.secret))
     of_tenant = [*_protocol(provider, TokenEndpoint(tenant, door, mint)), *_pages(tenant, door, faces)]
     # Microsoft Graph answers by TLS only, and takes what this door issued.
-    graph = Graph(tenant.database, tenant.users, Doorkeeper(tenant.keys, door.issuer), door.url)
+    graph = Graph(
+        tenant.database, tenant.users, Doorkeeper(tenant.keys, tenant.clock, door.issuer), tenant.clock, door.url
+    )
     return Starlette(
         routes=[
             Route("/", provider.index),

@@ -5,7 +5,6 @@ What is not emulated is answered with 501 and the name of what is missing.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
@@ -15,10 +14,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from local.emulators.database import Database
+from local.emulators.entra.clock import Clock
 from local.emulators.entra.graph_access import DELETE, DELETE_FOR_GOOD, READ, REVOKE, WRITE, Doorkeeper
 from local.emulators.entra.graph_errors import GraphError, new_request_id, not_emulated, not_found, reply
 from local.emulators.entra.graph_faults import Fault, Faults, after, before
-from local.emulators.entra.graph_lists import Listing, recently_made
+from local.emulators.entra.graph_lists import Listing, made_before
 from local.emulators.entra.graph_users import Change, Creation, read, selected, shown
 from local.emulators.entra.passwords import hashed
 from local.emulators.entra.users import AddressTaken, User, Users, UserUnknown
@@ -36,11 +36,12 @@ type Operation = Callable[[Request, Fault | None], Awaitable[Response]]
 class Graph:
     """The part of Graph that is emulated, over the directory's own table of users."""
 
-    def __init__(self, database: Database, users: Users, doorkeeper: Doorkeeper, url: str) -> None:
+    def __init__(self, database: Database, users: Users, doorkeeper: Doorkeeper, clock: Clock, url: str) -> None:
         """`url` is the address it is reached at: scheme, host and port."""
         self._database = database
         self._users = users
         self._doorkeeper = doorkeeper
+        self._clock = clock
         self._root = f"{url}{PREFIX}"
         self._faults = Faults()
 
@@ -78,7 +79,7 @@ class Graph:
         listing = Listing.read(options, consistency=request.headers.get("consistencylevel", ""))
         users = self._users.every()
         if fault is not None and fault.kind == "late":
-            users = recently_made(users, fault.seconds)
+            users = made_before(users, self._clock.now() - fault.seconds)
         return _done(listing.page(users, f"{self._root}/users"))
 
     async def get(self, request: Request, _: Fault | None) -> Response:
@@ -92,7 +93,7 @@ class Graph:
         """https://learn.microsoft.com/graph/api/user-post-users"""
         wanted = read(Creation, await request.body()).checked()
         password = await asyncio.to_thread(hashed, wanted.password_profile.password)
-        now = time.time()
+        now = self._clock.now()
         try:
             with self._database.transaction():
                 user = self._users.add(
@@ -115,12 +116,12 @@ class Graph:
             if wanted.display_name is not None:
                 self._users.change(user.id, name=wanted.display_name)
             if wanted.account_enabled is not None:
-                self._users.set_enabled(user.id, wanted.account_enabled, now=time.time())
+                self._users.set_enabled(user.id, wanted.account_enabled, now=self._clock.now())
         return _done(None)
 
     async def delete(self, request: Request, _: Fault | None) -> Response:
         """https://learn.microsoft.com/graph/api/user-delete: kept for 30 days, among the deleted items."""
-        user, now = self._existing(request), time.time()
+        user, now = self._existing(request), self._clock.now()
         with self._database.transaction():
             self._users.delete(user.id)
             self._database.change("DELETE FROM graph_deleted WHERE deleted_at < ?", now - KEPT_SECONDS)
@@ -130,14 +131,14 @@ class Graph:
     async def delete_for_good(self, request: Request, _: Fault | None) -> Response:
         """https://learn.microsoft.com/graph/api/directory-deleteditems-delete"""
         identity = request.path_params["id"]
-        oldest = time.time() - KEPT_SECONDS
+        oldest = self._clock.now() - KEPT_SECONDS
         if not self._database.change("DELETE FROM graph_deleted WHERE id = ? AND deleted_at >= ?", identity, oldest):
             raise not_found(identity)
         return _done(None)
 
     async def revoke(self, request: Request, _: Fault | None) -> Response:
         """https://learn.microsoft.com/graph/api/user-revokesigninsessions"""
-        self._users.revoke_sessions(self._existing(request).id, now=time.time())
+        self._users.revoke_sessions(self._existing(request).id, now=self._clock.now())
         return _done({"@odata.context": f"{self._root}/$metadata#Edm.Boolean", "value": True})
 
     def _endpoint(self, needs: frozenset[str], operation: Operation) -> Callable[[Request], Awaitable[Response]]:

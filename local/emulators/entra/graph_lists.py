@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -92,9 +91,9 @@ class Listing:
         return {**answer, "value": [shown(user, self.names) for user in page]}
 
 
-def recently_made(users: list[User], seconds: float) -> list[User]:
-    """Without those of the last seconds: what a list shows before it was brought up to date."""
-    return [user for user in users if user.created_at <= time.time() - seconds]
+def made_before(users: list[User], moment: float) -> list[User]:
+    """Without those made since: what a list shows before it was brought up to date."""
+    return [user for user in users if user.created_at <= moment]
 
 
 def _check_advanced(options: Mapping[str, str], consistency: str) -> None:

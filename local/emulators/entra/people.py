@@ -21,12 +21,13 @@ class Person(NamedTuple):
 PEOPLE: tuple[Person, ...] = (
     Person(f"ada@{DOMAIN}", "Ada Admin", "admin"),
     Person(f"clara@{DOMAIN}", "Clara Creator", "creator"),
-    Person(f"oscar@{DOMAIN}", "Oscar Operator", "operator"),
+    Person(f"oscar@{DOMAIN}", "Oscar Operator", "user"),
+    Person(f"olga@{DOMAIN}", "Olga Operator", "operator"),  # of the platform; who works for an organiser is a user
     Person(f"uma@{DOMAIN}", "Uma User", "user"),
     Person(f"ugo@{DOMAIN}", "Ugo User", "user"),
     Person(f"una@{DOMAIN}", "Una User", "user"),
     Person(f"other-clara@{DOMAIN}", "Other Clara Creator", "creator"),
-    Person(f"other-oscar@{DOMAIN}", "Other Oscar Operator", "operator"),
+    Person(f"other-oscar@{DOMAIN}", "Other Oscar Operator", "user"),
 )
 
 

@@ -24,7 +24,7 @@ from local.host.gateway.compiling import (
 from local.host.gateway.context import ClientGone, Context, ProxyError, Step, Token
 from local.host.gateway.document import Element, refuse
 from local.host.gateway.tokens import RequiredClaim, TokenCheck, TokenRules
-from local.host.http import BodyTooLarge, Disconnected, read_body
+from local.host.request import BodyTooLarge, Disconnected, read_body
 
 _INBOUND: Final = frozenset({Section.INBOUND})
 _DISCOVERY: Final = "/.well-known/openid-configuration"

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from local.host.http import Request
 from local.host.problems import Header
+from local.host.request import Request
 
 type Step = Callable[["Context"], Awaitable[None] | None]
 type Test = Callable[["Context"], bool]

@@ -122,9 +122,12 @@ _LISTED: Final[Mapping[str, Getter]] = {
         _worth_another_try
     ),
     # --- errors
-    '@(context.LastError.Reason == "RateLimitExceeded")': lambda context: _error(context).reason == "RateLimitExceeded",
-    '@(context.Variables.GetValueOrDefault<string>("retry-after", "1"))': lambda context: str(
-        context.variables.get("retry-after", "1")
+    "@(context.Response.StatusCode == 429 || context.Response.StatusCode == 503)": lambda context: (
+        context.status in {429, 503}
+    ),
+    "@(context.Response.StatusCode)": lambda context: context.status,
+    '@(context.Variables.GetValueOrDefault<string>("retry-after", "5"))': lambda context: context.variables.get(
+        "retry-after", "5"
     ),
     '@(context.LastError.Source == "validate-content" ? 413 : context.Response.StatusCode)': _error_status,
     """@{

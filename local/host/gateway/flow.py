@@ -19,6 +19,7 @@ from local.host.gateway.compiling import (
     compiled,
     condition,
     constant,
+    nothing,
     number,
     policy,
     run,
@@ -32,7 +33,8 @@ from local.host.problems import Header
 
 def sequence(elements: Sequence[Element], place: Place) -> list[Step]:
     """The closures of policies in a row; neighbours that set headers of the answer are one."""
-    return fused([compiled(element, place) for element in elements])
+    steps = [compiled(element, place) for element in elements]
+    return fused([step for step in steps if step is not nothing])
 
 
 @policy("choose", sections=EVERYWHERE, children=("when", "otherwise"))
@@ -49,6 +51,9 @@ def _choose(element: Element, place: Place) -> Step:
         branches.append((None if test is True else test, steps))
         if test is True:
             break
+
+    if not branches:
+        return nothing
 
     def choose(context: Context) -> Awaitable[None] | None:
         for test, steps in branches:

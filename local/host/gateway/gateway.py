@@ -17,8 +17,9 @@ from local.host.gateway.context import ClientGone, Context
 from local.host.gateway.document import Element, read_document
 from local.host.gateway.limiter import RateLimiter
 from local.host.gateway.pipeline import Pipeline
-from local.host.http import Front, Receive, Scope, Send, refused_protocol, sent
+from local.host.http import Front, refused_protocol, sent
 from local.host.problems import correlation_id_of, problem
+from local.host.request import Receive, Scope, Send
 from local.host.triggers import HttpFunction
 
 log = logging.getLogger("local.host.gateway")
@@ -55,7 +56,7 @@ class Gateway:
             correlation_id = correlation_id_of(request.headers)
             log.exception("The gateway failed", extra={"correlation_id": correlation_id})
             context.answer(*problem(500, "Something went wrong on our side; it has been logged.", correlation_id))
-        await sent((context.status, context.headers, context.body), send)
+        await sent((context.status, context.headers, context.body), scope, send)
 
 
 def load_gateway(
@@ -69,6 +70,10 @@ def load_gateway(
     configuration = read_configuration(folder)
     named_values = NamedValues(configuration.named_values, environment)
     parts = Parts(front, named_values, RateLimiter(), ResponseCache(), {})
+    policy_of = configuration.policy_of()
+    without = sorted(function.name for function in functions if function.name not in policy_of)
+    if without:
+        raise StartRefused(f"{folder / CONFIGURATION} gives no policy to {', '.join(without)}")
     documents: dict[str, Element] = {}
 
     def document(name: str) -> Element:
@@ -80,8 +85,4 @@ def load_gateway(
     compiled = {name: Pipeline([*around, document(name)], parts) for name in configuration.operations}
     elsewhere = Pipeline(around, parts)
     named_values.refuse_unused()
-    policy_of = configuration.policy_of()
-    without = sorted(function.name for function in functions if function.name not in policy_of)
-    if without:
-        raise StartRefused(f"{folder / CONFIGURATION} gives no policy to {', '.join(without)}")
     return Gateway(front, {function.name: compiled[policy_of[function.name]] for function in functions}, elsewhere)

@@ -10,6 +10,8 @@ from math import ceil
 from typing import Final
 
 KEYS_MAX: Final = 100_000  # about 20 MB; beyond, the one that was not used for longest begins anew
+_TINY: Final = 1e-9  # what sums of fractions may be wrong by
+_WHOLE: Final = 1.0 - _TINY
 
 
 class RateLimiter:
@@ -27,8 +29,8 @@ class RateLimiter:
         :returns: 0, or after how many seconds the call may come again; then it is not counted
         """
         left = self._left(key, calls, period, now)
-        if left < 1.0:
-            return ceil((1.0 - left) * period / calls)
+        if left < _WHOLE:
+            return _seconds(left, calls, period)
         buckets = self._buckets
         buckets[key] = (left - 1.0, now)
         buckets.move_to_end(key)
@@ -39,7 +41,7 @@ class RateLimiter:
     def wait(self, key: str, calls: int, period: float, now: float) -> int:
         """As `take`, but counts nothing: for calls of which it is known only later whether they count."""
         left = self._left(key, calls, period, now)
-        return 0 if left >= 1.0 else ceil((1.0 - left) * period / calls)
+        return 0 if left >= _WHOLE else _seconds(left, calls, period)
 
     def _left(self, key: str, calls: int, period: float, now: float) -> float:
         known = self._buckets.get(key)
@@ -47,3 +49,8 @@ class RateLimiter:
             return float(calls)
         left, at = known
         return min(float(calls), left + (now - at) * calls / period)
+
+
+def _seconds(left: float, calls: int, period: float) -> int:
+    """In how many whole seconds there is a call again."""
+    return max(1, ceil((1.0 - left) * period / calls - _TINY))

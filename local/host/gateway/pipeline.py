@@ -28,14 +28,11 @@ class Pipeline:
     """
 
     def __init__(self, documents: Sequence[Element], parts: Parts) -> None:
-        self._inbound, self._backend, outbound, self._on_error = (
-            _compiled(documents, section, parts) for section in Section
-        )
-        self._outbound = [step for _, step in outbound]
+        inbound, backend, outbound, on_error = (_compiled(documents, section, parts) for section in Section)
         stored = [at for at, (tag, _) in enumerate(outbound) if tag == "cache-store"]
-        self._behind_store = self._outbound[stored[0] + 1 :] if stored else self._outbound
-        self._steps_in, self._steps_back = [s for _, s in self._inbound], [s for _, s in self._backend]
-        self._steps_error = [step for _, step in self._on_error]
+        self._ways = [[step for _, step in steps] for steps in (inbound, backend, outbound)]
+        self._behind_store = self._ways[2][stored[0] + 1 if stored else 0 :]
+        self._on_error = [step for _, step in on_error]
 
     async def run(self, context: Context) -> None:
         """Process a request; afterwards its answer is in the context.
@@ -43,33 +40,22 @@ class Pipeline:
         :raises ClientGone: nobody waits for it any more
         """
         try:
-            await self._forwards(context)
+            for steps in self._ways:
+                for step in steps:
+                    waiting = step(context)
+                    if waiting is not None:
+                        await waiting
         except ProxyError as error:
             await self._failed(context, error)
+        except FromCache:
+            await run(self._behind_store, context)
+        except Answered:
+            pass
         if context.after is not None:
             for count in context.after:
                 count(context)
         if context.cors is not None:
             context.headers.extend(context.cors)
-
-    async def _forwards(self, context: Context) -> None:
-        try:
-            for step in self._steps_in:
-                waiting = step(context)
-                if waiting is not None:
-                    await waiting
-            for step in self._steps_back:
-                waiting = step(context)
-                if waiting is not None:
-                    await waiting
-            for step in self._outbound:
-                waiting = step(context)
-                if waiting is not None:
-                    await waiting
-        except FromCache:
-            await run(self._behind_store, context)
-        except Answered:
-            return
 
     async def _failed(self, context: Context, error: ProxyError) -> None:
         context.error, context.status = error, error.status
@@ -84,7 +70,7 @@ class Pipeline:
             },
         )
         try:
-            await run(self._steps_error, context)
+            await run(self._on_error, context)
         except Answered:
             return
         context.answer(*problem(error.status, error.message, context.request.headers.get("x-correlation-id", "")))

@@ -99,7 +99,7 @@ class TokenCheck:
         try:
             unproven = jwt.decode_complete(token, options={"verify_signature": False})
             header, issuer = unproven["header"], str(unproven["payload"].get("iss", ""))
-            if header.get("alg") not in {"RS256", "RS512", "PS256"}:
+            if str(header.get("alg")) not in {"RS256", "RS512", "PS256"}:
                 raise jwt.InvalidAlgorithmError("The algorithm is not one of RS256, RS512, PS256")
             key = await self._key(issuer, header.get("kid"))
             claims: dict[str, Any] = jwt.decode(

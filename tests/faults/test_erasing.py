@@ -1,0 +1,314 @@
+"""Forgetting a person, and giving out what is held of them: compared with what SQLite itself finds on disk."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import orjson
+import pytest
+
+from functions.admission.tickets import CheckIn
+from functions.composition import UseCases
+from functions.identity.erasing import ERASURES, SETTLED, ErasureWaits, TicketsAtStake
+from functions.identity.people import GONE_AFTER_SECONDS
+from functions.identity.teams import LastOwner
+from functions.sales.orders import Method
+from shared.auth.permissions import Membership
+from shared.bus.port import Message
+from shared.directory.port import DirectoryUnavailable
+from shared.events.identity import ErasePerson
+from shared.store.chaos import ChaosStore
+from shared.store.port import Store
+from tests.factories import catalog, sales
+from tests.faults.lifetime import NEEDLES, NEW_NAME, SHOW, USER_ID, Life, live, paula, place
+from tests.property.world import Died, Mortal
+
+PERSON = paula().person_id
+LATER = catalog.NOW + timedelta(hours=2)
+COMMITS_MAX = 100
+ROUNDS_MAX = 40
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which she has lived; copied by each test."""
+    folder = tmp_path_factory.mktemp("lived")
+    life = Life(folder)
+    asyncio.run(live(life))
+    life.stack.close()
+    return folder
+
+
+@pytest.fixture
+async def life(lived: Path, tmp_path: Path) -> AsyncIterator[Life]:
+    copied = copy_of(lived, tmp_path / "copy")
+    yield copied
+    copied.stack.close()
+
+
+def copy_of(lived: Path, folder: Path) -> Life:
+    shutil.copytree(lived, folder)
+    life = Life(folder)
+    life.clock.now = LATER
+    life.accounts.add(USER_ID, paula().email, paula().name)
+    return life
+
+
+async def begin(cases: UseCases, *, confirmed: bool = True) -> None:
+    who = paula()
+    await cases.accounts.erasing.begin(PERSON, user_id=who.user_id, email=who.email, confirmed=confirmed, now=LATER)
+
+
+async def carry_out(life: Life, cases: UseCases) -> None:
+    """The consumer takes each command as often as there is one, when it is due."""
+    await life.relay(cases)
+    for message in life.bag.take(ERASURES):
+        life.clock.now = max(life.clock.now, message.due_at or life.clock.now)
+        command = ErasePerson.model_validate_json(message.body)
+        await cases.accounts.erasing.carry_out(command.person_id, now=life.clock.now)
+
+
+async def forget_all(life: Life) -> None:
+    """Until nobody knows anything: both sweeps, and the time in which a token could still be good."""
+    waiting: list[Message] = []
+    for _ in range(ROUNDS_MAX):
+        await life.relay(life.cases())
+        waiting += life.bag.take(ERASURES)
+        waiting.sort(key=lambda message: message.due_at or LATER)
+        if not waiting:
+            break
+        message = waiting.pop(0)
+        life.clock.now = max(life.clock.now, message.due_at or LATER)
+        command = ErasePerson.model_validate_json(message.body)
+        try:
+            await life.cases().accounts.erasing.carry_out(command.person_id, now=life.clock.now)
+        except ErasureWaits:
+            waiting.append(replace(message, due_at=life.clock.now + timedelta(minutes=1)))
+        await life.fill_wallets(life.cases())
+    assert not waiting
+    life.clock.now += timedelta(seconds=GONE_AFTER_SECONDS + 1)
+    await life.purge()
+
+
+async def test_the_export_has_every_document_that_mentions_the_person(life: Life) -> None:
+    held, complete = await life.cases().accounts.exporting.export(PERSON)
+    rows, mentioned = life.rows(), life.mentions(*NEEDLES)
+    # In the wallets of those she let in are copies of their tickets, which are given out themselves.
+    copies = {where for where in mentioned if where.startswith("wallets/") and PERSON not in where.split("/")[1]}
+
+    assert complete
+    assert {each.where for each in held} == mentioned - copies
+    assert len(held) == len(mentioned - copies) >= 20  # she left that many traces, or this would say little
+    assert {orjson.loads(rows[where])["number"] for where in copies} <= {each.data.get("number") for each in held}
+    whole = [each for each in held if each.where.startswith(("people/", "wallets/", "organisers/"))]
+    assert all(orjson.loads(rows[each.where]) == each.data for each in whole)
+    told = orjson.dumps([dict(each.data) for each in held]).decode()
+    assert all(needle in told for needle in (PERSON, paula().name, NEW_NAME, USER_ID, paula().email))
+    assert "Bob Walk-In" not in told  # whom she sold to is not about her
+    assert sales.buyer().email not in told
+    assert sales.buyer().name not in [each.data.get("holder") for each in held]
+
+
+async def test_after_erasing_nothing_on_disk_mentions_the_person_and_the_ledger_is_the_same(life: Life) -> None:
+    books, others = life.books(), life.mentions("Bob Walk-In", sales.buyer().person_id)
+    assert life.mentions(*NEEDLES)
+
+    await begin(life.cases())
+    await forget_all(life)
+
+    assert life.mentions(*NEEDLES) == set()
+    assert life.books() == books
+    assert life.mentions("Bob Walk-In", sales.buyer().person_id) == others  # what is others' stays theirs
+    assert life.accounts.users == {}
+    assert life.accounts.revoked == [USER_ID]
+
+
+async def test_erasing_again_changes_nothing(life: Life) -> None:
+    await begin(life.cases())
+    await begin(life.cases())
+    await carry_out(life, life.cases())
+    await carry_out(life, life.cases())
+    before = life.rows()
+    cases = life.cases()
+
+    await cases.accounts.erasing.carry_out(PERSON, now=life.clock.now)
+    await cases.accounts.erasing.carry_out(catalog.person("nobody"), now=life.clock.now)
+
+    assert life.rows() == before
+
+
+async def test_whoever_has_begun_to_be_erased_is_disabled_at_once(life: Life) -> None:
+    cases = life.cases()
+
+    await begin(cases)
+
+    assert (await cases.standings.read(PERSON)).disabled
+    assert (await cases.standings.read(PERSON)).memberships == {}
+
+
+async def test_a_crash_at_any_commit_is_made_good_by_the_next_delivery(lived: Path, tmp_path: Path) -> None:
+    crashes = 0
+    for dies_at in range(COMMITS_MAX):
+        life = copy_of(lived, tmp_path / f"{dies_at}")
+        books = life.books()
+        await begin(life.cases())
+        mortal = Mortal(ChaosStore(life.store, seed=0), dies_at, after=bool(dies_at % 2))
+        try:
+            await life.cases(mortal).accounts.erasing.carry_out(PERSON, now=LATER)
+            lived_through = True
+        except Died:
+            lived_through, crashes = False, crashes + 1
+        await forget_all(life)
+        assert life.mentions(*NEEDLES) == set(), f"died at commit {dies_at}"
+        assert life.books() == books
+        life.stack.close()
+        if lived_through:
+            break
+    assert 10 < crashes < COMMITS_MAX
+
+
+async def test_a_crash_while_it_is_begun_leaves_an_erasure_that_goes_on_or_one_to_ask_for_again(
+    lived: Path, tmp_path: Path
+) -> None:
+    crashes = 0
+    for dies_at in range(COMMITS_MAX):
+        life = copy_of(lived, tmp_path / f"{dies_at}")
+        mortal: Store = Mortal(ChaosStore(life.store, seed=0), dies_at, after=bool(dies_at % 2))
+        try:
+            await begin(life.cases(mortal))
+            lived_through = True
+        except Died:
+            lived_through, crashes = False, crashes + 1
+        if not any(where.endswith("/erasure") for where in life.rows()):
+            assert not (await life.cases().standings.read(PERSON)).disabled  # she can ask again
+            await begin(life.cases())
+        await forget_all(life)
+        assert life.mentions(*NEEDLES) == set(), f"died at commit {dies_at}"
+        life.stack.close()
+        if lived_through:
+            break
+    assert 3 < crashes < COMMITS_MAX
+
+
+async def test_orders_whose_money_may_still_move_are_waited_for_and_the_rest_is_gone_meanwhile(life: Life) -> None:
+    cases = life.cases()
+    event = (await cases.browsing.show(catalog.event(name=SHOW).event_id, caller=catalog.owner())).event
+    waiting = await place(cases, event, "open")
+    paid_id = sales.order_id("paid", paula())
+    await cases.settlement.refund(paid_id, caller=catalog.owner(), now=LATER)
+    await begin(cases)
+
+    with pytest.raises(ErasureWaits):
+        await carry_out(life, cases)
+
+    await life.fill_wallets(cases)
+    left = life.mentions(*NEEDLES)
+    known = {where for where in left if waiting.order_id in where or paid_id in where}
+    assert {f"orders/{waiting.order_id}/order", f"orders/{paid_id}/order"} <= known
+    assert left - known == {f"people/{PERSON}/erasure", f"people/{PERSON}/standing"}
+    await cases.settlement.expire(waiting.order_id, now=LATER + timedelta(hours=1))
+    life.provider.paid[f"pi_{paid_id}"] = waiting.total.times(2)
+    await cases.refunding.run(paid_id, now=LATER)
+    await cases.accounts.erasing.carry_out(PERSON, now=life.clock.now)
+    await forget_all(life)
+    assert life.mentions(*NEEDLES) == set()
+    states = {order["order_id"]: order["state"] for order in life.books()}
+    assert (states[waiting.order_id], states[paid_id]) == ("expired", "refunded")
+
+
+async def test_a_copy_of_a_ticket_that_comes_late_is_swept_later(life: Life) -> None:
+    stale = await life.fill_wallets(life.cases())
+    await begin(life.cases())
+    await carry_out(life, life.cases())
+    await life.cases().door.fill_wallets(stale)  # the change feed was in the middle of an older batch
+    assert life.mentions(PERSON) & {where for where in life.rows() if where.startswith("wallets/")}
+
+    await forget_all(life)
+
+    assert life.mentions(*NEEDLES) == set()
+
+
+async def test_the_second_sweep_waits_until_what_was_on_its_way_has_come(life: Life) -> None:
+    cases = life.cases()
+    await begin(cases)
+    await carry_out(life, cases)
+
+    with pytest.raises(ErasureWaits):
+        await cases.accounts.erasing.carry_out(PERSON, now=LATER + SETTLED - timedelta(seconds=1))
+    await cases.accounts.erasing.carry_out(PERSON, now=LATER + SETTLED)
+
+    assert orjson.loads(life.rows()[f"people/{PERSON}/erasure"])["phase"] == "over"
+
+
+async def test_tickets_for_what_is_still_to_come_are_given_up_knowingly(life: Life) -> None:
+    before = life.rows()
+
+    with pytest.raises(TicketsAtStake) as refused:
+        await begin(life.cases(), confirmed=False)
+
+    assert refused.value.facts["tickets"] == ["1 × “Open day” on 2036-01-13", "2 × “Summer concert” on 2036-01-13"]
+    assert life.rows() == before
+
+
+async def test_the_only_owner_of_an_organiser_hands_it_over_first(life: Life) -> None:
+    cases, own = life.cases(), catalog.organiser_id("paulas")
+    await cases.belonging.remove(own, catalog.owner().person_id, by=PERSON, now=LATER)
+    before = life.rows()
+
+    with pytest.raises(LastOwner) as refused:
+        await begin(cases)
+
+    assert refused.value.facts["organisers"] == [own]
+    assert life.rows() == before
+    await cases.belonging.set_role(own, catalog.owner().person_id, Membership.OWNER, by=PERSON, now=LATER)
+    await begin(cases)
+    await forget_all(life)
+    assert life.mentions(*NEEDLES) == set()
+
+
+async def test_a_directory_that_is_away_is_waited_for(life: Life) -> None:
+    life.accounts.away = True
+    await begin(life.cases())
+
+    with pytest.raises(DirectoryUnavailable):
+        await carry_out(life, life.cases())
+    life.accounts.away = False
+    await life.cases().accounts.erasing.carry_out(PERSON, now=LATER)
+    await forget_all(life)
+
+    assert life.accounts.users == {}
+    assert life.mentions(*NEEDLES) == set()
+
+
+async def test_an_account_that_is_deleted_and_still_kept_is_deleted_for_good_later(life: Life) -> None:
+    await begin(life.cases())
+    life.accounts.keeps = True
+    with pytest.raises(DirectoryUnavailable):
+        await carry_out(life, life.cases())
+    assert (life.accounts.users, life.accounts.kept) == ({}, {USER_ID})
+
+    life.accounts.keeps = False
+    await life.cases().accounts.erasing.carry_out(PERSON, now=LATER)
+
+    assert life.accounts.kept == set()
+
+
+async def test_a_forgotten_order_is_nobodys_and_its_ticket_still_opens_the_door(life: Life) -> None:
+    paid_id = sales.order_id("paid", paula())
+    [first, _] = await life.cases().door.tickets(paid_id, caller=paula())
+    code = life.cases().door.code(first)
+    await begin(life.cases())
+    await forget_all(life)
+    cases, boss = life.cases(), catalog.owner(catalog.organiser_id())
+
+    order = await cases.orders.show(paid_id, caller=boss)
+    scan = CheckIn(at=LATER, by=boss.person_id, by_name=boss.name, nonce="87654321")
+    ticket = await cases.door.check_in(code, scan, at_event=None, caller=boss)
+
+    assert (order.buyer.name, order.buyer.email, order.placed_by, order.state) == ("", "", "", "paid")
+    assert (ticket.holder, ticket.owner_id, ticket.state) == ("", "", "used")
+    desk = await cases.orders.show(sales.order_id("desk", paula()), caller=boss)
+    assert (desk.buyer.name, desk.method) == ("Bob Walk-In", Method.DESK)

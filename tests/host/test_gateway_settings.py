@@ -1,0 +1,59 @@
+"""The same policies with other named values: browsing for the signed-in alone, proof by identity, a narrow network."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.host.gateway import INSIGHTS_KEY, Behind, behind
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
+    with behind(
+        tmp_path_factory.mktemp("strict"),
+        GATEWAY_BACKEND_BY_IDENTITY="true",
+        GATEWAY_BACKEND_RESOURCE="api://functions",
+        GATEWAY_PRIVATE_FROM="127.0.0.40",
+        GATEWAY_PRIVATE_TO="127.0.0.49",
+    ) as running:
+        yield running
+
+
+def test_where_browsing_is_not_open_nobody_browses_without_a_token(gateway: Behind) -> None:
+    with gateway.client() as client:
+        assert client.get("/api/browse").status_code == 401
+        assert client.get("/api/browse", headers=gateway.bearer()).status_code == 200
+        assert client.get("/api/browse").status_code == 401
+
+
+def test_where_browsing_is_not_open_every_answer_is_the_functions_own(gateway: Behind) -> None:
+    with gateway.client() as client:
+        times = [client.get("/api/browse?city=x", headers=gateway.bearer()).json()["times"] for _ in range(2)]
+
+    assert times[1] == times[0] + 1
+
+
+def test_proof_by_identity_takes_the_callers_place_and_the_caller_travels_beside_it(gateway: Behind) -> None:
+    uma = gateway.bearer()
+    forged = {"x-forwarded-authorization": "Bearer somebody-else"}
+    with gateway.client() as client:
+        seen = client.get("/api/account", headers={**uma, **forged}).json()["headers"]
+        nobody = client.get("/api/page", headers=forged).json()["headers"]
+
+    assert seen["authorization"] == "Bearer no-managed-identity-here:api://functions"
+    assert seen["x-forwarded-authorization"] == uma["authorization"]
+    assert nobody["x-forwarded-authorization"] == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "status"), [("127.0.0.39", 403), ("127.0.0.40", 200), ("127.0.0.49", 200), ("127.0.0.50", 403)]
+)
+def test_only_our_own_addresses_reach_the_private_endpoints(gateway: Behind, address: str, status: int) -> None:
+    with gateway.client(address) as client:
+        answer = client.get("/api/private", headers={"authorization": f"Bearer {INSIGHTS_KEY}"})
+
+    assert answer.status_code == status
+    if status == 403:
+        assert (answer.json()["type"], answer.json()["reason"]) == (
+            "urn:tessera:problem:caller-refused", "CallerIpNotAllowed",
+        )  # fmt: skip
