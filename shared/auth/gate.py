@@ -103,8 +103,15 @@ class Gate:
         standing = await self._standings(said.person_id, now)
         if standing.disabled:
             raise AccountDisabled("This account is disabled; ask the people who run this platform.")
-        roles = said.roles if standing.roles is None else standing.roles
-        return replace(said, roles=roles, memberships=standing.memberships, asked=set())
+        # Written out: every request passes here, and `dataclasses.replace` takes half as long again.
+        return Caller(
+            person_id=said.person_id,
+            name=said.name,
+            email=said.email,
+            user_id=said.user_id,
+            roles=said.roles if standing.roles is None else standing.roles,
+            memberships=standing.memberships,
+        )
 
 
 def _bearer(authorization: str | None) -> str:
