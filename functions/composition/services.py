@@ -119,7 +119,7 @@ def _workers(adapters: Adapters, cases: UseCases, gate: Entrance) -> Part:
         endpoints=[operations_http.office_endpoints(cases.office, cases.trail, gate)],
         triggers=[
             *operations_feed.feeds(cases.relay),
-            *notifications_bus.consumers(cases.telling, cases.invitation_mails, adapters.bus),
+            *notifications_bus.consumers(cases.telling, cases.invitation_mails, cases.welcome_mails, adapters.bus),
             inventory_timers.timers(cases.audit),
             *sales_timers.timers(cases.repair),
             *operations_timers.timers(cases.relay, cases.watch),

@@ -34,6 +34,7 @@ from functions.notifications.inviting import InvitationMails
 from functions.notifications.outbound import OutboundMail
 from functions.notifications.posting import Post
 from functions.notifications.telling import Telling
+from functions.notifications.welcoming import WelcomeMails
 from functions.operations.dead_letters import DeadLetterOffice
 from functions.operations.relay import Relay
 from functions.operations.watch import DeadLetterWatch
@@ -75,6 +76,7 @@ class UseCases:
     keyring: Keyring
     telling: Telling
     invitation_mails: InvitationMails
+    welcome_mails: WelcomeMails
     recorded: RecordedEvents
     relay: Relay
     trail: AuditTrail
@@ -97,6 +99,7 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
     refunding = Refunding(orders, adapters.payments)
     deadline = timedelta(seconds=settings.tessera_order_deadline_seconds)
     reading, trail = Orders(orders), AuditTrail(store)
+    accounts = _accounts(adapters, standings, belonging, orders, tickets)
     return UseCases(
         browsing=Browsing(catalog, holds),
         relisting=Relisting(catalog, holds),
@@ -112,12 +115,13 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
         orders=reading,
         repair=Repair(orders, inventory, holds, settlement, refunding, deadline),
         standings=standings,
-        accounts=_accounts(adapters, standings, belonging, orders, tickets),
+        accounts=accounts,
         belonging=belonging,
         inviting=inviting,
         keyring=Keyring(store),
         telling=Telling(reading, tickets, codes, post),
         invitation_mails=InvitationMails(inviting, post, site),
+        welcome_mails=WelcomeMails(accounts.profiles, post, settings.tessera_public_url),
         recorded=RecordedEvents(store),
         relay=Relay(store, adapters.bus),
         trail=trail,

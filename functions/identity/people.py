@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from pydantic import ConfigDict
 
+from functions.identity.invitations import MAILED_AGAIN_AFTER
 from shared.auth.permissions import Caller
 from shared.kernel.clock import Moment
 from shared.kernel.errors import DomainError, Kind
@@ -31,6 +32,8 @@ class Profile(Model):
     :param locale: as they chose it (BCP 47), or empty
     :param user_id: their account in the directory, where tokens or the directory told it
     :param seen_at: when they first were here; None while only an admin knows them
+    :param invited_at: when they were last mailed that they have an account
+    :param invitations: how often they were
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -41,6 +44,14 @@ class Profile(Model):
     locale: str = ""
     user_id: str = ""
     seen_at: Moment | None = None
+    invited_at: Moment | None = None
+    invitations: int = 0
+
+    def invited(self, now: Moment) -> Self:
+        """To be mailed that they have an account; as they are, if they were here, or were mailed a moment ago."""
+        if self.seen_at or (self.invited_at and now - self.invited_at < MAILED_AGAIN_AFTER):
+            return self
+        return self.model_copy(update={"invited_at": now, "invitations": self.invitations + 1})
 
     def as_told(self, caller: Caller, now: Moment) -> Self:
         """The profile after its person was here: the address is the token's, the name what they chose."""

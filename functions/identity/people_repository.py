@@ -24,13 +24,13 @@ class PeopleRepository:
         found = await self._read(person_id, PROFILE)
         return Stored(Profile.model_validate(found.value), found.etag) if found else None
 
-    async def save_profile(self, profile: Stored[Profile]) -> None:
-        """Write a profile over the version it was read at.
+    async def save_profile(self, profile: Stored[Profile], *, beside: Sequence[Write] = ()) -> None:
+        """Write a profile over the version it was read at, and what comes with the change.
 
         :raises StaleWrite, AlreadyExists, NotFound: somebody else was faster
         """
         value = {"kind": PROFILE, **profile.value.model_dump(mode="json")}
-        await self._commit(profile.value.person_id, [_write(PROFILE, value, profile.etag)])
+        await self._commit(profile.value.person_id, [_write(PROFILE, value, profile.etag), *beside])
 
     async def erasure(self, person_id: PersonId) -> Stored[Erasure] | None:
         """That they are being erased; None: they are not."""

@@ -9,7 +9,9 @@ from functions.identity.people_repository import PeopleRepository
 from functions.identity.team_repository import Stored
 from shared.auth.permissions import Caller
 from shared.directory.port import Directory, UserUnknown
-from shared.kernel.ids import PersonId
+from shared.events.envelope import outbox
+from shared.events.identity import PersonInvited
+from shared.kernel.ids import OrganiserId, PersonId, derived_id
 from shared.retry import retry
 from shared.store.port import NotFound
 
@@ -40,6 +42,29 @@ class Profiles:
 
         return await retry(attempt, on=(*AGAIN, NotFound))
 
+    async def invite(self, person_id: PersonId, now: datetime) -> None:
+        """Have somebody mailed that they have an account; who was here, or was mailed a moment ago, is not.
+
+        :raises Contended: too many changes at once
+        """
+
+        async def attempt() -> None:
+            read = await self._people.profile(person_id)
+            invited = read.value.invited(now) if read else None
+            if read is None or invited is None or invited == read.value:
+                return
+            told = outbox(_invited(invited, now))
+            await self._people.save_profile(Stored(invited, read.etag), beside=[told])
+
+        await retry(attempt, on=(*AGAIN, NotFound))
+
+    async def to_welcome(self, told: PersonInvited) -> Profile | None:
+        """Whom an event says to mail; None if it is not true any more."""
+        read = await self._people.profile(told.person_id)
+        if read is None or read.value.invitations != told.number or not read.value.email:
+            return None
+        return read.value
+
     async def change(
         self, person_id: PersonId, *, name: str | None = None, locale: str | None = None, make: Profile | None = None
     ) -> Profile | None:
@@ -68,3 +93,14 @@ class Profiles:
             return changed
 
         return await retry(attempt, on=(*AGAIN, NotFound))
+
+
+def _invited(profile: Profile, now: datetime) -> PersonInvited:
+    """Its id becomes the mail's, which outlives the person: it follows from theirs and does not tell it."""
+    return PersonInvited(
+        id=f"{derived_id('inv', profile.person_id)}.{profile.invitations}",
+        occurred_at=now,
+        organiser_id=OrganiserId(""),
+        person_id=profile.person_id,
+        number=profile.invitations,
+    )

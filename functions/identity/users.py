@@ -83,15 +83,22 @@ class Users:
         page = await self._asked().find(text, limit=limit, continuation=continuation)
         return [(await self._known(user, now), user) for user in page.items], page.continuation
 
-    async def create(self, *, email: str, name: str, now: datetime) -> tuple[PersonId, DirectoryUser, bool]:
+    async def create(
+        self, *, email: str, name: str, invite: bool, now: datetime
+    ) -> tuple[PersonId, DirectoryUser, bool]:
         """An account for an address, and whether this call made it: an address has one account, whoever asks how often.
+
+        :param invite: whether they are mailed that they have it, if they never were here
 
         :raises NoDirectory: there is none
         :raises DirectoryRefused: the directory will not
         :raises DirectoryUnavailable: it does not answer
         """
         made = await self._asked().create(email=email, name=name)
-        return await self._known(made.user, now), made.user, made.created
+        person_id = await self._known(made.user, now)
+        if invite:
+            await self.profiles.invite(person_id, now)
+        return person_id, made.user, made.created
 
     async def get(self, person_id: PersonId) -> User:
         """A person.

@@ -68,6 +68,7 @@ class NewAccount(Wire):
 
     email: EmailAddress
     name: Name
+    invite: bool = Field(default=True, description="whether they are mailed that they have it, unless they were here")
 
 
 class CreatedAccount(BaseModel):
@@ -142,14 +143,16 @@ def _accounts(http: Endpoints, users: Users) -> None:
 
     @http(
         "POST", "users", needs=Permission.MANAGE_USERS, takes=NewAccount, returns=CreatedAccount, status=201,
-        refuses=[NoDirectory, DirectoryRefused, *_AWAY], audited=True,
+        refuses=[NoDirectory, DirectoryRefused, Contended, *_AWAY], audited=True,
     )  # fmt: skip
     async def create_user(call: Call, body: NewAccount) -> CreatedAccount:
-        """Create an account for an address; an address that has one keeps it.
+        """Create an account for an address, and mail its owner; an address that has one keeps it.
 
         Nobody knows its password: its owner sets one where people sign in, by the way for a forgotten one.
         """
-        person_id, account, created = await users.create(email=body.email, name=body.name, now=call.now)
+        person_id, account, created = await users.create(
+            email=body.email, name=body.name, invite=body.invite, now=call.now
+        )
         call.noted["person_id"] = person_id
         return CreatedAccount(account=AccountView.of(person_id, account), created=created)
 

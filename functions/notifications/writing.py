@@ -91,6 +91,29 @@ def write_invitation(message_id: str, mailed: Mailed, *, link: str, correlation_
     )
 
 
+def write_welcome(message_id: str, *, name: str, email: str, site: str, correlation_id: str) -> Mail:
+    """The mail that tells somebody of their account.
+
+    :param message_id: the local part of its Message-ID
+    :param site: where people sign in
+    """
+    subject, *paragraphs = _words("welcome", {})
+    facts: dict[str, Any] = {
+        "subject": subject, "paragraphs": paragraphs, "name": name, "tickets": [], "order": None, "colour": _COLOUR,
+        "link": {"label": "Sign in", "url": site}, "from_whom": "Sent for the people who run Tessera",
+        "correlation_id": correlation_id,
+    }  # fmt: skip
+    return Mail(
+        message_id=message_id,
+        to_name=name,
+        to_address=email,
+        subject=subject,
+        text=_template("layout.txt").render(facts),
+        html=_template("layout.html").render(facts),
+        attachments=[],
+    )
+
+
 def _facts(order: Order, *, by: str, tickets_void: bool) -> dict[str, Any]:
     zone = ZoneInfo(order.event.timezone)
     starts, deadline = order.event.starts_at.astimezone(zone), order.deadline.astimezone(zone)

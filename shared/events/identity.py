@@ -14,6 +14,17 @@ class MemberInvited(Event):
     number: int
 
 
+class PersonInvited(Event):
+    """An account was made for somebody, and they are to be told.
+
+    :param organiser_id: none
+    :param number: of the mail; an older one is not sent any more
+    """
+
+    person_id: PersonId
+    number: int
+
+
 class ErasePerson(Event):
     """Command to the `erasures` queue: forget a person.
 

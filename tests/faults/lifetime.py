@@ -186,6 +186,7 @@ async def _work(cases: UseCases) -> None:
     code = InvitationCodes(factory.SIGNING_SECRET.encode()).code(invitation)
     await cases.inviting.accept(code, who.person_id, now=now)
     await cases.inviting.invite(school, "colleague@mail.example", Membership.OPERATOR, by=who.person_id, now=now)
+    await _invited_elsewhere(cases)
     own = catalog.organiser_id("paulas")
     await cases.managing.create_organiser(Organiser(organiser_id=own, name="A club", created_by=who.person_id), now=now)
     await cases.belonging.set_role(own, boss.person_id, Membership.OWNER, by=who.person_id, now=now)
@@ -193,6 +194,18 @@ async def _work(cases: UseCases) -> None:
         organiser_id=own, name="a scanner", scopes=[Permission.CHECK_IN], by=who.person_id,
         life=timedelta(days=30), now=now,
     )  # fmt: skip
+
+
+async def _invited_elsewhere(cases: UseCases) -> None:
+    """One invitation to another address of hers, which she accepts, and one that nobody has accepted yet."""
+    who, boss, now = paula(), catalog.owner(), catalog.NOW
+    for name, email in (("gym", "office@gym.example"), ("choir", who.email)):
+        organiser = catalog.organiser_id(name)
+        await cases.belonging.own(boss.person_id, organiser, name, now)
+        invitation = await cases.inviting.invite(organiser, email, Membership.CREATOR, by=boss.person_id, now=now)
+        if name == "gym":
+            code = InvitationCodes(factory.SIGNING_SECRET.encode()).code(invitation)
+            await cases.inviting.accept(code, who.person_id, now=now)
 
 
 async def _refused(cases: UseCases, event: Event) -> None:

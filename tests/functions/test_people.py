@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.api import Api, Json, Organiser, Person, fields, refusal, soon
@@ -17,6 +18,13 @@ def account(admin: Person, **changes: Any) -> Json:
     assert answer.status_code == 201, answer.text
     found: Json = answer.json()
     return found
+
+
+def inbox(api: Api, address: str) -> list[Json]:
+    """The mails that came to an address."""
+    found = httpx.get(f"{api.stack.mailbox_url}/api/messages", params={"to": address}).raise_for_status()
+    mails: list[Json] = found.json()["messages"]
+    return mails
 
 
 def gone(api: Api, person: Person, house: Organiser, order: Json) -> Json:
@@ -88,7 +96,7 @@ def test_whoever_is_erased_is_let_in_no_more_and_their_orders_lose_them(api: Api
     event, person = house.event(**FREE), api.person(name="Gaby Gone")
     order = person.order(event, 2).json()
     before, person_id = house.owner.get(f"orders/{order['order_id']}").json(), person.id
-    soon(lambda: person.get("tickets/mine").json()["items"] or None, "the tickets in the wallet")
+    soon(lambda: len(person.get("tickets/mine").json()["items"]) == 2 or None, "both tickets in the wallet")
 
     refused = person.delete("me")
     erased = person.ask("DELETE", "me", params={"confirm": "true"})
@@ -191,6 +199,20 @@ def test_an_account_is_made_once_for_an_address_and_lives_and_dies_with_its_pers
     assert refusal(admin.post(f"users/{person_id}/enable"))[0] in {404, 409}
     soon(lambda: admin.get("users", text=email).json()["items"] == [] or None, "the account gone")
     assert admin.ask("DELETE", f"users/{person_id}").status_code == 204
+
+
+def test_whoever_gets_an_account_is_told_by_mail_once(api: Api) -> None:
+    admin = api.person("admin")
+    told = account(admin)["account"]["email"]
+    quiet = account(admin, invite=False)["account"]["email"]
+    last = account(admin)["account"]["email"]
+    admin.post("users", {"email": told, "name": "Nora New"})
+
+    [mail] = soon(lambda: inbox(api, told) or None, "the mail")
+    soon(lambda: inbox(api, last) or None, "the last mail")
+
+    assert mail["subject"] == "You have an account at Tessera"
+    assert (len(inbox(api, told)), inbox(api, quiet)) == (1, [])
 
 
 def test_nobody_is_made_or_changed_who_is_not_known(api: Api) -> None:

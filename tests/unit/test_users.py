@@ -1,0 +1,182 @@
+"""Administering people while the directory is away, people come in at the same moment, or are being forgotten."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from functions.identity.invitations import MAILED_AGAIN_AFTER
+from functions.identity.people import BeingErased
+from functions.identity.people_repository import PeopleRepository
+from functions.identity.users import NoDirectory, OwnAccount, Users
+from shared.auth.permissions import Caller, Role
+from shared.directory.port import DirectoryUnavailable
+from shared.kernel.ids import PersonId, person_id_of
+from tests.factories import catalog, sales
+from tests.faults.lifetime import Life
+
+ISSUER = "https://login.example.org/tenant/v2.0"
+OID = "oid-nora"
+NORA = person_id_of(ISSUER, OID)
+NOW = catalog.NOW
+
+
+class Issuer:
+    """Whose tokens the directory's people bear."""
+
+    async def directory_issuer(self, now: datetime) -> str:
+        return ISSUER
+
+
+@dataclass
+class Office:
+    """Users over a store and a directory, and the admin who sits there."""
+
+    life: Life
+    users: Users
+    admin: Caller
+
+    async def disabled(self) -> tuple[bool, bool]:
+        """Whether Nora is, here and in the directory."""
+        standing = await self.users.standings.read(NORA)
+        return standing.disabled, not self.life.accounts.users[OID].enabled
+
+    def invitations(self) -> list[str]:
+        """What is to be mailed to her."""
+        return sorted(where for where in self.life.rows() if "outbox:inv_" in where)
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    life = Life(tmp_path)
+    life.accounts.add(OID, "nora@mail.example", "Nora New")
+    users = replace(life.cases().accounts.users, issuers=Issuer(), people=PeopleRepository(life.store))
+    yield Office(life, users, replace(sales.buyer("boss"), roles=frozenset({Role.ADMIN})))
+    life.stack.close()
+
+
+async def found(office: Office) -> PersonId:
+    """Nora, as a search shows her."""
+    [(person_id, _)], _ = await office.users.find("Nora", limit=10, continuation=None, now=NOW)
+    return person_id
+
+
+async def test_whom_a_search_showed_can_be_asked_for_and_is_who_later_comes_in(office: Office) -> None:
+    assert await found(office) == await found(office) == NORA
+    before = (await office.users.get(NORA)).profile
+    came = Caller(person_id=NORA, user_id=OID, name="Nora Token", email="nora@new.example")
+
+    after = await office.users.profiles.seen(came, NOW)
+
+    assert (before.user_id, before.seen_at) == (OID, None)
+    assert (after.name, after.email, after.user_id, after.seen_at) == ("Nora New", "nora@new.example", OID, NOW)
+
+
+async def test_disabling_keeps_somebody_out_though_the_directory_is_away_and_asking_again_tells_it(
+    office: Office,
+) -> None:
+    await found(office)
+    office.life.accounts.away = True
+
+    with pytest.raises(DirectoryUnavailable):
+        await office.users.disable(NORA, by=office.admin)
+    assert await office.disabled() == (True, False)
+    office.life.accounts.away = False
+    for _ in range(2):
+        await office.users.disable(NORA, by=office.admin)
+
+    assert await office.disabled() == (True, True)
+    assert set(office.life.accounts.revoked) == {OID}
+
+
+async def test_enabling_changes_nothing_while_the_directory_is_away(office: Office) -> None:
+    await found(office)
+    await office.users.disable(NORA, by=office.admin)
+    office.life.accounts.away = True
+
+    with pytest.raises(DirectoryUnavailable):
+        await office.users.enable(NORA, by=office.admin)
+    assert await office.disabled() == (True, True)
+    office.life.accounts.away = False
+    await office.users.enable(NORA, by=office.admin)
+
+    assert await office.disabled() == (False, False)
+
+
+async def test_a_name_is_changed_in_both_places_or_in_none(office: Office) -> None:
+    await found(office)
+    office.life.accounts.away = True
+
+    with pytest.raises(DirectoryUnavailable):
+        await office.users.rename(NORA, "Nora Now")
+    office.life.accounts.away = False
+    assert (await office.users.get(NORA)).profile.name == "Nora New"
+    renamed = await office.users.rename(NORA, "Nora Now")
+
+    assert renamed.account is not None
+    assert (renamed.profile.name, renamed.account.name) == ("Nora Now", "Nora Now")
+
+
+async def test_whoever_is_being_forgotten_gets_nothing_back_and_is_not_made_again_by_a_search(office: Office) -> None:
+    await found(office)
+    for _ in range(2):
+        await office.users.erase(NORA, by=office.admin, confirmed=False, now=NOW)
+
+    for asked in (
+        office.users.enable(NORA, by=office.admin),
+        office.users.disable(NORA, by=office.admin),
+        office.users.set_roles(NORA, frozenset({Role.ADMIN}), by=office.admin),
+    ):
+        with pytest.raises(BeingErased):
+            await asked
+    await office.users.people.forget_profile(NORA)
+    await found(office)
+
+    assert await office.users.people.profile(NORA) is None
+    assert (await office.users.standings.read(NORA)).disabled
+
+
+async def test_an_admin_does_nothing_to_themself(office: Office) -> None:
+    me = office.admin.person_id
+    await office.users.profiles.seen(office.admin, NOW)
+    before = office.life.rows()
+
+    for asked in (
+        office.users.disable(me, by=office.admin),
+        office.users.enable(me, by=office.admin),
+        office.users.set_roles(me, None, by=office.admin),
+        office.users.erase(me, by=office.admin, confirmed=True, now=NOW),
+    ):
+        with pytest.raises(OwnAccount):
+            await asked
+    assert office.life.rows() == before
+
+
+async def test_an_invitation_is_mailed_once_in_a_while_and_never_to_whoever_was_here(office: Office) -> None:
+    async def create(now: datetime) -> int:
+        await office.users.create(email="nora@mail.example", name="Nora", invite=True, now=now)
+        return len(office.invitations())
+
+    mails = [await create(NOW), await create(NOW), await create(NOW + MAILED_AGAIN_AFTER)]
+    await office.users.profiles.seen(Caller(person_id=NORA, user_id=OID, name="N", email="nora@mail.example"), NOW)
+    mails.append(await create(NOW + timedelta(days=1)))
+
+    assert mails == [1, 1, 2, 2]
+
+
+async def test_without_a_directory_accounts_are_not_administered_and_people_are(office: Office) -> None:
+    users = replace(office.users, directory=None)
+    await users.profiles.seen(sales.buyer("ada"), NOW)
+    ada = sales.buyer("ada").person_id
+
+    with pytest.raises(NoDirectory):
+        await users.find("", limit=10, continuation=None, now=NOW)
+    with pytest.raises(NoDirectory):
+        await users.create(email="a@mail.example", name="A", invite=False, now=NOW)
+    given = await users.set_roles(ada, frozenset({Role.CREATOR}), by=office.admin)
+    await users.disable(ada, by=office.admin)
+
+    assert (given.standing.roles, given.account) == (frozenset({Role.CREATOR}), None)
+    assert (await users.get(ada)).standing.disabled
