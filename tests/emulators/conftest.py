@@ -69,16 +69,23 @@ def entra(entra_data: Path) -> Iterator[Emulator]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def issuer(mailbox: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
-    """The sign-in double with both doors, two applications and mail."""
+@pytest.fixture(scope="session")
+def post_office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """A mailbox for all tests of the sign-in double, each of which has addresses of its own."""
+    with Emulator("mailbox", tmp_path_factory.mktemp("post-office"), "--smtp-port", "0") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def issuer(post_office: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
+    """The sign-in double with both doors, two applications and mail; its clock only moves forward."""
     data = tmp_path_factory.mktemp("issuer")
     other = [{"id": OTHER_CLIENT, "redirect_uris": [OTHER_REDIRECT_URI]}]
     (data / "applications.json").write_text(json.dumps(other))
-    smtp = mailbox.last_word.removeprefix("smtp://")
+    smtp = post_office.last_word.removeprefix("smtp://")
     options = ["--redirect-uri", REDIRECT_URI, "--smtp", smtp, "--tls-port", "0"]
     with Emulator("entra", data, *options, "--applications", str(data / "applications.json")) as running:
-        yield Issuer(running, data, mailbox)
+        yield Issuer(running, data, post_office)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import re
 import ssl
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -140,11 +141,19 @@ class Visitor:
         return self.http.get(url, params=params or None)
 
     def fill(
-        self, page: httpx.Response, *, form: int = 0, headers: dict[str, str] | None = None, **fields: str
+        self,
+        page: httpx.Response,
+        fields: Mapping[str, str] | None = None,
+        *,
+        number: int = 0,
+        headers: Mapping[str, str] | None = None,
+        **more: str,
     ) -> httpx.Response:
         """Send one of the page's forms, with these fields filled in."""
-        wanted = forms_of(page)[form]
-        return self.http.post(urljoin(str(page.url), wanted.action), data=wanted.fields | fields, headers=headers or {})
+        wanted = forms_of(page)[number]
+        return self.http.post(
+            urljoin(str(page.url), wanted.action), data={**wanted.fields, **(fields or {}), **more}, headers=headers
+        )
 
     def authorize(self, **changes: str | None) -> httpx.Response:
         """Ask to sign in to the application."""

@@ -98,10 +98,10 @@ def test_a_refresh_may_ask_for_less_and_never_gets_more(issuer: Issuer) -> None:
     [(IDLE_SECONDS_MAX - 60, 2, True), (IDLE_SECONDS_MAX + 60, 1, False), (IDLE_SECONDS_MAX - 60, 7, False)],
 )
 def test_a_family_ends_when_it_rests_too_long_or_is_too_old(
-    tmp_path: Path, mailbox: Emulator, step: int, steps: int, works: bool
+    tmp_path: Path, post_office: Emulator, step: int, steps: int, works: bool
 ) -> None:
     with Emulator("entra", tmp_path, "--redirect-uri", REDIRECT_URI) as entra:
-        own = Issuer(entra, tmp_path, mailbox)
+        own = Issuer(entra, tmp_path, post_office)
         with Visitor(own) as ugo:
             answer = ugo.exchange(ugo.code(UGO))
             for _ in range(steps):
@@ -115,10 +115,10 @@ def test_a_family_ends_when_it_rests_too_long_or_is_too_old(
 
 @pytest.mark.parametrize("kind", ["lost", "die"])
 def test_an_answer_that_was_lost_or_died_with_its_process_is_had_by_asking_again(
-    tmp_path: Path, mailbox: Emulator, kind: str
+    tmp_path: Path, post_office: Emulator, kind: str
 ) -> None:
     with Emulator("entra", tmp_path, "--redirect-uri", REDIRECT_URI) as entra:
-        own = Issuer(entra, tmp_path, mailbox)
+        own = Issuer(entra, tmp_path, post_office)
         with Visitor(own) as ugo:
             first = ugo.tokens(UGO)["refresh_token"]
             own.control("faults", kind=kind, times=1)
@@ -141,7 +141,7 @@ def signed_out(visitor: Visitor, tokens: dict[str, Any]) -> None:
 
 def password_changed(visitor: Visitor, tokens: dict[str, Any]) -> None:
     page = visitor.get("profile")
-    answer = visitor.fill(page, form=1, current="correct horse battery", new="another horse battery")
+    answer = visitor.fill(page, number=1, current="correct horse battery", new="another horse battery")
     assert answer.status_code == 200
 
 

@@ -138,3 +138,19 @@ def test_every_character_of_a_long_password_counts_and_accents_are_the_same_howe
     assert not matches("ж" * 81, kept)
     assert hashed("with a \0 zero") != hashed("with a \0 zero")
     assert not matches("with a \0 other", hashed("with a \0 zero"))
+
+
+async def test_somebody_disabled_or_without_a_password_is_answered_as_nobody(tmp_path: Path) -> None:
+    database = Database(tmp_path / "entra.sqlite", SCHEMA)
+    directory = Directory(database, tmp_path / "people.json", "the password of all", Clock())
+    invited = directory.users.add(email="invited@example.org", name="Invited", now=NOW)
+    uma = object_id_of("uma@tessera.example")
+    before = await directory.sign_in("uma@tessera.example", "the password of all", "127.0.0.1")
+    directory.users.set_enabled(uma, False, now=NOW)
+
+    asked = [("uma@tessera.example", "the password of all"), (invited.email, ""), ("nobody@example.org", "")]
+    answers = [await directory.sign_in(email, password, "127.0.0.1") for email, password in asked]
+    database.close()
+
+    assert before is not None
+    assert answers == [None, None, None]

@@ -77,6 +77,12 @@ SLIPS = {
     "an unknown element within a policy": ("signed-in.xml", "<audience>", "<audience><x/>"),
     "credentials for other sites": ("global.xml", 'allow-credentials="false"', 'allow-credentials="true"'),
     "every site": ("global.xml", "<origin>{{site-origin}}</origin>", "<origin>*</origin>"),
+    "a store that is not always executed": (
+        "public-reads.xml", STORE, f'<choose><when condition="true">{STORE}</when></choose>',
+    ),
+    "origins after something else": (
+        "global.xml", "<inbound>", '<inbound><set-variable name="a" value="b" />',
+    ),
     "one more cache": ("public-reads.xml", STORE, STORE * 2),
     "a cache that does not look at the query": ("public-reads.xml", "vary-by-query-parameter>", "vary-by-header>"),
     "an address that is none": ("private-insights.xml", "{{private-from}}", "localhost"),

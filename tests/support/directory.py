@@ -53,11 +53,13 @@ async def graph(
     authority: str = "",
     ca: str = "",
     patience: Patience = USUAL,
+    token_patience: Patience = USUAL,
 ) -> AsyncIterator[GraphDirectory]:
     """The adapter.
 
     :param port: of something in front of Graph
     :param authority: another than the double's
+    :param patience: with Graph; `token_patience` with where its tokens come from
     """
     base = f"https://127.0.0.1:{port}/v1.0" if port else f"{doors.tls_url}/v1.0"
     trusted = Path(ca or doors.ca)
@@ -66,8 +68,8 @@ async def graph(
         client_id=client_id,
         certificate=certificate,
         graph_base=base,
-        connect_seconds=patience.connect_seconds,
-        answer_seconds=patience.answer_seconds,
+        connect_seconds=token_patience.connect_seconds,
+        answer_seconds=token_patience.answer_seconds,
         ca=trusted,
     )
     client = GraphClient(base, access, ca=trusted, patience=patience)

@@ -5,7 +5,8 @@ https://learn.microsoft.com/azure/api-management/api-management-howto-policies
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
 from local.host.gateway.compiling import Parts, Place, Section, check_attributes, check_children, run
@@ -29,7 +30,9 @@ class Pipeline:
 
     def __init__(self, documents: Sequence[Element], parts: Parts) -> None:
         inbound, backend, outbound, on_error = (_compiled(documents, section, parts) for section in Section)
-        stored = [at for at, (tag, _) in enumerate(outbound) if tag == "cache-store"]
+        stored = [
+            at for at, (element, _) in enumerate(outbound) if element is not None and element.tag == "cache-store"
+        ]
         self._ways = [[step for _, step in steps] for steps in (inbound, backend, outbound)]
         self._behind_store = self._ways[2][stored[0] + 1 if stored else 0 :]
         self._on_error = [step for _, step in on_error]
@@ -76,33 +79,59 @@ class Pipeline:
         context.answer(*problem(error.status, error.message, context.request.headers.get("x-correlation-id", "")))
 
 
-def _compiled(documents: Sequence[Element], section: Section, parts: Parts) -> list[tuple[str, Step]]:
-    place = Place(parts, section)
-    found: list[tuple[str, Step]] = []
+type _Placed = tuple[Element | None, Step]  # a step, and its element where that is one there can only be once
+
+
+def _compiled(documents: Sequence[Element], section: Section, parts: Parts) -> list[_Placed]:
+    found: list[_Placed] = []
     for at, document in enumerate(documents):
         element = _section(document, section)
-        own: list[tuple[str, Step]] = []
-        row: list[Element] = []
-        for child in [*(element.children if element else ()), None]:
-            if child is not None and child.tag not in {_BASE, *_ONCE}:
-                row.append(child)
-                continue
-            own += [("", step) for step in sequence(row, place)]
-            row = []
-            if child is None:
-                break
-            if child.tag == _BASE:
-                if at == 0:
-                    refuse(child, "the outermost scope has no base")
-                check_attributes(child, [])
-                own += found
-            else:
-                own += [(child.tag, step) for step in sequence([child], place)]
-        found = own
-    for tag in _ONCE:
-        if [name for name, _ in found].count(tag) > 1:
-            refuse(documents[-1], f"<{tag}> is executed twice")
+        children = element.children if element else []
+        _refuse_nested(children)
+        for base in children if at == 0 else ():
+            if base.tag == _BASE:
+                refuse(base, "the outermost scope has no base")
+        found = list(_in_scope(children, found, Place(parts, section)))
+    _refuse_misplaced([element for element, _ in found])
     return found
+
+
+def _in_scope(elements: Sequence[Element], around: Sequence[_Placed], place: Place) -> Iterator[_Placed]:
+    """The steps of one scope, with those of the scopes around where `<base />` stands."""
+    for alone, row in groupby(elements, key=lambda element: element.tag in {_BASE, *_ONCE}):
+        if not alone:
+            yield from ((None, step) for step in sequence(list(row), place))
+            continue
+        for element in row:
+            if element.tag == _BASE:
+                check_attributes(element, [])
+                yield from around
+            else:
+                yield from ((element, step) for step in sequence([element], place))
+
+
+def _refuse_misplaced(elements: Sequence[Element | None]) -> None:
+    seen: set[str] = set()
+    for at, element in enumerate(elements):
+        if element is None:
+            continue
+        if element.tag in seen:
+            refuse(element, f"<{element.tag}> is executed twice")
+        if element.tag == "cors" and at:
+            refuse(element, "<cors> must come first: what is refused before it, no website can read")
+        seen.add(element.tag)
+
+
+def _refuse_nested(elements: Sequence[Element]) -> None:
+    """What the whole of a section turns on must stand in it directly, where we look for it.
+
+    :raises StartRefused: it stands within another policy
+    """
+    for element in elements:
+        for child in element.children:
+            if child.tag in {"cors", "cache-store"}:
+                refuse(child, f"<{child.tag}> must stand directly in its section")
+        _refuse_nested(element.children)
 
 
 def _section(document: Element, section: Section) -> Element | None:
