@@ -216,3 +216,18 @@ async def test_a_sign_in_is_void_if_the_user_changes_while_the_password_is_compa
     database.close()
 
     assert came_in is None
+
+
+def test_people_of_a_newer_version_join_those_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database, file = Database(tmp_path / "entra.sqlite", SCHEMA), tmp_path / "people.json"
+    monkeypatch.setattr("local.emulators.entra.directory.PEOPLE", PEOPLE[:3])
+    users = Directory(database, file, None, Clock()).users
+    before = users.find()
+    own = users.add(email=PEOPLE[3].email, name="Came by herself", now=NOW)
+    monkeypatch.setattr("local.emulators.entra.directory.PEOPLE", PEOPLE)
+    after = Directory(database, file, None, Clock()).users.find()
+    database.close()
+
+    told = [person["email"] for person in json.loads(file.read_text())["people"]]
+    assert {own.id, *(user.id for user in before)} < {user.id for user in after}
+    assert told == [person.email for person in (*PEOPLE[:3], *PEOPLE[4:])]
