@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
+from local.emulators.entra.grants import REQUEST_SECONDS
+from local.emulators.entra.sessions import IDLE_SECONDS_MAX
 from tests.emulators.entra_browser import (
     CLIENT,
     PASSWORD,
@@ -144,6 +146,32 @@ def test_signing_out_asks_unless_the_application_shows_whose_session_it_is(issue
     assert (out.status_code, out.headers["location"]) == (303, f"{REDIRECT_URI}?state=s")
     assert "login_required" in after.headers["location"]
     assert (by_hand.status_code, by_hand.headers["location"]) == (303, f"{REDIRECT_URI}?state=s")
+
+
+@pytest.mark.parametrize(
+    ("step", "steps", "lasts"),
+    [(IDLE_SECONDS_MAX - 60, 2, True), (IDLE_SECONDS_MAX + 60, 1, False), (IDLE_SECONDS_MAX - 60, 4, False)],
+)
+def test_a_session_ends_when_it_rests_too_long_or_is_too_old(
+    issuer: Issuer, step: int, steps: int, lasts: bool
+) -> None:
+    with Visitor(issuer) as una:
+        una.sign_in(UNA)
+        answers = []
+        for _ in range(steps):
+            issuer.control("clock", seconds=step)
+            answers.append(una.authorize(prompt="none").headers["location"])
+
+    assert ("login_required" not in answers[-1]) is lasts
+
+
+def test_a_sign_in_left_open_too_long_starts_again(issuer: Issuer) -> None:
+    with Visitor(issuer) as una:
+        page = una.authorize()
+        issuer.control("clock", seconds=REQUEST_SECONDS + 1)
+        late = una.fill(page, email=UNA, password=issuer.password_of(UNA))
+
+    assert (late.status_code, "session" in una.cookies()) == (400, False)
 
 
 def test_guesses_are_counted_per_account_whether_it_exists_or_not(issuer: Issuer) -> None:

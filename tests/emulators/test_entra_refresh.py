@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from local.emulators.entra.families import GRACE_SECONDS, IDLE_SECONDS_MAX, LIFE_SECONDS_MAX
-from tests.emulators.entra_browser import OTHER_CLIENT, REDIRECT_URI, Issuer, Visitor, new_address, signed_up
+from tests.emulators.entra_browser import OTHER_CLIENT, REDIRECT_URI, Issuer, Visitor, code_in, new_address, signed_up
 from tests.emulators.processes import Emulator
 
 UGO = "ugo@tessera.example"
@@ -160,10 +160,12 @@ def test_signing_out_or_a_new_password_ends_the_tokens_of_the_session(issuer: Is
         signed_up(nora, address)
         tokens = nora.tokens(address, "correct horse battery")
         strangers = stranger.tokens(UGO)
+        code = code_in(nora.authorize(prompt="none"))
         end(nora, tokens)
-        refused, others = nora.refresh(tokens["refresh_token"]), stranger.refresh(strangers["refresh_token"])
+        refused, unredeemed = nora.refresh(tokens["refresh_token"]), nora.exchange(code)
+        others = stranger.refresh(strangers["refresh_token"])
 
-    assert told(refused) == (400, "invalid_grant")
+    assert told(refused) == told(unredeemed) == (400, "invalid_grant")
     assert others.status_code == 200
 
 

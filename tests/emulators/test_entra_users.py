@@ -1,15 +1,22 @@
 """The directory's store of people: who is in it, and what changing somebody does."""
 
+import asyncio
+import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
+from local.emulators import entra
 from local.emulators.database import Database
 from local.emulators.entra.clock import Clock
 from local.emulators.entra.directory import SCHEMA, Directory
 from local.emulators.entra.passwords import hashed, matches
 from local.emulators.entra.people import PEOPLE, object_id_of, subject_of
+from local.emulators.entra.tenant import Registered, Tenant
+from local.emulators.entra.texts import LANGUAGES
 from local.emulators.entra.users import AddressTaken, User, Users, UserUnknown
 
 NOW = 1_800_000_000.0
@@ -154,3 +161,73 @@ async def test_somebody_disabled_or_without_a_password_is_answered_as_nobody(tmp
 
     assert before is not None
     assert answers == [None, None, None]
+
+
+def test_both_languages_have_the_same_texts_with_the_same_facts() -> None:
+    texts = json.loads((Path(entra.__file__).parent / "texts.json").read_text())
+    facts = {
+        language: {key: {name for _, name, _, _ in Formatter().parse(text) if name} for key, text in found.items()}
+        for language, found in texts.items()
+    }
+
+    assert set(texts) == set(LANGUAGES)
+    assert facts["en"] == facts["fr"]
+    assert [key for key in texts["en"] if "." in key and texts["en"][key] == texts["fr"][key]] == ["untrusted.text"]
+
+
+def test_a_folder_of_the_version_before_is_taken_over_with_new_passwords(tmp_path: Path) -> None:
+    """What it had were scrypt hashes; the people get passwords anew, and the file tells them."""
+    old = sqlite3.connect(tmp_path / "entra.sqlite")
+    old.executescript(
+        """
+        CREATE TABLE passwords (email TEXT PRIMARY KEY, hash BLOB NOT NULL);
+        CREATE TABLE tries (email TEXT NOT NULL, at REAL NOT NULL);
+        CREATE TABLE grants (id TEXT PRIMARY KEY, kind TEXT NOT NULL, expires_at REAL NOT NULL, document BLOB NOT NULL);
+        CREATE TABLE keys (kid TEXT PRIMARY KEY, pem BLOB NOT NULL, made_at REAL NOT NULL);
+        """
+    )
+    old.close()
+    (tmp_path / "people.json").write_text('{"people": []}')
+
+    tenant = Tenant(tmp_path, Registered("t", "api://tessera", "site", ()), None)
+    told = json.loads((tmp_path / "people.json").read_text())["people"]
+    tables = {row["name"] for row in tenant.database.all("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    tenant.database.close()
+
+    assert [person["email"] for person in told] == [person.email for person in PEOPLE]
+    assert not tables & {"passwords", "tries", "grants", "keys"}
+
+
+@pytest.mark.parametrize("how", ["disabled", "new password", "deleted"])
+async def test_a_sign_in_is_void_if_the_user_changes_while_the_password_is_compared(tmp_path: Path, how: str) -> None:
+    database = Database(tmp_path / "entra.sqlite", SCHEMA)
+    directory = Directory(database, tmp_path / "people.json", "the password of all", Clock())
+    uma = object_id_of("uma@tessera.example")
+
+    comparing = asyncio.create_task(directory.sign_in("uma@tessera.example", "the password of all", "127.0.0.1"))
+    await asyncio.sleep(0)  # it has read the user and hands the password to a thread, whose answer it has not seen
+    if how == "disabled":
+        directory.users.set_enabled(uma, False, now=NOW)
+    elif how == "deleted":
+        directory.users.delete(uma)
+    else:
+        directory.users.set_password(uma, hashed("another password"), now=NOW)
+    came_in = await comparing
+    database.close()
+
+    assert came_in is None
+
+
+def test_people_of_a_newer_version_join_those_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database, file = Database(tmp_path / "entra.sqlite", SCHEMA), tmp_path / "people.json"
+    monkeypatch.setattr("local.emulators.entra.directory.PEOPLE", PEOPLE[:3])
+    users = Directory(database, file, None, Clock()).users
+    before = users.find()
+    own = users.add(email=PEOPLE[3].email, name="Came by herself", now=NOW)
+    monkeypatch.setattr("local.emulators.entra.directory.PEOPLE", PEOPLE)
+    after = Directory(database, file, None, Clock()).users.find()
+    database.close()
+
+    told = [person["email"] for person in json.loads(file.read_text())["people"]]
+    assert {own.id, *(user.id for user in before)} < {user.id for user in after}
+    assert told == [person.email for person in (*PEOPLE[:3], *PEOPLE[4:])]

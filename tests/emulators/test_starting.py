@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parents[2] / "local" / "emulators"
 OPTIONS: dict[str, Sequence[str]] = {
     "applicationinsights": (),
     "cosmos": ("--key", "a2V5"),
-    "entra": ("--redirect-uri", "http://127.0.0.1:7071/signed-in"),
+    "entra": ("--redirect-uri", "http://127.0.0.1:7071/signed-in", "--tls-port", "0"),
     "mailbox": ("--smtp-port", "0"),
     "servicebus": ("--control-port", "0"),
     "stripe": (),
@@ -123,6 +123,23 @@ def test_a_file_that_cannot_be_used_is_named_with_its_option(name: str, option: 
     assert missing == f"{options[0]} {file}: No such file or directory"
     assert wrong.startswith(f"{options[0]} {file}: ")
     assert "No such file" not in wrong
+
+
+def test_what_the_sign_in_double_is_told_wrongly_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "applications.json"
+    options = [*OPTIONS["entra"], "--applications", str(file)]
+    said = []
+    for content in (None, "{", '[{"id": "a", "colour": "red"}]', '[{"id": "tessera-web"}]'):
+        if content is not None:
+            file.write_text(content)
+        said.append(refusal("entra", tmp_path, *options))
+
+    assert said[0] == f"--applications {file}: No such file or directory"
+    assert said[1].startswith(f"--applications {file}: Expecting property name")
+    assert said[2] == f"--applications {file}: 0.colour: Extra inputs are not permitted"
+    assert said[3] == "--applications: tessera-web is registered twice"
+    for smtp in ("nowhere", "127.0.0.1:", ":25"):
+        assert refusal("entra", tmp_path, *OPTIONS["entra"], "--smtp", smtp) == f"--smtp {smtp}: say HOST:PORT"
 
 
 def test_a_key_that_is_not_base64_is_named_by_its_setting(tmp_path: Path) -> None:

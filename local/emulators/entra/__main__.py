@@ -29,31 +29,23 @@ def main(
         Path | None, typer.Option(help="JSON with more applications, services among them (applications.py says how).")
     ] = None,
     tls_port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65_535, help="A second port, by TLS; clients trust DATA/ca.pem. 0 takes a free one."),
+        int | None, typer.Option(min=0, max=65_535, help="A second port, by TLS; clients trust DATA/ca.pem.")
     ] = None,
     smtp: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="The mail server for sign-up and reset; without it there is neither."),
+        str | None, typer.Option(metavar="HOST:PORT", help="Sends mails of sign-up and reset; none: there is neither.")
     ] = None,
     password: Annotated[
-        str | None,
-        typer.Option(
-            envvar="TESSERA_DEMO_PASSWORD",
-            help="Everybody's password. Default: one each, made at first start.",
-        ),
+        str | None, typer.Option(envvar="TESSERA_DEMO_PASSWORD", help="Everybody's. Default: one each, made at first.")
     ] = None,
 ) -> None:
     """Emulate Entra External ID: OIDC discovery, JWKS, authorization code with PKCE, and the pages people see.
 
     State is in DATA/entra.sqlite; DATA/people.json (mode 0600) lists the people of the start and their passwords.
-    Tokens for tests come from POST /_emulator/tokens, a new signing key from POST /_emulator/rotate-keys; POST
-    /_emulator/clock moves the time.
+    Controls for tests are below /_emulator/: tokens, rotate-keys, clock, faults.
     """
     with starting("entra"):
-        more = [] if applications is None else read_option("--applications", applications, read_applications)
         client = Application(id=client_id, redirect_uris=frozenset(redirect_uri))
-        registered = Registered(tenant, audience, client_id, (client, *_others(more, client_id)), _smtp(smtp))
+        registered = Registered(tenant, audience, client_id, (client, *_others(applications, client_id)), _smtp(smtp))
         listener = bind_loopback(port)
         door = Door(address_of(listener), tenant)
         directory = Tenant(data, registered, password)
@@ -63,7 +55,8 @@ def main(
     serve(app, listener, announcement=f"entra emulator listening on {' '.join(addresses)} authority {door.issuer}")
 
 
-def _others(found: list[Application], client_id: str) -> list[Application]:
+def _others(file: Path | None, client_id: str) -> list[Application]:
+    found = [] if file is None else read_option("--applications", file, read_applications)
     names = [application.id for application in found]
     twice = sorted({name for name in names if [*names, client_id].count(name) > 1})
     if twice:

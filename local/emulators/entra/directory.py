@@ -18,7 +18,7 @@ SCHEMA = (
     users.SCHEMA
     + throttle.SCHEMA
     + """
-CREATE TABLE IF NOT EXISTS seeded (at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS seeded_people (id TEXT PRIMARY KEY);
 """
 )
 _PASSWORD_BYTES = 9
@@ -34,7 +34,8 @@ class Directory:
         self._throttle = Throttle(database)
         self.users = Users(database)
         self._decoy = hashed(random_text(_PASSWORD_BYTES))
-        if password is not None or not file.exists() or database.one("SELECT * FROM seeded") is None:
+        known = {row["id"] for row in database.all("SELECT id FROM seeded_people")}
+        if password is not None or not file.exists() or {object_id_of(person.email) for person in PEOPLE} - known:
             self._seed(file, password)
 
     async def sign_in(self, email: str, password: str, address: str) -> User | None:
@@ -70,12 +71,12 @@ class Directory:
         """Add the people of the start, once; whom somebody deleted since stays away. The rest get passwords anew."""
         now, shown = self._clock.now(), []
         with self._database.transaction():
-            if self._database.one("SELECT * FROM seeded") is None:
-                for person in PEOPLE:
-                    self._add(person, now)
-                self._database.change("INSERT INTO seeded VALUES (?)", now)
             for person in PEOPLE:
-                user = self.users.get(object_id_of(person.email))
+                identity = object_id_of(person.email)
+                fresh = self._database.change("INSERT OR IGNORE INTO seeded_people VALUES (?)", identity)
+                if fresh and self.users.by_email(person.email) is None:
+                    self._add(person, now)
+                user = self.users.get(identity)
                 if user is None:
                     continue
                 chosen = password or random_text(_PASSWORD_BYTES)
