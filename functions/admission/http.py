@@ -21,7 +21,7 @@ from shared.auth.permissions import Permission
 from shared.kernel.clock import Moment
 from shared.kernel.errors import Malformed, NotFound
 from shared.kernel.ids import EventId, OrderId, TicketNumber
-from shared.web.borders import THING
+from shared.web.borders import OWN_OR_THING, THING
 from shared.web.endpoint import Admits, Call, Endpoints, Nothing, Raw, Wire
 from shared.web.fields import Id
 from shared.web.paging import PageQuery
@@ -120,7 +120,10 @@ def _tickets(http: Endpoints, door: Door) -> None:
             items=[TicketView.of(ticket, door.code(ticket)) for ticket in tickets], continuation=page.continuation
         )
 
-    @http("GET", "orders/{order_id}/tickets", needs=Permission.BUY, returns=TicketPage, refuses=[NotFound])
+    @http(
+        "GET", "orders/{order_id}/tickets", needs=Permission.BUY, returns=TicketPage, refuses=[NotFound],
+        within=OWN_OR_THING,
+    )  # fmt: skip
     async def order_tickets(call: Call, nothing: Nothing) -> TicketPage:
         """List the tickets of an order: for its owner, and for the organiser's people to print at the desk."""
         tickets = await door.tickets(OrderId(call.id("order_id")), caller=call.caller)
@@ -130,7 +133,7 @@ def _tickets(http: Endpoints, door: Door) -> None:
 def _pictures(http: Endpoints, door: Door) -> None:
     @http(
         "GET", "orders/{order_id}/tickets/{number}/qr.svg", needs=Permission.BUY, refuses=[NotFound],
-        media_type="image/svg+xml",
+        media_type="image/svg+xml", within=OWN_OR_THING,
     )  # fmt: skip
     async def ticket_qr(call: Call, nothing: Nothing) -> Raw:
         """Show a ticket's QR code as SVG."""
@@ -139,7 +142,7 @@ def _pictures(http: Endpoints, door: Door) -> None:
 
     @http(
         "GET", "orders/{order_id}/tickets/{number}/ticket.png", needs=Permission.BUY, refuses=[NotFound, TicketVoid],
-        media_type="image/png",
+        media_type="image/png", within=OWN_OR_THING,
     )  # fmt: skip
     async def ticket_picture(call: Call, nothing: Nothing) -> Raw:
         """Show a ticket as a picture to keep or to print.

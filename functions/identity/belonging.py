@@ -37,11 +37,13 @@ class Belonging:
     async def own(self, person_id: PersonId, organiser_id: OrganiserId, name: str, now: datetime) -> None:
         """Make the person the first owner of a new organiser; again changes nothing.
 
+        :raises TooManyMemberships: it would be more than a person can have
         :raises Contended: too many changes at once
         """
 
         async def attempt() -> None:
             if await self._teams.team(organiser_id) is None:
+                await self._refuse_if_too_many(person_id)
                 team = Team(organiser_id=organiser_id, name=name, owners=1, members=1)
                 member = _member(organiser_id, person_id, Membership.OWNER, by=person_id, now=now)
                 await self._teams.save(organiser_id, team=Stored(team), member=Stored(member))

@@ -5,9 +5,15 @@ from typing import Final
 from pydantic import BaseModel, Field
 
 from functions.identity.invitation_page import invitation_page
-from functions.identity.invitations import AlreadyMember, Invitation, InvitationOver, InvitationState
+from functions.identity.invitations import (
+    AlreadyMember,
+    Invitation,
+    InvitationOver,
+    InvitationState,
+    InvitedJustNow,
+)
 from functions.identity.inviting import Inviting
-from functions.identity.teams import TooManyMembers, TooManyMemberships
+from functions.identity.teams import TooManyInvitations, TooManyMembers, TooManyMemberships
 from shared.auth.permissions import Membership, Permission
 from shared.kernel.clock import Moment
 from shared.kernel.errors import Contended, Malformed, NotFound
@@ -101,13 +107,15 @@ def invitation_endpoints(http: Endpoints, inviting: Inviting) -> None:
 def _owners(http: Endpoints, inviting: Inviting) -> None:
     @http(
         "POST", "organisers/{organiser_id}/invitations", needs=Permission.MANAGE_MEMBERS, takes=NewInvitation,
-        returns=InvitationView, status=201, refuses=[NotFound, Contended], within="organiser_id", audited=True,
+        returns=InvitationView, status=201,
+        refuses=[NotFound, InvitedJustNow, TooManyInvitations, Contended], within="organiser_id", audited=True,
     )  # fmt: skip
     async def invite_member(call: Call, body: NewInvitation) -> InvitationView:
         """Invite somebody by mail to work for an organiser; the invitation is good for seven days.
 
         An address has one invitation of an organiser: inviting it again mails a new code, which makes the one before
-        worthless. Within ten minutes the same invitation is not mailed twice.
+        worthless. Within ten minutes an address is not mailed twice: the same invitation is given as it is, another one
+        is refused (409 `invited-just-now`).
         """
         organiser_id, by = OrganiserId(call.id("organiser_id")), call.caller.actor
         invitation = await inviting.invite(organiser_id, body.email, body.role, by=by, now=call.now)

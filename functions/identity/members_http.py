@@ -46,6 +46,7 @@ def member_endpoints(http: Endpoints, belonging: Belonging) -> None:
     async def leave(call: Call, nothing: Nothing) -> None:
         """Leave an organiser; it takes effect within a minute. Its last owner cannot."""
         organiser_id, me = OrganiserId(call.id("organiser_id")), call.caller.person_id
+        call.noted["organiser_id"] = organiser_id
         if organiser_id not in call.caller.memberships:
             raise NotFound(f"You do not belong to an organiser {organiser_id}.")
         await belonging.remove(organiser_id, me, by=me, now=call.now)

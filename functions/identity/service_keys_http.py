@@ -6,7 +6,7 @@ from typing import Final
 from pydantic import BaseModel, Field
 
 from functions.identity.keyring import Keyring
-from functions.identity.service_keys import LIFE_DAYS_MAX, OVERLAP_MAX, ServiceKey, ServiceKeyOver
+from functions.identity.service_keys import LIFE_DAYS_MAX, OVERLAP_MAX, ServiceKey, ServiceKeyOver, TooManyKeys
 from shared.auth.permissions import Permission
 from shared.auth.service_tokens import ServiceKeyId
 from shared.kernel.clock import Moment
@@ -97,7 +97,7 @@ def service_key_endpoints(http: Endpoints, keyring: Keyring) -> None:
 def _make_and_list(http: Endpoints, keyring: Keyring) -> None:
     @http(
         "POST", "service-keys", needs=Permission.MANAGE_KEYS, takes=NewServiceKey, returns=ServiceKeyShown, status=201,
-        refuses=[NotFound, Malformed], within="organiser_id", audited=True,
+        refuses=[NotFound, Malformed, TooManyKeys], within="organiser_id", audited=True,
     )  # fmt: skip
     async def make_service_key(call: Call, body: NewServiceKey) -> ServiceKeyShown:
         """Make a key for a machine. Its token is in this answer and never shown again.

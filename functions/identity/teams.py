@@ -1,5 +1,6 @@
 """Teams: who belongs to an organiser, and as what. Pure; a team always has an owner."""
 
+from datetime import date
 from typing import Final, Self
 
 from pydantic import ConfigDict
@@ -11,6 +12,7 @@ from shared.kernel.ids import OrganiserId, PersonId
 from shared.kernel.model import Model
 
 MEMBERS_MAX: Final = 2_000
+INVITATIONS_A_DAY_MAX: Final = 200  # an organiser's name is free text in a mail that we send: nobody's advertisement
 MEMBERSHIPS_MAX: Final = 200
 
 
@@ -28,6 +30,12 @@ class TooManyMembers(DomainError):
 
 class TooManyMemberships(DomainError):
     """A person belongs to as many organisers as one can."""
+
+    kind = Kind.CONFLICT
+
+
+class TooManyInvitations(DomainError):
+    """The organiser invited as many people today as one can in a day."""
 
     kind = Kind.CONFLICT
 
@@ -51,6 +59,7 @@ class Team(Model):
     """How many there are: what every change of a team goes through, so that two cannot each remove the other.
 
     :param name: the organiser's, as invitations call it
+    :param invited: how many mails of invitations went out on `invited_on`, a UTC day
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -59,6 +68,18 @@ class Team(Model):
     name: str
     owners: int = 0
     members: int = 0
+    invited_on: date | None = None
+    invited: int = 0
+
+    def invited_one(self, today: date) -> Self:
+        """The team after it invited somebody.
+
+        :raises TooManyInvitations: it would be more than `INVITATIONS_A_DAY_MAX` today
+        """
+        invited = self.invited + 1 if self.invited_on == today else 1
+        if invited > INVITATIONS_A_DAY_MAX:
+            raise TooManyInvitations(f"An organiser can invite {INVITATIONS_A_DAY_MAX} people a day.")
+        return self.model_copy(update={"invited_on": today, "invited": invited})
 
     def changed(self, before: Membership | None, after: Membership | None) -> Self:
         """The team after one of its members, or somebody new, became something else.

@@ -5,16 +5,18 @@ an intent without an outcome says that we died in between. Where it shows only f
 entry is written after, before the answer: whoever gets no answer asks again, and these endpoints do nothing twice.
 """
 
+import re
 from typing import Any, Final
 
 from shared.audit import PLATFORM, AuditEntry, AuditTrail, Step
 from shared.auth.permissions import GRANTS, Permission, Role
 from shared.kernel.errors import DomainError
-from shared.kernel.ids import random_id
+from shared.kernel.ids import ID_PATTERN, random_id
 from shared.web.call import Answer, Call, Handler, Wire
 
 _ONLY_ADMINS: Final = frozenset({Role.ADMIN})
 _ORGANISER: Final = "organiser_id"
+_ID: Final = re.compile(ID_PATTERN)
 
 
 def audited[I: Wire](handler: Handler[I], name: str, needs: Permission, trail: AuditTrail) -> Handler[I]:
@@ -24,7 +26,7 @@ def audited[I: Wire](handler: Handler[I], name: str, needs: Permission, trail: A
     """
 
     async def handled(call: Call, given: I) -> Answer:
-        scope = _scope_before(call, given, needs)
+        scope = _scope_before(call, needs)
         entry = _entry(call, name, scope or PLATFORM)
         if scope is not None:
             await trail.begin(entry)
@@ -34,32 +36,37 @@ def audited[I: Wire](handler: Handler[I], name: str, needs: Permission, trail: A
             if scope is not None:
                 await trail.conclude(entry, {"refused": refusal.code()}, now=call.now)
             raise
-        done: dict[str, Any] = {**call.noted, "refused": ""}
-        if scope is None:
-            entry = entry.model_copy(update={"scope": _scope_after(call)})
-        await trail.conclude(entry, done, now=call.now)
+        scope = scope or _scope_after(call)
+        if scope is not None:
+            done: dict[str, Any] = {**call.noted, "refused": ""}
+            await trail.conclude(entry.model_copy(update={"scope": scope}), done, now=call.now)
         return answer
 
     return handled
 
 
-def _scope_before(call: Call, given: Wire, needs: Permission) -> str | None:
-    """The organiser the request names; the platform, for what only admins may; None where it shows only later."""
-    if named := call.raw.route_params.get(_ORGANISER) or getattr(given, _ORGANISER, None):
-        return str(named)
-    if GRANTS[needs].organiser:
-        return PLATFORM if hasattr(given, _ORGANISER) else None
-    return PLATFORM if GRANTS[needs].platform == _ONLY_ADMINS else None
+def _scope_before(call: Call, needs: Permission) -> str | None:
+    """The organiser the border was asked about; the platform, for what only admins may; None where it shows later.
+
+    Never what the request merely names: who may not do it must not write into anybody's trail.
+    """
+    if call.caller.asked:
+        return _organiser(call) or PLATFORM
+    return PLATFORM if GRANTS[needs].platform == _ONLY_ADMINS and not GRANTS[needs].organiser else None
 
 
-def _scope_after(call: Call) -> str:
-    """The organiser whose thing it was, or the one the handler noted."""
-    asked = [organiser for organiser in call.caller.asked if organiser]
-    return call.noted.get(_ORGANISER) or (asked[0] if len(asked) == 1 else PLATFORM)
+def _scope_after(call: Call) -> str | None:
+    """The organiser whose thing it was, or the one the handler noted; None for what people do with their own."""
+    return call.noted.get(_ORGANISER) or _organiser(call)
+
+
+def _organiser(call: Call) -> str | None:
+    return next((organiser for organiser in call.caller.asked if organiser), None)
 
 
 def _entry(call: Call, name: str, scope: str) -> AuditEntry:
-    target = "/".join(value for key, value in call.raw.route_params.items() if key != _ORGANISER)
+    named = [str(value) for key, value in call.raw.route_params.items() if key != _ORGANISER]
+    target = "/".join(value if _ID.fullmatch(value) else "malformed" for value in named)
     return AuditEntry(
         audit_id=random_id("aud"), step=Step.INTENT, scope=scope, at=call.now, who=call.caller.actor, what=name,
         target=target, why="", correlation_id=call.correlation_id, request="", details={},

@@ -18,7 +18,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from functions.identity.belonging import Belonging
-from functions.identity.invitations import AlreadyMember, Invitation, InvitationCodes, InvitationOver
+from functions.identity.invitations import (
+    AlreadyMember,
+    Invitation,
+    InvitationCodes,
+    InvitationOver,
+    InvitationState,
+)
 from functions.identity.inviting import Inviting
 from functions.identity.standings import Standings
 from functions.identity.team_repository import TEAMS, TeamRepository
@@ -169,7 +175,12 @@ class Memberships(RuleBasedStateMachine):
         was, who, code = dict(self.said), person(name), self.codes[n % len(self.codes)]
         before = self.invitation(code)
         result = self.act(lambda office: office.inviting.accept(code, who, now=self.now), death, trouble)
-        good = before is not None and before.is_open(self.now) and who not in was
+        good = (
+            before is not None
+            and before.state is InvitationState.OPEN
+            and self.now - before.mailed_at < timedelta(days=7)
+            and who not in was
+        )
         becomes = {**was, who: before.role} if good and before is not None else was
         if not good and not death and not trouble and not (before and before.accepted_by == who):
             assert isinstance(result, InvitationOver | AlreadyMember | NotFound)
@@ -205,11 +216,11 @@ class Memberships(RuleBasedStateMachine):
         assert self.runner.run(copied()) == self.said
 
     def invitation(self, code: str) -> Invitation | None:
-        """The invitation a code is still good for, by its number."""
+        """The invitation whose newest mail had this code."""
         said = InvitationCodes(b"a secret of ours").read(code)
         assert said is not None
         read = self.runner.run(TeamRepository(self.store).invitation(said.organiser_id, said.invitation_id))
-        return read.value if read and read.value.number == said.number else None
+        return read.value if read and read.value.nonce == said.nonce else None
 
 
 Memberships.TestCase.settings = settings(

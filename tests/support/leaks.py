@@ -15,7 +15,7 @@ SHAPES: Final[Mapping[str, re.Pattern[bytes]]] = {
     "service key": re.compile(rb"tsk_[a-z2-7]{26}_[a-z2-7]{59}"),
     "private key": re.compile(rb"-----BEGIN (?:RSA |EC )?PRIVATE KEY-----\s+[A-Za-z0-9+/]{20}"),
     "card number": re.compile(rb"4242424242424242"),
-    "invitation code": re.compile(rb"org_[a-z2-7]{26}\.inv_[a-z2-7]{26}\.\d+\.[0-9a-f]{40}"),
+    "invitation code": re.compile(rb"org_[a-z2-7]{26}\.inv_[a-z2-7]{26}\.[a-z2-7]{26}\.[0-9a-f]{40}"),
 }
 # Who may hold what, readable by its owner alone: the launcher's files, and the doubles of other people's servers.
 KEPT: Final[Mapping[str, frozenset[str]]] = {
