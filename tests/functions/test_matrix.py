@@ -19,13 +19,13 @@ OWN: Final = ("owner", "creator", "operator")
 OTHER: Final = ("other-owner", "other-creator", "other-operator")
 PEOPLE: Final = (*OWN, *OTHER, "buyer", "user", "free-creator", "free-operator", "admin")
 # The insights key of the settings; keys of the house, of the other organiser and of the platform with every scope that
-# one can have; and one of the platform that may only browse.
-SERVICES: Final = ("insights", "key", "other-key", "platform-key", "bare-key")
+# one can have; one of the house and one of the platform that may only browse.
+SERVICES: Final = ("insights", "key", "other-key", "idle-key", "platform-key", "bare-key")
 ROLES: Final = (*PEOPLE, "nobody", *SERVICES)
 
 HOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     "public": ROLES,
-    "browse": (*PEOPLE, "platform-key", "bare-key"),
+    "browse": (*PEOPLE, "idle-key", "platform-key", "bare-key"),
     "buy": PEOPLE,
     "own-account": PEOPLE,
     "create-organiser": ("owner", "other-owner", "free-creator", "admin"),  # owners here are creators of the platform
@@ -250,6 +250,7 @@ def world(api: Api) -> World:
         "free-operator": api.person("operator"), "admin": admin, "nobody": api.nobody, "insights": api.insights,
         "key": api.bearer(made_key(house.owner, *of_organisers, organiser_id=house.id)["token"]),
         "other-key": api.bearer(made_key(other.owner, *of_organisers, organiser_id=other.id)["token"]),
+        "idle-key": api.bearer(made_key(house.owner, "browse", organiser_id=house.id)["token"]),
         "platform-key": api.bearer(made_key(admin, *of_all)["token"]),
         "bare-key": api.bearer(made_key(admin, "browse")["token"]),
     }  # fmt: skip
