@@ -28,9 +28,9 @@ def mailed(api: Api, invitation: Json) -> Json:
 
 
 def code_in(mail: Json) -> str:
-    """The code as its reader copies it."""
-    [code] = {line for line in mail["text"].splitlines() if line.startswith("org_")}
-    found: str = code
+    """The code in the link that its reader follows."""
+    [link] = {word for word in mail["text"].split() if "/invitations/shown?code=" in word}
+    found: str = link.partition("code=")[2]
     return found
 
 
