@@ -85,7 +85,7 @@ class Erasing:
             await self._belonging.leave_all(person_id, now=now)
             found = await retry(lambda: self._written_down(person_id, user_id, email, now), on=_AGAIN)
             count("erasures_begun")
-        await self._standings.set_disabled(person_id, True)
+        await self._standings.lock_erased(person_id)
         return found.value
 
     async def carry_out(self, person_id: PersonId, *, now: datetime) -> None:
@@ -97,7 +97,7 @@ class Erasing:
         read = await self._people.erasure(person_id)
         if read is None or read.value.phase is Phase.OVER:
             return
-        await self._standings.set_disabled(person_id, True)
+        await self._standings.lock_erased(person_id)
         await self._belonging.leave_all(person_id, now=now)
         await self._delete_account(read.value.user_id)
         done = [await part.erase(person_id, now=now) for part in self._parts]

@@ -138,6 +138,22 @@ async def test_whoever_is_being_forgotten_gets_nothing_back_and_is_not_made_agai
     assert (await office.users.standings.read(NORA)).disabled
 
 
+async def test_whoever_is_forgotten_while_the_directory_enables_them_stays_out(office: Office) -> None:
+    await found(office)
+    await office.users.disable(NORA, by=office.admin)
+    enable = office.life.accounts.enable
+
+    async def slowly(user_id: str) -> None:
+        await office.users.erase(NORA, by=office.admin, confirmed=True, now=NOW)
+        await office.users.erasing.carry_out(NORA, now=NOW)
+        await enable(user_id)
+
+    office.life.accounts.enable = slowly  # type: ignore[method-assign]
+    await office.users.enable(NORA, by=office.admin)
+
+    assert (await office.users.standings.read(NORA)).disabled
+
+
 async def test_an_admin_does_nothing_to_themself(office: Office) -> None:
     me = office.admin.person_id
     await office.users.profiles.seen(office.admin, NOW)
