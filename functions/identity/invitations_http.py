@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from functions.identity.invitation_page import invitation_page
 from functions.identity.invitations import AlreadyMember, Invitation, InvitationOver, InvitationState
 from functions.identity.inviting import Inviting
+from functions.identity.people import BeingErased
 from functions.identity.teams import TooManyMembers, TooManyMemberships
 from shared.auth.permissions import Membership, Permission
 from shared.kernel.clock import Moment
@@ -71,7 +72,10 @@ def invitation_endpoints(http: Endpoints, inviting: Inviting) -> None:
 
     @http(
         "POST", "invitations/accept", needs=Permission.OWN_ACCOUNT, takes=InvitationCode, returns=Accepted,
-        audited=True, refuses=[NotFound, InvitationOver, AlreadyMember, TooManyMembers, TooManyMemberships, Contended],
+        audited=True,
+        refuses=[
+            NotFound, InvitationOver, AlreadyMember, BeingErased, TooManyMembers, TooManyMemberships, Contended,
+        ],
     )  # fmt: skip
     async def accept_invitation(call: Call, body: InvitationCode) -> Accepted:
         """Accept an invitation with the code from its mail: you become a member within a minute.
