@@ -12,8 +12,11 @@ from functions.identity.people import BeingErased
 from functions.identity.people_repository import PeopleRepository
 from functions.identity.users import NoDirectory, OwnAccount, Users
 from shared.auth.permissions import Caller, Role
+from shared.auth.tokens import TokenValidator
 from shared.directory.port import DirectoryUnavailable
+from shared.kernel.clock import utc_now
 from shared.kernel.ids import PersonId, person_id_of
+from tests.doubles.authority import AUDIENCE, tenants
 from tests.factories import catalog, sales
 from tests.faults.lifetime import Life
 
@@ -152,6 +155,24 @@ async def test_whoever_is_forgotten_while_the_directory_enables_them_stays_out(o
     await office.users.enable(NORA, by=office.admin)
 
     assert (await office.users.standings.read(NORA)).disabled
+
+
+async def test_an_object_id_that_another_authority_says_reaches_no_account_of_ours(office: Office) -> None:
+    async with tenants() as host:
+        first, partner = host.tenant("ours", "k"), host.tenant("partner", "p")
+        validator = TokenValidator([first.url, partner.url], AUDIENCE)
+        mallory = await validator.caller(partner.token("p", oid=OID, name="Mallory", roles=["admin"]), utc_now())
+    before = dict(office.life.accounts.users)
+
+    seen = await office.users.profiles.seen(mallory, NOW)
+    await office.users.profiles.change(mallory.person_id, name="Renamed by Mallory", make=seen)
+    await office.users.disable(mallory.person_id, by=office.admin)
+    await office.users.erasing.begin(
+        mallory.person_id, user_id=mallory.user_id, email=mallory.email, confirmed=True, now=NOW
+    )
+    await office.users.erasing.carry_out(mallory.person_id, now=NOW)
+
+    assert (office.life.accounts.users, office.life.accounts.revoked) == (before, [])
 
 
 async def test_an_admin_does_nothing_to_themself(office: Office) -> None:
