@@ -78,7 +78,7 @@ class Settings(DirectorySettings):
 
     auth_authorities: Annotated[str, AfterValidator(rules.addresses)] = setting(
         ...,
-        "issuers we accept, comma-separated, each with OIDC discovery and its tenant's id; only the first's roles count",
+        "issuers, comma-separated, each with OIDC discovery and its tenant's id; only the first's roles are used",
         "https://tessera.ciamlogin.com/<tenant>/v2.0",
         min_length=1,
     )  # fmt: skip
