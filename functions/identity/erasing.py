@@ -85,7 +85,7 @@ class Erasing:
             await self._belonging.leave_all(person_id, now=now)
             found = await retry(lambda: self._written_down(person_id, user_id, email, now), on=_AGAIN)
             count("erasures_begun")
-        await self._standings.set_disabled(person_id, True)
+        await self._standings.lock_erased(person_id)
         return found.value
 
     async def carry_out(self, person_id: PersonId, *, now: datetime) -> None:
@@ -97,10 +97,10 @@ class Erasing:
         read = await self._people.erasure(person_id)
         if read is None or read.value.phase is Phase.OVER:
             return
-        await self._standings.set_disabled(person_id, True)
-        await self._belonging.leave_all(person_id, now=now)
+        await self._standings.lock_erased(person_id)
         await self._delete_account(read.value.user_id)
         done = [await part.erase(person_id, now=now) for part in self._parts]
+        done.append(await self._left_organisers(read.value, now))
         if not all(done):
             raise ErasureWaits("Something of this person cannot be erased yet.")
         try:
@@ -129,6 +129,13 @@ class Erasing:
         )  # fmt: skip
         await self._people.save_erasure(Stored(erasure), beside=[outbox(_command(erasure, now), destination=ERASURES)])
         return Stored(erasure)
+
+    async def _left_organisers(self, erasure: Erasure, now: datetime) -> bool:
+        """Whether they belong to none any more; not, while they are the only owner, until an admin hands it over."""
+        alone = await self._belonging.forget(erasure.person_id, now=now)
+        if alone:
+            _log.error("erased_person_is_only_owner", erasure_id=erasure.erasure_id, organisers=",".join(alone))
+        return not alone
 
     async def _delete_account(self, user_id: str) -> None:
         if not user_id or self._directory is None:

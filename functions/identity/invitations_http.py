@@ -13,6 +13,7 @@ from functions.identity.invitations import (
     InvitedJustNow,
 )
 from functions.identity.inviting import Inviting
+from functions.identity.people import BeingErased
 from functions.identity.teams import TooManyInvitations, TooManyMembers, TooManyMemberships
 from shared.auth.permissions import Membership, Permission
 from shared.kernel.clock import Moment
@@ -77,7 +78,10 @@ def invitation_endpoints(http: Endpoints, inviting: Inviting) -> None:
 
     @http(
         "POST", "invitations/accept", needs=Permission.OWN_ACCOUNT, takes=InvitationCode, returns=Accepted,
-        audited=True, refuses=[NotFound, InvitationOver, AlreadyMember, TooManyMembers, TooManyMemberships, Contended],
+        audited=True,
+        refuses=[
+            NotFound, InvitationOver, AlreadyMember, BeingErased, TooManyMembers, TooManyMemberships, Contended,
+        ],
     )  # fmt: skip
     async def accept_invitation(call: Call, body: InvitationCode) -> Accepted:
         """Accept an invitation with the code from its mail: you become a member within a minute.

@@ -3,8 +3,9 @@
 from pydantic import BaseModel
 
 from functions.identity.belonging import Belonging
-from functions.identity.teams import LastOwner, Member, TooManyMembers, TooManyMemberships
-from shared.auth.permissions import Membership, Permission
+from functions.identity.people import BeingErased
+from functions.identity.teams import ConsentMissing, LastOwner, Member, TooManyMembers, TooManyMemberships
+from shared.auth.permissions import GRANTS, Membership, Permission
 from shared.kernel.clock import Moment
 from shared.kernel.errors import Contended, Malformed, NotFound
 from shared.kernel.ids import OrganiserId, PersonId
@@ -71,18 +72,22 @@ def _owners(http: Endpoints, belonging: Belonging) -> None:
 
     @http(
         "PUT", "organisers/{organiser_id}/members/{person_id}", needs=Permission.MANAGE_MEMBERS, takes=MemberRole,
-        returns=MemberView, refuses=[NotFound, LastOwner, TooManyMembers, TooManyMemberships, Contended],
-        within="organiser_id", audited=True,
+        returns=MemberView, within="organiser_id", audited=True,
+        refuses=[NotFound, LastOwner, ConsentMissing, BeingErased, TooManyMembers, TooManyMemberships, Contended],
     )  # fmt: skip
     async def set_member(call: Call, body: MemberRole) -> MemberView:
         """Make a person a member of an organiser, or change what they are.
 
         They must have signed in here before; whoever has not is invited by mail. People find their `person_id` at
-        `GET /api/me`. It takes effect within a minute.
+        `GET /api/me`. It takes effect within a minute. An owner is made of who agreed to work there: who created the
+        organiser or accepted an invitation; others are invited as owners, or an admin makes them that.
         """
         organiser_id, person_id = OrganiserId(call.id("organiser_id")), PersonId(call.id("person_id"))
         call.noted["role"] = body.role
-        member = await belonging.set_role(organiser_id, person_id, body.role, by=call.caller.actor, now=call.now)
+        trusted = not GRANTS[Permission.MANAGE_MEMBERS].platform.isdisjoint(call.caller.roles)
+        member = await belonging.set_role(
+            organiser_id, person_id, body.role, by=call.caller.actor, now=call.now, trusted=trusted
+        )
         return MemberView.model_validate(member.model_dump())
 
     @http(

@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 
 from functions.identity.invitations import MAILED_AGAIN_AFTER
 from shared.auth.permissions import Caller
+from shared.directory.port import DirectoryUser
 from shared.kernel.clock import Moment
 from shared.kernel.errors import DomainError, Kind
 from shared.kernel.ids import PersonId
@@ -27,7 +28,7 @@ class BeingErased(DomainError):
 class Profile(Model):
     """A person's profile.
 
-    :param name: what they want to be called: at first what their token says
+    :param name: what they want to be called: at first what their token says; empty while only a search showed them
     :param email: what their token said last
     :param locale: as they chose it (BCP 47), or empty
     :param user_id: their account in the directory, where tokens or the directory told it
@@ -53,12 +54,19 @@ class Profile(Model):
             return self
         return self.model_copy(update={"invited_at": now, "invitations": self.invitations + 1})
 
+    def as_kept(self, user: DirectoryUser, *, whole: bool) -> Self:
+        """The profile after an admin saw the account, or (`whole`) made it: what it says already stays."""
+        update = {"user_id": self.user_id or user.user_id}
+        if whole:
+            update |= {"name": self.name or user.name, "email": self.email or user.email}
+        return self.model_copy(update=update)
+
     def as_told(self, caller: Caller, now: Moment) -> Self:
-        """The profile after its person was here: the address is the token's, the name what they chose."""
+        """The profile after its person was here: the address is the token's if it has one, the name what they chose."""
         return self.model_copy(
             update={
                 "name": self.name or caller.name,
-                "email": caller.email,
+                "email": caller.email or self.email,
                 "user_id": caller.user_id or self.user_id,
                 "seen_at": self.seen_at or now,
             }
