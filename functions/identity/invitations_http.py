@@ -18,7 +18,7 @@ from functions.identity.teams import TooManyInvitations, TooManyMembers, TooMany
 from shared.auth.permissions import Membership, Permission
 from shared.kernel.clock import Moment
 from shared.kernel.errors import Contended, Malformed, NotFound
-from shared.kernel.ids import OrganiserId
+from shared.kernel.ids import OrganiserId, PersonId
 from shared.web.endpoint import Call, Endpoints, Nothing, Raw, Wire
 from shared.web.fields import EmailAddress
 from shared.web.paging import PageQuery
@@ -43,6 +43,7 @@ class InvitationView(BaseModel):
     state: InvitationState
     mailed_at: Moment
     expires_at: Moment
+    accepted_by: PersonId | None = None
 
 
 class InvitationsPage(BaseModel):

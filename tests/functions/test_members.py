@@ -34,9 +34,13 @@ def code_in(mail: Json) -> str:
     return found
 
 
+def colleagues(house: Organiser) -> list[Json]:
+    found: list[Json] = house.owner.get(f"organisers/{house.id}/members", limit=100).json()["items"]
+    return found
+
+
 def members_of(house: Organiser) -> dict[str, str]:
-    items = house.owner.get(f"organisers/{house.id}/members", limit=100).json()["items"]
-    return {item["person_id"]: item["role"] for item in items}
+    return {each["person_id"]: each["role"] for each in colleagues(house)}
 
 
 def test_an_invitation_is_mailed_followed_and_makes_a_member_once(api: Api, house: Organiser) -> None:
@@ -54,6 +58,10 @@ def test_an_invitation_is_mailed_followed_and_makes_a_member_once(api: Api, hous
     )
     assert guest.get("me").json()["memberships"] == {house.id: "creator"}
     assert guest.get(f"organisers/{house.id}/venues").status_code == 200
+    [listed] = [each for each in colleagues(house) if each["person_id"] == guest.id]
+    assert (listed["name"], listed["email"]) == (guest.email.partition("@")[0], guest.email)
+    [used] = house.owner.get(f"organisers/{house.id}/invitations").json()["items"]
+    assert (used["state"], used["accepted_by"]) == ("accepted", guest.id)
     assert guest.post("invitations/accept", {"code": code}).json() == accepted.json()
     assert refusal(other.post("invitations/accept", {"code": code})) == (409, "invitation-over")
     assert other.get("me").json()["memberships"] == {}
