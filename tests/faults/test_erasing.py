@@ -23,7 +23,7 @@ from shared.directory.port import DirectoryRefused
 from shared.events.identity import ErasePerson
 from shared.kernel.errors import Contended
 from shared.store.chaos import ChaosStore, Misbehaviour
-from shared.store.port import Store, StoreError
+from shared.store.port import Create, Store, StoreError
 from shared.telemetry import counters
 from tests.factories import catalog, sales
 from tests.faults.lifetime import NEEDLES, NEW_NAME, SHOW, USER_ID, Life, live, paula, place
@@ -257,11 +257,26 @@ async def test_a_store_that_throttles_and_loses_answers_only_delays_it(life: Lif
     assert life.books() == books
 
 
-async def test_a_copy_of_a_ticket_that_comes_late_is_swept_later(life: Life) -> None:
+async def test_a_batch_of_the_feed_brings_nobody_back_however_late_it_is(life: Life) -> None:
     stale = await life.fill_wallets(life.cases())
+    assert any(ticket.owner_id == PERSON for ticket in stale)
     await begin(life.cases())
     await carry_out(life, life.cases())
     await life.cases().door.fill_wallets(stale)  # the change feed was in the middle of an older batch
+    assert not {where for where in life.mentions(PERSON) if where.startswith("wallets/")}
+
+    await forget_all(life)
+    await life.cases().door.fill_wallets(stale)
+
+    assert life.mentions(*NEEDLES) == set()
+
+
+async def test_a_copy_of_a_ticket_that_was_written_late_is_swept_later(life: Life) -> None:
+    copies = (await life.store.query("wallets", PERSON)).documents
+    await begin(life.cases())
+    await carry_out(life, life.cases())
+    # The ticket was asked before she was forgotten, and its copy written after.
+    await life.store.commit("wallets", PERSON, [Create(each.id, each.value) for each in copies])
     assert life.mentions(PERSON) & {where for where in life.rows() if where.startswith("wallets/")}
 
     await forget_all(life)
