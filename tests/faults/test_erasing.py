@@ -263,7 +263,7 @@ async def test_a_batch_of_the_feed_brings_nobody_back_however_late_it_is(life: L
     await begin(life.cases())
     await carry_out(life, life.cases())
     await life.cases().door.fill_wallets(stale)  # the change feed was in the middle of an older batch
-    assert not {where for where in life.mentions(PERSON) if where.startswith("wallets/")}
+    assert not {where for where in life.rows() if where.startswith(f"wallets/{PERSON}/")}
 
     await forget_all(life)
     await life.cases().door.fill_wallets(stale)
