@@ -3,6 +3,7 @@
 What a person may do is another document (`standings.py`), which every request reads; this one only they and admins see.
 """
 
+from datetime import timedelta
 from enum import StrEnum, unique
 from typing import Final, Self
 
@@ -16,6 +17,8 @@ from shared.kernel.errors import DomainError, Kind
 from shared.kernel.ids import PersonId
 from shared.kernel.model import Model
 
+OVERDUE_AFTER: Final = timedelta(days=1)
+PAUSE_SECONDS_MAX: Final = 3600
 GONE_AFTER_SECONDS: Final = 48 * 3600  # longer than any access token lives: until then we must know whom to refuse
 
 
@@ -87,6 +90,8 @@ class Erasure(Model):
 
     :param user_id: their account in the directory, to be deleted too; empty: we know of none
     :param addresses: under which invitations may wait for them
+    :param waits: how often something had to be waited for in this phase
+    :param account_kept: whether the directory refuses to delete the account: then somebody does that by hand
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -98,11 +103,27 @@ class Erasure(Model):
     begun_at: Moment
     phase: Phase = Phase.BEGUN
     swept_at: Moment | None = None
+    waits: int = 0
+    account_kept: bool = False
+
+    def overdue(self, now: Moment) -> bool:
+        """Whether this phase has gone on for longer than anything that is waited for should take."""
+        return now - (self.swept_at or self.begun_at) > OVERDUE_AFTER
+
+    @property
+    def pause(self) -> timedelta:
+        """How long to wait before it is tried again: twice as long each time, up to an hour."""
+        return timedelta(seconds=min(2**self.waits, PAUSE_SECONDS_MAX))
+
+    def waiting(self) -> Self:
+        """Something had to be waited for once more."""
+        return self.model_copy(update={"waits": self.waits + 1})
 
     def swept(self, now: Moment) -> Self:
         """Nothing is left to be found."""
-        return self.model_copy(update={"phase": Phase.SWEPT, "swept_at": now})
+        return self.model_copy(update={"phase": Phase.SWEPT, "swept_at": now, "waits": 0})
 
     def over(self) -> Self:
-        """Nothing can come any more. What this says of the person is gone with it."""
-        return self.model_copy(update={"phase": Phase.OVER, "user_id": "", "addresses": ()})
+        """Nothing can come any more. What this says of the person is gone with it, but for an account that is kept."""
+        user_id = self.user_id if self.account_kept else ""
+        return self.model_copy(update={"phase": Phase.OVER, "user_id": user_id, "addresses": ()})
