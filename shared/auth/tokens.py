@@ -27,6 +27,15 @@ TOKEN_CHARACTERS_MAX: Final = 8_192
 # RFC 8725 section 3.11: what else is a JWT (a logout token, a proof of possession) is not taken for an access token.
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _KEYS_IN_HEADERS: Final = frozenset({"jku", "x5u", "jwk", "x5c"})
+# Our own words: the library's repeat what the token says, which may be no text that can be sent or logged.
+_WRONG: Final[Mapping[type[jwt.PyJWTError], str]] = {
+    jwt.ExpiredSignatureError: "it has expired",
+    jwt.ImmatureSignatureError: "it is not valid yet",
+    jwt.InvalidAudienceError: "it is for another audience",
+    jwt.InvalidIssuerError: "it comes from another issuer",
+    jwt.InvalidSignatureError: "its signature is not its issuer's",
+    jwt.MissingRequiredClaimError: "it lacks one of the claims exp, iat, sub, aud, iss",
+}
 _IN_ID_TOKENS: Final = frozenset({"at_hash", "c_hash"})  # OpenID Connect Core 1.0, sections 3.1.3.6 and 3.3.2.11
 
 
@@ -105,7 +114,8 @@ class TokenValidator:
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
             )
         except jwt.PyJWTError as error:
-            raise TokenRefused(f"The token is not valid: {error}.", reason=type(error).__name__) from error
+            told = _WRONG.get(type(error), "what it says of itself cannot be accepted")
+            raise TokenRefused(f"The token is not valid: {told}.", reason=type(error).__name__) from error
         _refuse_other_kinds(claims)
         return _Remembered(_caller_of(claims), issuer, kid, key, float(claims["exp"]) + LEEWAY_SECONDS)
 
