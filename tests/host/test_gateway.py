@@ -226,6 +226,7 @@ def test_every_answer_tells_browsers_to_be_careful_and_has_a_correlation_id(gate
         answers = {
             200: client.get("/api/account", headers=bearer),
             "a page of the host": client.get("/"),
+            "a broken page of the host": client.get("/broken", headers={"origin": SITE}),
             "head": client.head("/api/browse"),
             401: client.get("/api/account"),
             404: client.get("/api/nowhere"),
@@ -234,12 +235,17 @@ def test_every_answer_tells_browsers_to_be_careful_and_has_a_correlation_id(gate
             500: client.get("/api/broken"),
             503: client.get("/api/troubled?name=careful&fails=9&status=503&after=1"),
             "wrong key": client.get("/api/private"),
+            414: client.get("/api/page?" + "a" * 40_000),
+            431: client.get("/api/page", headers={"x-long": "a" * 100_000}),
         }
         for _ in range(CALLS):
             client.get("/api/account", headers=bearer)
         answers[429] = client.get("/api/account", headers=bearer)
     answers["too busy"] = busy = asyncio.run(_busy(gateway))
 
+    broken = answers["a broken page of the host"]
+    assert (broken.status_code, broken.headers["access-control-allow-origin"]) == (500, SITE)
+    assert "the secret" not in broken.text
     assert busy.headers["retry-after"] == "1"
     for name, answer in answers.items():
         if isinstance(name, int):
@@ -248,7 +254,7 @@ def test_every_answer_tells_browsers_to_be_careful_and_has_a_correlation_id(gate
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy, name
         assert "frame-ancestors 'none'" in policy, name
-        assert answer.headers["x-correlation-id"] == correlation_id or name == "too busy", name
+        assert answer.headers["x-correlation-id"] == correlation_id or name in {"too busy", 414, 431}, name
         assert answer.headers["cache-control"], name
         assert "x-gateway-secret" not in answer.headers, name
 
