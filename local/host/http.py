@@ -32,6 +32,7 @@ _HOST_OWNED = frozenset({"content-length", "transfer-encoding", "connection", "k
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")  # RFC 9110 section 5.6.2, in lower case
 _NO_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _UNBOUNDED = 1 << 30
+_OUR_FAULT = "Something went wrong on our side; it has been logged."
 _BUSY_SECONDS = 1  # after which to come again when too many requests are outstanding
 
 
@@ -137,7 +138,12 @@ async def _page(pages: Starlette, request: Request) -> Answer:
         else:
             parts.append(message.get("body", b""))
 
-    await pages(request.scope, request.receive, collect)
+    try:
+        await pages(request.scope, request.receive, collect)
+    except Exception:
+        correlation_id = correlation_id_of(request.headers)
+        log.exception("A page of the host failed", extra={"path": request.path, "correlation_id": correlation_id})
+        return problem(500, _OUR_FAULT, correlation_id)
     return status, headers, b"".join(parts)
 
 
@@ -192,7 +198,7 @@ def _response(outcome: Outcome, request_headers: dict[str, str]) -> Answer:
             "traceback": trace,
         },
     )
-    return problem(500, "Something went wrong on our side; it has been logged.", correlation_id)
+    return problem(500, _OUR_FAULT, correlation_id)
 
 
 def _shaped(value: Datum | None) -> Answer:

@@ -29,6 +29,15 @@ TOKEN_CHARACTERS_MAX: Final = 8_192
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEYS_IN_HEADERS: Final = frozenset({"jku", "x5u", "jwk", "x5c"})
+# Our own words: the library's repeat what the token says, which may be no text that can be sent or logged.
+_WRONG: Final[Mapping[type[jwt.PyJWTError], str]] = {
+    jwt.ExpiredSignatureError: "it has expired",
+    jwt.ImmatureSignatureError: "it is not valid yet",
+    jwt.InvalidAudienceError: "it is for another audience",
+    jwt.InvalidIssuerError: "it comes from another issuer",
+    jwt.InvalidSignatureError: "its signature is not its issuer's",
+    jwt.MissingRequiredClaimError: "it lacks one of the claims exp, iat, sub, aud, iss",
+}
 _IN_ID_TOKENS: Final = frozenset({"at_hash", "c_hash"})  # OpenID Connect Core 1.0, sections 3.1.3.6 and 3.3.2.11
 
 
@@ -107,7 +116,8 @@ class TokenValidator:
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
             )
         except jwt.PyJWTError as error:
-            raise TokenRefused(f"The token is not valid: {error}.", reason=type(error).__name__) from error
+            told = _WRONG.get(type(error), "what it says of itself cannot be accepted")
+            raise TokenRefused(f"The token is not valid: {told}.", reason=type(error).__name__) from error
         _refuse_other_kinds(claims)
         caller = _caller_of(claims, first=self._authorities.is_first(issuer, now))
         return _Remembered(caller, issuer, kid, key, float(claims["exp"]) + LEEWAY_SECONDS)

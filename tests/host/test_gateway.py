@@ -1,9 +1,11 @@
 """The product's policies in front of a small app: limits, origins, sizes, headers, the cache, one more try."""
 
 import asyncio
+import json
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -224,6 +226,7 @@ def test_every_answer_tells_browsers_to_be_careful_and_has_a_correlation_id(gate
         answers = {
             200: client.get("/api/account", headers=bearer),
             "a page of the host": client.get("/"),
+            "a broken page of the host": client.get("/broken", headers={"origin": SITE}),
             "head": client.head("/api/browse"),
             401: client.get("/api/account"),
             404: client.get("/api/nowhere"),
@@ -232,12 +235,17 @@ def test_every_answer_tells_browsers_to_be_careful_and_has_a_correlation_id(gate
             500: client.get("/api/broken"),
             503: client.get("/api/troubled?name=careful&fails=9&status=503&after=1"),
             "wrong key": client.get("/api/private"),
+            414: client.get("/api/page?" + "a" * 40_000),
+            431: client.get("/api/page", headers={"x-long": "a" * 100_000}),
         }
         for _ in range(CALLS):
             client.get("/api/account", headers=bearer)
         answers[429] = client.get("/api/account", headers=bearer)
     answers["too busy"] = busy = asyncio.run(_busy(gateway))
 
+    broken = answers["a broken page of the host"]
+    assert (broken.status_code, broken.headers["access-control-allow-origin"]) == (500, SITE)
+    assert "the secret" not in broken.text
     assert busy.headers["retry-after"] == "1"
     for name, answer in answers.items():
         if isinstance(name, int):
@@ -246,7 +254,7 @@ def test_every_answer_tells_browsers_to_be_careful_and_has_a_correlation_id(gate
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy, name
         assert "frame-ancestors 'none'" in policy, name
-        assert answer.headers["x-correlation-id"] == correlation_id or name == "too busy", name
+        assert answer.headers["x-correlation-id"] == correlation_id or name in {"too busy", 414, 431}, name
         assert answer.headers["cache-control"], name
         assert "x-gateway-secret" not in answer.headers, name
 
@@ -413,3 +421,39 @@ def test_a_wrong_token_does_not_reach_a_function(gateway: Behind, wanted: dict[s
 
     assert refused(answer, 401, "token-refused")["reason"] == reason
     assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def _segment(part: Any) -> str:
+    written = part if isinstance(part, bytes) else json.dumps(part).encode()
+    return urlsafe_b64encode(written).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("header", "payload"),
+    [
+        ({"alg": "RS256", "crit": ["\ud800"], "\ud800": 1}, {}),
+        ({"alg": "\ud800", "kid": "a"}, {"iss": "a"}),
+        ({"alg": "RS256", "kid": "\ud800"}, {"iss": "\ud800"}),
+        ({"alg": ["RS256"], "kid": "a"}, {"iss": "a"}),
+        ({"alg": "RS256", "b64": False}, {"iss": "a"}),
+        ([1], {}),
+        (b"\xff\xfe", {}),
+        (b"[" * 4_000, {}),
+        (b'{"alg": "RS256", "x": ' + b"9" * 5_000 + b"}", {}),
+        ({"alg": "RS256", "kid": "a"}, [1]),
+    ],
+    ids=lambda part: str(part)[:40].encode("ascii", "backslashreplace").decode(),
+)
+def test_whatever_a_token_says_of_itself_it_is_refused_in_our_words(
+    gateway: Behind, header: object, payload: object
+) -> None:
+    bearer = f"Bearer {_segment(header)}.{_segment(payload)}.{_segment(b'signature')}"
+    with gateway.client(f"127.0.3.{len(bearer) % 250 + 1}") as client:
+        answer = client.get("/api/account", headers={"authorization": bearer})
+
+    told = str(refused(answer, 401, "token-refused")["detail"])
+    assert told in {
+        "JWT cannot be read. Access denied.",
+        "JWT is not signed with one of RS256, RS512, PS256. Access denied.",
+        "The token comes from an issuer we do not know. Access denied.",
+    }

@@ -122,6 +122,7 @@ async def test_a_key_that_a_token_brings_along_is_not_used_nor_looked_for(door: 
     [
         ({"crit": ["exp"], "exp": 1}, "not a JSON Web Token"),
         ({"crit": []}, "not a JSON Web Token"),
+        ({"crit": ["\ud800"], "\ud800": 1}, "not a JSON Web Token"),
         ({"typ": "logout+jwt"}, "type"),
         ({"typ": "dpop+jwt"}, "type"),
         ({"kid": None}, "key"),
@@ -147,3 +148,17 @@ async def test_a_header_or_payload_that_would_break_the_parser_is_refused(door: 
     assert len(deep) < TOKEN_CHARACTERS_MAX
     for token in (f"{deep}.{payload}.{signature}", f"{header}.{deep}.{signature}"):
         assert await door.reason(token) in {"not a JSON Web Token", "too long"}
+
+
+@pytest.mark.parametrize(
+    ("claims", "told"),
+    [
+        ({"exp": 1}, "it has expired"),
+        ({"aud": "\ud800"}, "it is for another audience"),
+        ({"iat": "\ud800"}, "what it says"),
+    ],
+    ids=["expired", "audience", "not a time"],
+)
+async def test_a_refusal_repeats_nothing_that_the_token_says(door: Door, claims: dict[str, Any], told: str) -> None:
+    with pytest.raises(TokenRefused, match=f"^The token is not valid: {told}"):
+        await door.caller(door.tenant.token("k", **claims))
