@@ -11,6 +11,7 @@ COUNTERS: Final[Mapping[str, str]] = {
     "check_ins": "tickets let in",
     "dead_letters_discarded": "dead letters discarded by hand",
     "dead_letters_replayed": "dead letters replayed by hand",
+    "directory_deletions_unseen": "accounts that the directory had no more, and was not seen to delete for good",
     "erasures_begun": "people who asked to be forgotten, or whom an admin forgot",
     "erasures_done": "people of whom nothing is left",
     "events_not_relisted": "changes of stock that the lists could not follow",
