@@ -12,6 +12,7 @@ COUNTERS: Final[Mapping[str, str]] = {
     "dead_letters_discarded": "dead letters discarded by hand",
     "dead_letters_replayed": "dead letters replayed by hand",
     "erasures_account_kept": "people forgotten whose account the directory refuses to delete",
+    "directory_deletions_unseen": "accounts that the directory had no more, and was not seen to delete for good",
     "erasures_begun": "people who asked to be forgotten, or whom an admin forgot",
     "erasures_done": "people of whom nothing is left",
     "erasures_overdue": "tries to forget somebody that still was not done after a day",
