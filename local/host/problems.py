@@ -18,7 +18,7 @@ SECURITY_HEADERS: Final[tuple[Header, ...]] = (
     (
         b"content-security-policy",
         b"default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'self';"
-        + b" base-uri 'none'; frame-ancestors 'none'",
+        b" base-uri 'none'; frame-ancestors 'none'",
     ),
     (b"referrer-policy", b"no-referrer"),
 )
