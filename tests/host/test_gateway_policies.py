@@ -325,6 +325,20 @@ def test_of_more_keys_than_there_is_room_for_the_one_used_longest_ago_begins_ane
     assert (limiter.wait("b", 1, 60.0, 0.0), limiter.wait("a", 1, 60.0, 0.0)) == (60, 0)
 
 
+def test_buckets_that_are_full_again_are_dropped_as_others_come() -> None:
+    limiter = RateLimiter()
+    for number in range(100):
+        limiter.take(f"flood{number}", 60, 60.0, 0.0)
+    limiter.take("slow", 1, 60.0, 0.0)
+    assert len(limiter) == 101
+
+    for number in range(51):
+        limiter.take(f"later{number}", 60, 60.0, 2.0)
+
+    assert len(limiter) == 52  # those that came later, and the one that is not full yet
+    assert (limiter.wait("slow", 1, 60.0, 2.0), limiter.wait("later0", 1, 60.0, 2.0)) == (58, 0)
+
+
 def test_a_kept_answer_has_its_time_and_there_are_only_so_many() -> None:
     cache = ResponseCache()
     cache.keep(("a",), ([], b"one"), until=5.0)
