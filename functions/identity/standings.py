@@ -143,4 +143,5 @@ def _standing(value: Value) -> Standing:
         memberships={OrganiserId(key): Membership(role) for key, role in value["memberships"].items()},
         roles=None if roles is None else frozenset(map(Role, roles)),
         disabled=bool(value["disabled"] or value["erased"]),
+        erased=bool(value["erased"]),
     )
