@@ -88,5 +88,5 @@ def test_operations_json_keeps_no_secret() -> None:
 
     assert {name: value.get("default") for name, value in values.items() if value.get("secret")} == {
         "insights-key": None,
-        "gateway-secret": "",
+        "gateway-secret": "none",
     }

@@ -1,6 +1,7 @@
 """Policies that cannot be executed as they are keep the host from starting, and say where; scopes are put together."""
 
 import json
+import re
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,12 @@ from tests.host.gateway import AUDIENCE, INSIGHTS_KEY, POLICIES, policies
 SETTINGS = {"AUTH_AUTHORITIES": "http://127.0.0.1:9/t", "AUTH_AUDIENCE": AUDIENCE, "INSIGHTS_API_KEY": INSIGHTS_KEY}
 
 
-def front() -> Front:
-    """What is behind the gateway: a host without functions."""
+def front(*known: HttpFunction) -> Front:
+    """What is behind the gateway: a host with functions that have no code."""
     functions = Functions((), (), (), ())
-    return Front(Routes((), "api"), Runtime(1.0), HttpLimits(), body_bytes_max=1_000, pages=host_pages(functions, None))
+    return Front(
+        Routes(known, "api"), Runtime(1.0), HttpLimits(), body_bytes_max=1_000, pages=host_pages(functions, None)
+    )
 
 
 def function(name: str) -> HttpFunction:
@@ -42,7 +45,8 @@ def function(name: str) -> HttpFunction:
 
 
 def load(folder: Path, *names: str, **environment: str) -> Gateway:
-    return load_gateway(folder, front(), tuple(map(function, names)), {**SETTINGS, **environment})
+    functions = tuple(map(function, names))
+    return load_gateway(folder, front(*functions), functions, {**SETTINGS, **environment})
 
 
 @pytest.fixture
@@ -60,6 +64,8 @@ def spoil(folder: Path, file: str, old: str, new: str) -> int:
 
 
 FILTER = '<ip-filter action="allow"><address>127.0.0.1</address></ip-filter>'
+_GLOBAL = (POLICIES / "global.xml").read_text()
+BACKEND = _GLOBAL[_GLOBAL.index("<backend>") : _GLOBAL.index("</backend>") + len("</backend>")]
 STORE = '<cache-store duration="{{cache-seconds}}" />'
 SLIPS = {
     "an unknown policy": ("anonymous.xml", "<validate-content ", "<validate-contents "),
@@ -86,6 +92,27 @@ SLIPS = {
     ),
     "one more cache": ("public-reads.xml", STORE, STORE * 2),
     "a cache that does not look at the query": ("public-reads.xml", "vary-by-query-parameter>", "vary-by-header>"),
+    "more than one policy in backend": (
+        "anonymous.xml", "<backend>", '<backend><set-variable name="a" value="b" />',
+    ),
+    "no policy in the outermost backend": ("global.xml", BACKEND, "<backend />"),
+    "nothing that asks the functions": ("global.xml", "<forward-request />", '<set-variable name="a" value="b" />'),
+    "a status without a reason": ("global.xml", ' reason="Unauthorized"', ""),
+    **{
+        f"{section} without the policies around": ("anonymous.xml", f"<{section}>\n    <base />", f"<{section}>")
+        for section in ("inbound", "backend", "outbound", "on-error")
+    },
+    "a section that is left out": ("anonymous.xml", "<on-error>\n    <base />\n  </on-error>", ""),
+    "the policies around twice": ("anonymous.xml", "<outbound>\n    <base />", "<outbound><base /><base />"),
+    "a cache that nothing is put into": (
+        "public-reads.xml", STORE, '<set-variable name="a" value="{{cache-seconds}}" />',
+    ),
+    "a cache that nobody looks into": ("anonymous.xml", "<outbound>", '<outbound><cache-store duration="5" />'),
+    "addresses from last to first": (
+        "private-insights.xml",
+        'from="{{private-from}}" to="{{private-to}}"', 'from="{{private-to}}" to="{{private-from}}"',
+    ),
+    "addresses from one family to another": ("private-insights.xml", "{{private-from}}", "::1"),
     "an address that is none": ("private-insights.xml", "{{private-from}}", "localhost"),
 }  # fmt: skip
 
@@ -153,6 +180,12 @@ def test_a_named_value_that_no_policy_reads_is_refused(tmp_path: Path) -> None:
         load(folder, "page")
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_default_is_refused_as_api_management_refuses_it(tmp_path: Path, empty: str) -> None:
+    with pytest.raises(StartRefused, match=r"named_values\.site-origin\.default"):
+        load(changed(tmp_path, **{"site-origin": {"meaning": "a site", "default": empty}}), "page")
+
+
 def test_a_named_value_without_a_value_is_refused_by_its_setting_and_meaning(folder: Path) -> None:
     with pytest.raises(StartRefused, match="AUTH_AUDIENCE: the audience of access tokens"):
         load(folder, "page", AUTH_AUDIENCE="")
@@ -166,6 +199,7 @@ def test_a_named_value_without_a_value_is_refused_by_its_setting_and_meaning(fol
         ({"GATEWAY_BODY_BYTES": "102401"}, "max-size is “102401”"),
         ({"TESSERA_ANONYMOUS_BROWSING": "perhaps"}, "it is true or false"),
         ({"AUTH_AUTHORITIES": "http://a, http://b, http://c"}, "more than the 2"),
+        ({"AUTH_AUDIENCE": "  "}, "the gateway needs AUTH_AUDIENCE"),
         ({"GATEWAY_SITE_ORIGIN": "tickets.example.org/site"}, "is not an origin"),
     ],
     ids=str,
@@ -191,10 +225,14 @@ def test_the_host_does_not_start_and_says_why(tmp_path: Path) -> None:
 # --- scopes
 
 
-async def test_base_is_where_the_policies_around_stand_and_a_section_without_it_leaves_them_out(tmp_path: Path) -> None:
+async def test_base_is_where_the_policies_around_stand(tmp_path: Path) -> None:
     def written(name: str, inbound: str, outbound: str) -> Path:
-        path = tmp_path / name
-        path.write_text(f"<policies><inbound>{inbound}</inbound><outbound>{outbound}</outbound></policies>")
+        path, around = tmp_path / name, "<forward-request />" if name == "global.xml" else "<base />"
+        on_error = "" if name == "global.xml" else "<base />"
+        path.write_text(
+            f"<policies><inbound>{inbound}</inbound><backend>{around}</backend><outbound>{outbound}</outbound>"
+            f"<on-error>{on_error}</on-error></policies>"
+        )
         return path
 
     def step(value: str) -> str:
@@ -202,7 +240,9 @@ async def test_base_is_where_the_policies_around_stand_and_a_section_without_it_
 
     documents = [
         read_document(written("global.xml", step("global"), step("global-out"))),
-        read_document(written("api.xml", f"{step('api before')}<base />{step('api after')}", step("api-out"))),
+        read_document(
+            written("api.xml", f"{step('api before')}<base />{step('api after')}", f"<base />{step('api-out')}")
+        ),
         read_document(written("operation.xml", f"<base />{step('operation')}", f"{step('operation-out')}<base />")),
     ]
     parts = Parts(front(), NamedValues({}, {}), RateLimiter(), ResponseCache(), {})
@@ -211,12 +251,17 @@ async def test_base_is_where_the_policies_around_stand_and_a_section_without_it_
     await Pipeline(documents, parts).run(context)
 
     assert context.request.headers["x-seen"] == "api before,global,api after,operation"
-    assert [value for name, value in context.headers if name == b"x-seen"] == [b"operation-out", b"api-out"]
+    assert [value for name, value in context.headers if name == b"x-seen"] == [
+        b"operation-out",
+        b"global-out",
+        b"api-out",
+    ]
 
 
 def _request(headers: dict[str, str]) -> Request:
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": "GET", "client": ("127.0.0.1", 1), "headers": raw, "query_string": b""}
+    scope["path"] = "/api/x"
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
@@ -264,6 +309,29 @@ async def test_a_gateway_that_fails_answers_as_careful_as_ever(folder: Path) -> 
     assert headers.items() >= {**SECURITY, "cache-control": "no-store", "vary": "Origin"}.items()
     assert headers["access-control-allow-origin"] == "http://localhost:8080"
     assert headers["x-correlation-id"] == members["correlation_id"] == "mine-0123456789"
+
+
+async def test_what_is_refused_before_it_has_a_correlation_id_gets_one(folder: Path) -> None:
+    spoil(folder, "global.xml", 'name="correlation-id"', 'name="another-id"')
+
+    status, headers, members = await asked(load(folder, "page"), content_length="102401")
+
+    assert (status, members["reason"]) == (413, "Bad request")
+    assert re.fullmatch("[0-9a-f]{32}", headers["x-correlation-id"])
+    assert members["correlation_id"] == headers["x-correlation-id"]
+
+
+async def test_on_error_says_when_to_come_again_whether_or_not_a_limit_said_so(folder: Path) -> None:
+    gateway = load(folder, "page", GATEWAY_ADDRESS_CALLS="1")
+    await asked(gateway)
+    limited = await asked(gateway)
+    spoil(folder, "anonymous.xml", ' retry-after-variable-name="retry-after"', "")
+    gateway = load(folder, "page", GATEWAY_ADDRESS_CALLS="1")
+    await asked(gateway)
+    silent = await asked(gateway)
+
+    assert (limited[0], limited[1]["retry-after"]) == (429, "60")
+    assert (silent[0], silent[1]["retry-after"]) == (429, "5")
 
 
 async def test_where_on_error_fails_too_the_answer_is_still_a_problem_with_security_headers(folder: Path) -> None:

@@ -45,6 +45,15 @@ def test_proof_by_identity_takes_the_callers_place_and_the_caller_travels_beside
     assert nobody["x-forwarded-authorization"] == ""
 
 
+def test_a_second_try_proves_itself_and_carries_the_caller_as_the_first_did(gateway: Behind) -> None:
+    uma = gateway.bearer()
+    with gateway.client() as client:
+        answer = client.get("/api/troubled?name=identity&fails=1&status=502", headers=uma).json()
+
+    assert (answer["times"], answer["headers"]["x-forwarded-authorization"]) == (2, uma["authorization"])
+    assert answer["headers"]["authorization"] == "Bearer no-managed-identity-here:api://functions"
+
+
 @pytest.mark.parametrize(
     ("address", "status"), [("127.0.0.39", 403), ("127.0.0.40", 200), ("127.0.0.49", 200), ("127.0.0.50", 403)]
 )

@@ -45,7 +45,7 @@ def _rate_limit(element: Element, place: Place) -> Step:
 
     def refuse_call(context: Context, wait: int) -> None:
         if variable:
-            context.variables[variable] = str(wait)
+            context.variables[variable] = wait
         raise ProxyError(
             element.tag, "RateLimitExceeded", f"Rate limit is exceeded; come again in {wait} s.", status=429
         )
@@ -204,10 +204,12 @@ def _range(element: Element, place: Place) -> tuple[int, int]:
             only = int(ipaddress.ip_address(place.parts.named_values.filled_in(element.text, element)))
             return only, only
         check_attributes(element, ["from", "to"])
-        first, last = (int(ipaddress.ip_address(constant(element, name, place))) for name in ("from", "to"))
+        first, last = (ipaddress.ip_address(constant(element, name, place)) for name in ("from", "to"))
     except ValueError as error:
         refuse(element, str(error))
-    return first, last
+    if first.version != last.version or int(first) > int(last):
+        refuse(element, f"no address is from {first} to {last}")
+    return int(first), int(last)
 
 
 @policy(

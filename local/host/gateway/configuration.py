@@ -26,6 +26,7 @@ class _Part(BaseModel):
 class NamedValue(_Part):
     """A value that policies refer to as `{{name}}`.
 
+    :param default: never empty, as API Management takes no empty value
     :param setting: the product's setting that it is; default: `GATEWAY_` and the name in capitals
     :param item: which one, where the setting is a list with commas; the last one where it has fewer
     :param flag: it is `true` or `false`, however the setting writes it
@@ -33,7 +34,7 @@ class NamedValue(_Part):
     """
 
     meaning: str
-    default: str | None = None
+    default: Annotated[str, Field(pattern=r"\S")] | None = None
     setting: str = ""
     item: Annotated[int, Field(ge=0)] | None = None
     flag: bool = False
@@ -129,7 +130,7 @@ def _items(text: str) -> list[str]:
 
 
 def _value(name: str, value: NamedValue, environment: Mapping[str, str]) -> str:
-    given = environment.get(variable(name, value), "")
+    given = environment.get(variable(name, value), "").strip()
     if value.item is not None and (items := _items(given)):
         given = items[min(value.item, len(items) - 1)]
     if given and value.flag:

@@ -1,5 +1,6 @@
 """What policies work on: one request on its way to the functions, and its answer; `context` in their expressions."""
 
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -58,7 +59,7 @@ class Context:
     :param cache_key: under what the answer may be kept
     """
 
-    __slots__ = ("after", "body", "cache_key", "cors", "error", "headers", "request", "status", "variables")
+    __slots__ = ("after", "body", "cache_key", "cors", "error", "headers", "made_id", "request", "status", "variables")
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -70,6 +71,14 @@ class Context:
         self.after: list[Callable[[Context], None]] | None = None
         self.cors: list[Header] | None = None
         self.cache_key: tuple[object, ...] | None = None
+        self.made_id = ""
+
+    @property
+    def request_id(self) -> str:
+        """The request's id, made when it is first asked for: most requests bring one of their own."""
+        if not self.made_id:
+            self.made_id = f"{random.getrandbits(128):032x}"
+        return self.made_id
 
     @property
     def address(self) -> str:

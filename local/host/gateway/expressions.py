@@ -5,9 +5,9 @@ executed in a test. Expressions are compared without regard to white space.
 https://learn.microsoft.com/azure/api-management/api-management-policy-expressions
 """
 
-import random
 import re
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
@@ -44,7 +44,13 @@ def _correlation_id(context: Context) -> str:
     given = context.request.headers.get("x-correlation-id")
     if given is not None and _WELL_FORMED.fullmatch(given):
         return given
-    return f"{random.getrandbits(128):032x}"
+    return context.request_id
+
+
+def _kept_id(context: Context) -> str:
+    """The correlation id; the request's own id where it failed before it had one."""
+    found: str | None = context.variables.get("correlation-id")
+    return context.request_id if found is None else found
 
 
 def _is_service_key(context: Context) -> bool:
@@ -64,7 +70,11 @@ def _by_service_key(context: Context) -> str:
 
 
 def _worth_another_try(context: Context) -> bool:
-    return context.status in _RETRIED and context.response_header(b"retry-after") is None
+    return (
+        context.request.method == "GET"
+        and context.status in _RETRIED
+        and context.response_header(b"retry-after") is None
+    )
 
 
 def _error(context: Context) -> ProxyError:
@@ -87,7 +97,7 @@ def _problem(context: Context) -> bytes:
             "status": status,
             "detail": error.message if status < 500 else "The gateway cannot answer just now; try again soon.",
             "reason": error.reason,
-            "correlation_id": context.variables["correlation-id"],
+            "correlation_id": _kept_id(context),
         }
     )
 
@@ -98,8 +108,7 @@ _LISTED: Final[Mapping[str, Getter]] = {
         var given = context.Request.Headers.GetValueOrDefault("X-Correlation-Id", "");
         return Regex.IsMatch(given, "^[A-Za-z0-9._-]{8,64}$") ? given : context.RequestId.ToString("N");
     }""": _correlation_id,
-    '@((string)context.Variables["correlation-id"])': lambda context: context.variables["correlation-id"],
-    '@(context.Request.Method == "GET")': lambda context: context.request.method == "GET",
+    '@(context.Variables.GetValueOrDefault<string>("correlation-id", context.RequestId.ToString("N")))': _kept_id,
     '@(context.Request.Headers.GetValueOrDefault("Authorization", ""))': lambda context: context.request.headers.get(
         "authorization", ""
     ),
@@ -128,19 +137,22 @@ _LISTED: Final[Mapping[str, Getter]] = {
         lambda context: context.status == 401 and "authorization" in context.request.headers
     ),
     "@(context.Response.StatusCode == 401)": lambda context: context.status == 401,
-    """@((context.Response.StatusCode == 502 || context.Response.StatusCode == 503
-        || context.Response.StatusCode == 504) && !context.Response.Headers.ContainsKey("Retry-After"))""": (
-        _worth_another_try
-    ),
+    """@(context.Request.Method == "GET" && (context.Response.StatusCode == 502
+        || context.Response.StatusCode == 503 || context.Response.StatusCode == 504)
+        && !context.Response.Headers.ContainsKey("Retry-After"))""": (_worth_another_try),
     # --- errors
     "@(context.Response.StatusCode == 429 || context.Response.StatusCode == 503)": lambda context: (
         context.status in {429, 503}
     ),
     "@(context.Response.StatusCode)": lambda context: context.status,
-    '@(context.Variables.GetValueOrDefault<string>("retry-after", "5"))': lambda context: context.variables.get(
-        "retry-after", "5"
+    '@(Convert.ToString(context.Variables.ContainsKey("retry-after") ? context.Variables["retry-after"] : 5))': (
+        lambda context: str(context.variables.get("retry-after", 5))
     ),
     '@(context.LastError.Source == "validate-content" ? 413 : context.Response.StatusCode)': _error_status,
+    "@(context.Response.StatusReason)": lambda context: HTTPStatus(context.status).phrase,
+    '@(context.LastError.Source == "validate-content" ? "Content Too Large" : context.Response.StatusReason)': (
+        lambda context: HTTPStatus(_error_status(context)).phrase
+    ),
     """@{
         var status = context.LastError.Source == "validate-content" ? 413 : context.Response.StatusCode;
         var codes = new Dictionary<int, string> {

@@ -147,8 +147,9 @@ def _return_response(element: Element, place: Place) -> Step:
 def _status(element: Element | None, place: Place) -> Value:
     if element is None:
         return Value("200", lambda _context: 200)
-    check_attributes(element, ["code"], ["reason"])
+    check_attributes(element, ["code", "reason"])
     check_children(element, ())
+    attribute(element, "reason", place)  # which phrase HTTP/1.1 sends with a status, the connection knows itself
     found = attribute(element, "code", place)
     if found.constant is not None:
         number(element, "code", place, least=200, most=599)

@@ -1,6 +1,7 @@
 """A chain of policy documents, from the global one to the operation's, compiled to four lists of closures.
 
-`<base />` is where the policies of the scope around stand. A section without it leaves them out, as on Azure.
+`<base />` is where the policies of the scope around stand. A section without it would leave them out, which
+Azure takes for what was meant: here it is refused, as nothing may go without correlation id, proof and security headers.
 https://learn.microsoft.com/azure/api-management/api-management-howto-policies
 """
 
@@ -33,6 +34,7 @@ class Pipeline:
         stored = [
             at for at, (element, _) in enumerate(outbound) if element is not None and element.tag == "cache-store"
         ]
+        _refuse_half_a_cache(documents)
         self._ways = [[step for _, step in steps] for steps in (inbound, backend, outbound)]
         self._behind_store = self._ways[2][stored[0] + 1 if stored else 0 :]
         self._on_error = [step for _, step in on_error]
@@ -98,11 +100,13 @@ def _compiled(documents: Sequence[Element], section: Section, parts: Parts) -> l
         element = _section(document, section)
         children = element.children if element else []
         _refuse_nested(children)
-        for base in children if at == 0 else ():
-            if base.tag == _BASE:
-                refuse(base, "the outermost scope has no base")
+        _refuse_bases(element or document, children, section, 1 if at else 0)
+        if section is Section.BACKEND and len(children) != 1:
+            refuse(element or document, "<backend> has exactly one policy; more stand within that one")
         found = list(_in_scope(children, found, Place(parts, section)))
     _refuse_misplaced([element for element, _ in found])
+    if section is Section.BACKEND and not _within(documents, section, "forward-request"):
+        refuse(documents[0].only(section) or documents[0], "no <forward-request>: nothing would ever be answered")
     return found
 
 
@@ -142,6 +146,32 @@ def _refuse_nested(elements: Sequence[Element]) -> None:
             if child.tag in {"cors", "cache-store"}:
                 refuse(child, f"<{child.tag}> must stand directly in its section")
         _refuse_nested(element.children)
+
+
+def _refuse_bases(place: Element, children: Sequence[Element], section: Section, wanted: int) -> None:
+    found = [child for child in children if child.tag == _BASE]
+    if len(found) > wanted:
+        refuse(found[wanted], "<base /> is there twice" if wanted else "the outermost scope has no base")
+    if len(found) < wanted:
+        refuse(place, f"<{section}> lacks <base />: it would go without the policies around")
+
+
+def _refuse_half_a_cache(documents: Sequence[Element]) -> None:
+    lookups = _within(documents, Section.INBOUND, "cache-lookup")
+    stores = _within(documents, Section.OUTBOUND, "cache-store")
+    if bool(lookups) != bool(stores):
+        refuse((lookups or stores)[0], "<cache-lookup> and <cache-store> need each other")
+
+
+def _within(documents: Sequence[Element], section: Section, tag: str) -> list[Element]:
+    """The elements of that name in a section, however deep."""
+    open_ = [part for document in documents if (part := document.only(section)) is not None]
+    found: list[Element] = []
+    while open_:
+        element = open_.pop()
+        open_ += element.children
+        found += [element] if element.tag == tag else []
+    return found
 
 
 def _section(document: Element, section: Section) -> Element | None:
