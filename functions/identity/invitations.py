@@ -1,7 +1,7 @@
 """Invitations: a mailed link that makes whoever follows it, signed in, a member. Pure.
 
-The code in the link is not stored: it follows from our secret, the invitation and how often it was mailed. So a copy of
-the store opens no door, and a code mailed anew makes the one before worthless.
+The code in the link is not stored: it follows from our secret, the invitation and what was made up for its mail. So a
+copy of the store opens no door, and a code mailed anew makes the one before worthless.
 """
 
 import hmac
@@ -24,12 +24,18 @@ MAILED_AGAIN_AFTER: Final = timedelta(minutes=10)  # an owner cannot flood an in
 _KEPT: Final = timedelta(days=30)
 _MAC_CHARACTERS: Final = 40  # 160 bits
 _CODE: Final = re.compile(
-    r"(?P<organiser>org_[a-z2-7]{26})\.(?P<invitation>inv_[a-z2-7]{26})\.(?P<number>[0-9]{1,6})\.(?P<mac>[0-9a-f]{40})"
+    r"(?P<organiser>org_[a-z2-7]{26})\.(?P<invitation>inv_[a-z2-7]{26})\.(?P<nonce>[a-z2-7]{26})\.(?P<mac>[0-9a-f]{40})"
 )
 
 
 class InvitationOver(DomainError):
     """The invitation was used, withdrawn, replaced by a newer mail, or is too old."""
+
+    kind = Kind.CONFLICT
+
+
+class InvitedJustNow(DomainError):
+    """The address was mailed a moment ago; `retry_after_seconds` says when it can be mailed again."""
 
     kind = Kind.CONFLICT
 
@@ -52,7 +58,7 @@ class InvitationState(StrEnum):
 class Invitation(Model):
     """An invitation as stored; one address has at most one of an organiser.
 
-    :param number: of the mail; only the newest mail's code is good
+    :param nonce: made up for each mail: only the newest mail's code is good, and none of an invitation that is gone
     :param by: who invited
     :param accepted_by: who followed the link
     :param changed_at: when something last became of it
@@ -67,7 +73,7 @@ class Invitation(Model):
     by: str
     mailed_at: Moment
     expires_at: Moment
-    number: int = 1
+    nonce: str
     state: InvitationState = InvitationState.OPEN
     accepted_by: PersonId | None = None
     changed_at: Moment
@@ -81,25 +87,34 @@ class Invitation(Model):
         """Whether it can still be accepted."""
         return self.state is InvitationState.OPEN and now < self.expires_at
 
-    def again(self, *, role: Membership, by: str, now: datetime) -> Self:
-        """Invited anew, by another mail; the same invitation, if that mail would follow the last too closely."""
-        if self.is_open(now) and self.role is role and now - self.mailed_at < MAILED_AGAIN_AFTER:
-            return self
+    def again(self, *, role: Membership, by: str, nonce: str, now: datetime) -> Self:
+        """Invited anew, by another mail; the same invitation, if that is what is asked for and it was just mailed.
+
+        :raises InvitedJustNow: another mail would follow the last too closely
+        """
+        if now - self.mailed_at < MAILED_AGAIN_AFTER:
+            if self.is_open(now) and self.role is role:
+                return self
+            wait = self.mailed_at + MAILED_AGAIN_AFTER - now
+            raise InvitedJustNow(
+                f"This address was mailed less than {MAILED_AGAIN_AFTER.seconds // 60} minutes ago; wait a little.",
+                retry_after_seconds=int(wait.total_seconds()) + 1,
+            )
         return self.model_copy(
             update={
-                "role": role, "by": by, "mailed_at": now, "expires_at": now + LIFE, "number": self.number + 1,
+                "role": role, "by": by, "mailed_at": now, "expires_at": now + LIFE, "nonce": nonce,
                 "state": InvitationState.OPEN, "accepted_by": None, "changed_at": now,
             }
         )  # fmt: skip
 
-    def accepted(self, person_id: PersonId, *, number: int, now: datetime) -> Self:
+    def accepted(self, person_id: PersonId, *, nonce: str, now: datetime) -> Self:
         """Used by a person; again by the same one changes nothing.
 
         :raises InvitationOver: it cannot be accepted any more
         """
-        if self.state is InvitationState.ACCEPTED and self.accepted_by == person_id:
+        if nonce == self.nonce and self.state is InvitationState.ACCEPTED and self.accepted_by == person_id:
             return self
-        if not self.is_open(now) or number != self.number:
+        if not self.is_open(now) or nonce != self.nonce:
             raise InvitationOver("This invitation was used, withdrawn or replaced, or is too old; ask for a new one.")
         return self.model_copy(update={"state": InvitationState.ACCEPTED, "accepted_by": person_id, "changed_at": now})
 
@@ -120,7 +135,7 @@ class Code(NamedTuple):
 
     organiser_id: OrganiserId
     invitation_id: str
-    number: int
+    nonce: str
 
 
 class InvitationCodes:
@@ -132,9 +147,14 @@ class InvitationCodes:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
+    def id_of(self, organiser_id: OrganiserId, email: str) -> str:
+        """The id of an address's invitation: asked again it is the same, and only we can tell whose it is."""
+        address = hmac.new(self._secret, f"address.{email.strip().lower()}".encode(), sha256).hexdigest()
+        return derived_id("inv", organiser_id, address)
+
     def code(self, invitation: Invitation) -> str:
         """The code of an invitation's newest mail."""
-        said = f"{invitation.organiser_id}.{invitation.invitation_id}.{invitation.number}"
+        said = f"{invitation.organiser_id}.{invitation.invitation_id}.{invitation.nonce}"
         return f"{said}.{self._mac(said)}"
 
     def read(self, code: str) -> Code | None:
@@ -142,12 +162,7 @@ class InvitationCodes:
         found = _CODE.fullmatch(code)
         if found is None or not hmac.compare_digest(found["mac"], self._mac(code.rpartition(".")[0])):
             return None
-        return Code(OrganiserId(found["organiser"]), found["invitation"], int(found["number"]))
+        return Code(OrganiserId(found["organiser"]), found["invitation"], found["nonce"])
 
     def _mac(self, said: str) -> str:
         return hmac.new(self._secret, f"invitation.{said}".encode(), sha256).hexdigest()[:_MAC_CHARACTERS]
-
-
-def invitation_id_of(organiser_id: OrganiserId, email: str) -> str:
-    """The id of an address's invitation: asked again, it is the same one."""
-    return derived_id("inv", organiser_id, email.strip().lower())

@@ -5,13 +5,20 @@ from typing import Final
 from pydantic import BaseModel, Field
 
 from functions.identity.invitation_page import invitation_page
-from functions.identity.invitations import AlreadyMember, Invitation, InvitationOver, InvitationState
+from functions.identity.invitations import (
+    AlreadyMember,
+    Invitation,
+    InvitationOver,
+    InvitationState,
+    InvitedJustNow,
+)
 from functions.identity.inviting import Inviting
-from functions.identity.teams import TooManyMembers, TooManyMemberships
+from functions.identity.people import BeingErased
+from functions.identity.teams import TooManyInvitations, TooManyMembers, TooManyMemberships
 from shared.auth.permissions import Membership, Permission
 from shared.kernel.clock import Moment
 from shared.kernel.errors import Contended, Malformed, NotFound
-from shared.kernel.ids import OrganiserId
+from shared.kernel.ids import OrganiserId, PersonId
 from shared.web.endpoint import Call, Endpoints, Nothing, Raw, Wire
 from shared.web.fields import EmailAddress
 from shared.web.paging import PageQuery
@@ -36,6 +43,7 @@ class InvitationView(BaseModel):
     state: InvitationState
     mailed_at: Moment
     expires_at: Moment
+    accepted_by: PersonId | None = None
 
 
 class InvitationsPage(BaseModel):
@@ -71,7 +79,10 @@ def invitation_endpoints(http: Endpoints, inviting: Inviting) -> None:
 
     @http(
         "POST", "invitations/accept", needs=Permission.OWN_ACCOUNT, takes=InvitationCode, returns=Accepted,
-        audited=True, refuses=[NotFound, InvitationOver, AlreadyMember, TooManyMembers, TooManyMemberships, Contended],
+        audited=True,
+        refuses=[
+            NotFound, InvitationOver, AlreadyMember, BeingErased, TooManyMembers, TooManyMemberships, Contended,
+        ],
     )  # fmt: skip
     async def accept_invitation(call: Call, body: InvitationCode) -> Accepted:
         """Accept an invitation with the code from its mail: you become a member within a minute.
@@ -101,13 +112,15 @@ def invitation_endpoints(http: Endpoints, inviting: Inviting) -> None:
 def _owners(http: Endpoints, inviting: Inviting) -> None:
     @http(
         "POST", "organisers/{organiser_id}/invitations", needs=Permission.MANAGE_MEMBERS, takes=NewInvitation,
-        returns=InvitationView, status=201, refuses=[NotFound, Contended], within="organiser_id", audited=True,
+        returns=InvitationView, status=201,
+        refuses=[NotFound, InvitedJustNow, TooManyInvitations, Contended], within="organiser_id", audited=True,
     )  # fmt: skip
     async def invite_member(call: Call, body: NewInvitation) -> InvitationView:
         """Invite somebody by mail to work for an organiser; the invitation is good for seven days.
 
         An address has one invitation of an organiser: inviting it again mails a new code, which makes the one before
-        worthless. Within ten minutes the same invitation is not mailed twice.
+        worthless. Within ten minutes an address is not mailed twice: the same invitation is given as it is, another one
+        is refused (409 `invited-just-now`).
         """
         organiser_id, by = OrganiserId(call.id("organiser_id")), call.caller.actor
         invitation = await inviting.invite(organiser_id, body.email, body.role, by=by, now=call.now)

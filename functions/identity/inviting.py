@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 from functions.identity.belonging import AGAIN, Belonging
-from functions.identity.invitations import LIFE, Invitation, InvitationCodes, InvitationOver, invitation_id_of
+from functions.identity.invitations import LIFE, Invitation, InvitationCodes, InvitationOver
 from functions.identity.team_repository import Stored, TeamRepository
 from functions.identity.teams import Team
 from shared.auth.permissions import Membership
 from shared.events.envelope import outbox
 from shared.events.identity import MemberInvited
 from shared.kernel.errors import NotFound as NothingThere
-from shared.kernel.ids import OrganiserId, PersonId
+from shared.kernel.ids import OrganiserId, PersonId, random_text
 from shared.retry import retry
 from shared.store.port import Page
 
@@ -41,24 +41,27 @@ class Inviting:
         """Invite whoever reads the mail of an address; asked again within minutes it is not mailed twice.
 
         :raises NotFound: no such organiser
+        :raises InvitedJustNow: it was mailed something else a moment ago
+        :raises TooManyInvitations: the organiser invited as many today as one can in a day
         :raises Contended: too many changes at once
         """
 
         async def attempt() -> Invitation:
-            await self._belonging.team(organiser_id)
-            invitation_id = invitation_id_of(organiser_id, email)
+            team = await self._belonging.team(organiser_id)
+            invitation_id, nonce = self._codes.id_of(organiser_id, email), random_text()
             read = await self._teams.invitation(organiser_id, invitation_id)
             if read is None:
                 invitation = Invitation(
                     invitation_id=invitation_id, organiser_id=organiser_id, email=email, role=role, by=by,
-                    mailed_at=now, expires_at=now + LIFE, changed_at=now,
+                    mailed_at=now, expires_at=now + LIFE, changed_at=now, nonce=nonce,
                 )  # fmt: skip
             else:
-                invitation = read.value.again(role=role, by=by, now=now)
+                invitation = read.value.again(role=role, by=by, nonce=nonce, now=now)
                 if invitation == read.value:
                     return invitation
             stored = Stored(invitation, read.etag if read else "")
-            await self._teams.save(organiser_id, invitation=stored, beside=[outbox(_invited(invitation, now))])
+            told, invited = [outbox(_invited(invitation, now))], Stored(team.value.invited_one(now.date()), team.etag)
+            await self._teams.save(organiser_id, team=invited, invitation=stored, beside=told)
             return invitation
 
         return await retry(attempt, on=AGAIN)
@@ -91,7 +94,7 @@ class Inviting:
         said = self._codes.read(code)
         read = None if said is None else await self._teams.invitation(said.organiser_id, said.invitation_id)
         team = None if said is None else await self._teams.team(said.organiser_id)
-        if said is None or read is None or team is None or read.value.number != said.number:
+        if said is None or read is None or team is None or read.value.nonce != said.nonce:
             raise InvitationOver("This invitation is not, or no longer, good for anything; ask for a new one.")
         return read.value, team.value
 
@@ -111,9 +114,11 @@ class Inviting:
         async def attempt() -> tuple[Invitation, Team]:
             team = await self._belonging.team(said.organiser_id)
             read = await self._invitation(said.organiser_id, said.invitation_id)
-            accepted = read.value.accepted(person_id, number=said.number, now=now)
+            accepted = read.value.accepted(person_id, nonce=said.nonce, now=now)
             if accepted == read.value:
+                await self._refuse_if_gone(said.organiser_id, person_id)
                 return accepted, team.value
+            await self._refuse_if_demoted(said.organiser_id, accepted.by)
             await self._belonging.welcome(team, Stored(accepted, read.etag), person_id)
             return accepted, team.value
 
@@ -125,9 +130,21 @@ class Inviting:
         """What an event says to mail; None if the invitation is not good any more."""
         read = await self._teams.invitation(told.organiser_id, told.invitation_id)
         team = await self._teams.team(told.organiser_id)
-        if read is None or team is None or read.value.number != told.number or not read.value.is_open(now):
+        if read is None or team is None or read.value.nonce != told.nonce or not read.value.is_open(now):
             return None
         return Mailed(read.value, team.value.name, self._codes.code(read.value))
+
+    async def _refuse_if_gone(self, organiser_id: OrganiserId, person_id: PersonId) -> None:
+        """Nothing, for who accepted and is a member still; who was removed since does not come back by asking again."""
+        read = await self._teams.member(organiser_id, person_id)
+        if read is None or read.value.role is None:
+            raise InvitationOver("You accepted this invitation, and are no member any more; ask for a new one.")
+
+    async def _refuse_if_demoted(self, organiser_id: OrganiserId, by: str) -> None:
+        """Nothing, for invitations of owners and of admins, who are no members; not of somebody who was an owner."""
+        read = await self._teams.member(organiser_id, PersonId(by))
+        if read is not None and read.value.role is not Membership.OWNER:
+            raise InvitationOver("Whoever invited you may not do that any more; ask for a new invitation.")
 
     async def _invitation(self, organiser_id: OrganiserId, invitation_id: str) -> Stored[Invitation]:
         read = await self._teams.invitation(organiser_id, invitation_id)
@@ -138,9 +155,9 @@ class Inviting:
 
 def _invited(invitation: Invitation, now: datetime) -> MemberInvited:
     return MemberInvited(
-        id=f"{invitation.invitation_id}.{invitation.number}",
+        id=f"{invitation.invitation_id}.{invitation.nonce}",
         occurred_at=now,
         organiser_id=invitation.organiser_id,
         invitation_id=invitation.invitation_id,
-        number=invitation.number,
+        nonce=invitation.nonce,
     )

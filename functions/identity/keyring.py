@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from functions.identity.service_keys import USED_EVERY, ServiceKey, new_key
-from shared.auth.permissions import FOR_SERVICES, ORGANISER_SCOPED, Caller, Permission
+from functions.identity.service_keys import USED_EVERY, ServiceKey, TooManyKeys, new_key
+from shared.auth.permissions import FOR_SERVICES, ORGANISER_SCOPED, Caller, Permission, may
 from shared.auth.service_tokens import ServiceKeyId, ServiceToken, hash_of, make_token, new_key_id, parse_token
 from shared.auth.tokens import TokenRefused
 from shared.kernel.clock import stamp
@@ -37,6 +37,8 @@ _ID: Final = "key"
 _KIND: Final = "service-key"
 REMEMBERED: Final = timedelta(seconds=30)  # a revoked key is good for nothing after this time, everywhere
 REMEMBERED_MAX: Final = 10_000
+KEYS_MAX: Final = 100  # of one owner, those included that were over within `KEPT`
+KEPT: Final = timedelta(days=90)  # after a key's end, so that its owner sees what it was
 
 _log = Log("identity")
 
@@ -80,14 +82,16 @@ class Keyring:
         """A new key and its token, which is not kept and cannot be shown again.
 
         :raises Malformed: a scope no such key can have
+        :raises TooManyKeys: it would be more than `KEYS_MAX` of one owner
         """
-        allowed = FOR_SERVICES & ORGANISER_SCOPED if organiser_id else FOR_SERVICES - {Permission.PUBLIC}
+        allowed = FOR_SERVICES & (ORGANISER_SCOPED | {Permission.BROWSE}) if organiser_id else FOR_SERVICES
         if wrong := sorted(set(scopes) - allowed):
             raise Malformed(
                 f"A service key cannot have {wrong[0]}.",
                 field="scopes",
                 allowed=sorted(scope.value for scope in allowed),
             )
+        await self._refuse_if_too_many(organiser_id)
         key_id = new_key_id()
         token = make_token(key_id)
         key = new_key(
@@ -96,7 +100,7 @@ class Keyring:
 
         async def attempt() -> None:
             try:
-                await self._store.commit(KEYS, key_id, [Create(_ID, _value(key))])
+                await self._store.commit(KEYS, key_id, [Create(_ID, _value(key), _kept_seconds(key, now))])
             except AlreadyExists:
                 return  # our own, whose answer was lost: nobody else makes up this id
 
@@ -109,54 +113,62 @@ class Keyring:
         return await self._store.query(KEYS, EVERYWHERE, where=where, limit=limit, continuation=continuation)
 
     async def rotate(
-        self, key_id: ServiceKeyId, organiser_id: OrganiserId | None, *, overlap: timedelta, now: datetime
+        self, key_id: ServiceKeyId, *, caller: Caller, overlap: timedelta, now: datetime
     ) -> tuple[ServiceKey, str]:
         """The key with a new token; the one before stays good for `overlap`.
 
         If the answer is lost the new token is too: rotate again.
 
-        :raises NotFound: there is none such of this owner
+        :raises NotFound: there is none such that the caller manages
         :raises ServiceKeyOver: it cannot be used any more
         :raises Contended: too many changes at once
         """
         token = make_token(key_id)
 
         async def attempt() -> ServiceKey:
-            key, etag = await self._own(key_id, organiser_id)
+            key, etag = await self._own(key_id, caller)
             if key.tokens[0].hash == hash_of(token):
                 return key  # an attempt whose answer was lost
             rotated = key.rotated(hash_of(token), overlap=overlap, now=now)
-            await self._store.commit(KEYS, key_id, [Replace(_ID, _value(rotated), etag)])
+            await self._store.commit(KEYS, key_id, [Replace(_ID, _value(rotated), etag, _kept_seconds(rotated, now))])
             return rotated
 
         return await retry(attempt, on=(StaleWrite, *TRANSIENT)), token
 
-    async def revoke(self, key_id: ServiceKeyId, organiser_id: OrganiserId | None, *, now: datetime) -> None:
-        """Make a key good for nothing, everywhere within a minute; again changes nothing.
+    async def revoke(self, key_id: ServiceKeyId, *, caller: Caller, now: datetime) -> ServiceKey:
+        """A key, good for nothing any more, everywhere within a minute; again changes nothing.
 
-        :raises NotFound: there is none such of this owner
+        :raises NotFound: there is none such that the caller manages
         :raises Contended: too many changes at once
         """
 
-        async def attempt() -> None:
-            key, etag = await self._own(key_id, organiser_id)
+        async def attempt() -> ServiceKey:
+            key, etag = await self._own(key_id, caller)
             if key.revoked_at is None:
-                await self._store.commit(KEYS, key_id, [Replace(_ID, _value(key.revoked(now)), etag)])
+                write = Replace(_ID, _value(key.revoked(now)), etag, int(KEPT.total_seconds()))
+                await self._store.commit(KEYS, key_id, [write])
+            return key
 
-        await retry(attempt, on=(StaleWrite, *TRANSIENT))
+        key = await retry(attempt, on=(StaleWrite, *TRANSIENT))
         for hash_ in [hash_ for hash_, known in self._remembered.items() if known.key and known.key.key_id == key_id]:
             del self._remembered[hash_]
+        return key
 
     async def _known(self, said: ServiceToken, now: datetime) -> ServiceKey | None:
         """The key a token says it belongs to, at most 30 seconds old; what is unknown is remembered too."""
         known = self._remembered.get(said.hash)
-        if known is None or now - known.since >= REMEMBERED:
+        if known is None or abs(now - known.since) >= REMEMBERED:  # whichever way somebody sets the clock
             known = Known(await self._find(said.key_id), now)
             self._remembered[said.hash] = known
             self._remembered.move_to_end(said.hash)
             if len(self._remembered) > REMEMBERED_MAX:
                 self._remembered.popitem(last=False)
         return known.key
+
+    async def _refuse_if_too_many(self, organiser_id: OrganiserId | None) -> None:
+        page = await self.keys(organiser_id, limit=KEYS_MAX, continuation=None)
+        if len(page.documents) >= KEYS_MAX:
+            raise TooManyKeys(f"One owner can have {KEYS_MAX} keys; rotate one, or wait until revoked ones are gone.")
 
     async def _note_use(self, said: ServiceToken, key: ServiceKey, now: datetime) -> None:
         """Write down that the key was used: seldom, and no request fails by it."""
@@ -170,14 +182,15 @@ class Keyring:
         except (StoreBusy, Unavailable, CommitRefused) as trouble:
             _log.warning("key_use_not_noted", key_id=key.key_id, reason=repr(trouble))
 
-    async def _own(self, key_id: ServiceKeyId, organiser_id: OrganiserId | None) -> tuple[ServiceKey, str]:
+    async def _own(self, key_id: ServiceKeyId, caller: Caller) -> tuple[ServiceKey, str]:
+        missing = NothingThere(f"There is no service key {key_id}.")
         try:
             document = await self._store.read(KEYS, key_id, _ID)
-        except NotFound as missing:
-            raise NothingThere(f"There is no service key {key_id}.") from missing
+        except NotFound as nothing:
+            raise missing from nothing
         key = ServiceKey.model_validate(document.value)
-        if key.organiser_id != organiser_id:
-            raise NothingThere(f"There is no service key {key_id}.")
+        if not may(caller, Permission.MANAGE_KEYS, key.organiser_id):
+            raise missing
         return key, document.etag
 
     async def _find(self, key_id: ServiceKeyId) -> ServiceKey | None:
@@ -185,6 +198,10 @@ class Keyring:
             return ServiceKey.model_validate((await self._store.read(KEYS, key_id, _ID)).value)
         except NotFound:
             return None
+
+
+def _kept_seconds(key: ServiceKey, now: datetime) -> int:
+    return int((key.expires_at - now + KEPT).total_seconds())
 
 
 def _value(key: ServiceKey) -> dict[str, object]:

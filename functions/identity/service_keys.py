@@ -28,6 +28,12 @@ class ServiceKeyOver(DomainError):
     kind = Kind.CONFLICT
 
 
+class TooManyKeys(DomainError):
+    """An organiser, or the platform, has as many keys as one can."""
+
+    kind = Kind.CONFLICT
+
+
 class TokenHash(Model):
     """A token of a key, as a hash."""
 

@@ -33,13 +33,15 @@ class NoticeMessage(OrderEvent):
 class InvitationMessage(Event):
     """Any event of identity that somebody hears of by mail; `type` says which.
 
-    :param number: of the mail
+    :param nonce: of an invitation's mail
+    :param number: of a welcome's
     """
 
     type: str
     invitation_id: str = ""
+    nonce: str = ""
     person_id: PersonId = PersonId("")
-    number: int
+    number: int = 0
 
 
 def consumers(

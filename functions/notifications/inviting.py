@@ -30,7 +30,7 @@ class InvitationMails:
         mailed = await self._inviting.to_mail(told, now=now)
         if mailed is None:
             return
-        message_id = f"invitation.{told.invitation_id}.{told.number}"
+        message_id = f"invitation.{told.invitation_id}.{told.nonce}"
 
         async def written() -> Mail:
             link = f"{self._site}/invitations/shown?code={quote(mailed.code)}"

@@ -16,7 +16,7 @@ from shared.auth.permissions import Permission, PermissionMissing
 from shared.kernel.errors import Contended, KeyReused, Malformed, NotFound
 from shared.kernel.ids import ID_PATTERN, OrderId
 from shared.payments.port import PaymentsBusy, PaymentsUnavailable
-from shared.web.borders import THING
+from shared.web.borders import OWN_OR_THING, THING
 from shared.web.endpoint import Admits, Call, Endpoints, Nothing, Raw
 
 
@@ -57,7 +57,7 @@ def _buy(http: Endpoints, placing: Placing, checkouts: Checkouts) -> None:
         "POST", "orders/{order_id}/checkout", needs=Permission.BUY, returns=CheckoutView,
         refuses=[
             NotFound, OrderStateRefused, NotOnSale, PaymentImpossible, PaymentsUnavailable, PaymentsBusy, Contended
-        ],
+        ], within=OWN_OR_THING,
     )  # fmt: skip
     async def open_checkout(call: Call, nothing: Nothing) -> CheckoutView:
         """Open the checkout: the answer says where to send the buyer to pay.
@@ -70,14 +70,17 @@ def _buy(http: Endpoints, placing: Placing, checkouts: Checkouts) -> None:
 
 
 def _look_and_end(http: Endpoints, orders: Orders, settlement: Settlement) -> None:
-    @http("GET", "orders/{order_id}", needs=Permission.BUY, returns=OrderView, refuses=[NotFound])
+    @http(
+        "GET", "orders/{order_id}", needs=Permission.BUY, returns=OrderView, refuses=[NotFound], within=OWN_OR_THING
+    )  # fmt: skip
     async def show_order(call: Call, nothing: Nothing) -> OrderView:
         """Show an order of yours, or of your organiser."""
         return OrderView.of(await orders.show(OrderId(call.id("order_id")), caller=call.caller))
 
     @http(
         "POST", "orders/{order_id}/cancel", needs=Permission.BUY, returns=OrderView,
-        refuses=[NotFound, OrderStateRefused, PaymentsUnavailable, PaymentsBusy, Contended],
+        refuses=[NotFound, OrderStateRefused, PaymentsUnavailable, PaymentsBusy, Contended], within=OWN_OR_THING,
+        audited=True,
     )  # fmt: skip
     async def cancel_order(call: Call, nothing: Nothing) -> OrderView:
         """Cancel an order that is not paid: its places go back on sale."""

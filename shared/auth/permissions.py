@@ -76,13 +76,13 @@ def _grant(platform: str, organiser: str = "", *, service: bool = False) -> Gran
 
 GRANTS: Final[Mapping[Permission, Grant]] = {
     #                              on the platform     in an organiser           service keys
-    Permission.PUBLIC: _grant("everybody", service=True),
+    Permission.PUBLIC: _grant("everybody"),
     Permission.BROWSE: _grant("everybody", service=True),
     Permission.BUY: _grant("everybody"),
     Permission.OWN_ACCOUNT: _grant("everybody"),
     Permission.CREATE_ORGANISER: _grant("admin creator"),
     Permission.MANAGE_EVENTS: _grant("admin", "owner creator", service=True),
-    Permission.READ_ORDERS: _grant("admin operator", "owner creator operator", service=True),
+    Permission.READ_ORDERS: _grant("admin operator", "owner creator operator"),
     Permission.SELL_AT_DESK: _grant("admin", "owner operator"),
     Permission.REFUND: _grant("admin", "owner operator"),
     Permission.CHECK_IN: _grant("admin", "owner operator", service=True),
@@ -111,12 +111,13 @@ class Caller:
     """Who is calling: a person, a service, or nobody.
 
     :param person_id: derived from issuer and subject; empty for an anonymous caller or a service
-    :param user_id: the id of their account in the directory, where their token tells it
+    :param user_id: the id of their account in the directory, where a token of its own authority tells it
     :param memberships: organiser → role there
     :param service: the id of a service's key; empty for people
     :param scopes: what the service's key was made for
     :param organiser_id: the only organiser a service's key is good for; None: for all
-    :param asked: the organisers this call was asked about, so that the edge sees that its border was looked at
+    :param asked: the organisers this call was asked about, None for the person themselves or for everywhere: so the
+        edge sees that its border was looked at
     """
 
     person_id: PersonId
@@ -137,6 +138,7 @@ class Caller:
 
     def is_person(self, person_id: PersonId) -> bool:
         """Whether the caller is this person; what was sold to nobody, or to somebody forgotten, is nobody's."""
+        self.asked.add(None)
         return bool(person_id) and self.person_id == person_id
 
 

@@ -186,7 +186,7 @@ class GraphDirectory:
         code = _code(answer.data)
         if answer.status == 404:
             raise UserUnknown("The directory has no such account.")
-        _log.error("directory_refused", method=method, status=answer.status, code=code)
+        _log.warning("directory_refused", method=method, status=answer.status, code=code)
         if answer.status == 403 and method == "GET":
             raise DirectoryUnavailable("The directory lets us read nothing; those who run this platform can tell.")
         raise DirectoryRefused("The directory will not do this to this account, or with these values.", code=code)

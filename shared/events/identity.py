@@ -7,11 +7,11 @@ from shared.kernel.ids import PersonId
 class MemberInvited(Event):
     """Somebody was invited to work for an organiser.
 
-    :param number: of the mail; an older one is not sent any more
+    :param nonce: of the mail; an older one is not sent any more
     """
 
     invitation_id: str
-    number: int
+    nonce: str
 
 
 class PersonInvited(Event):

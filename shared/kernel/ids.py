@@ -20,7 +20,12 @@ ID_PATTERN = r"^[a-z]{2,4}_[a-z2-7]{26}$"
 
 def random_id(prefix: str) -> str:
     """A fresh id, e.g. `evt_…`: the prefix and 130 random bits in lower-case base32."""
-    return f"{prefix}_{_base32(secrets.token_bytes(17))}"
+    return f"{prefix}_{random_text()}"
+
+
+def random_text() -> str:
+    """130 random bits in lower-case base32, for what nobody may guess or meet twice."""
+    return _base32(secrets.token_bytes(17))
 
 
 def derived_id(prefix: str, *parts: str) -> str:

@@ -34,7 +34,7 @@ _PATTERNS: Final = (
     re.compile(
         r"\b(?:(?:sk|rk|pk)_(?:test|live)_\w+|whsec_\w+"  # the payment provider's keys
         r"|tsk_[a-z2-7]{26}_\w+"  # tokens of service keys; their ids, which are shorter, stay
-        r"|inv_[a-z2-7]{26}\.[0-9]+\.[0-9a-f]+"  # codes of invitations
+        r"|inv_[a-z2-7]{26}\.[a-z2-7]+\.[0-9a-f]+"  # codes of invitations
         r"|T1\.[0-9a-f]{4}\.\S+)"  # codes of tickets
     ),
     re.compile(r"(?i)\bbearer\s+\S+"),

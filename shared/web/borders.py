@@ -13,6 +13,8 @@ from shared.kernel.ids import OrganiserId
 from shared.web.call import Call, Wire
 
 THING: Final = "thing"
+OWN_OR_THING: Final = "own-or-thing"  # for people: what is theirs, or of an organiser they may see it in
+_READ_FIRST: Final = frozenset({THING, OWN_OR_THING})
 
 
 class BorderUndeclared(TypeError):
@@ -23,13 +25,18 @@ class BorderUnasked(Exception):
     """A handler did something for an organiser without asking whether the caller may: a mistake of ours."""
 
 
-def refuse_undeclared(function: str, needs: Permission, within: str) -> None:
-    """Nothing, for an endpoint that says where its organiser is named exactly if its permission concerns one.
+def refuse_undeclared(function: str, route: str, needs: Permission, within: str) -> None:
+    """Nothing, for an endpoint that says whose things it is about exactly if it is about somebody's.
 
+    :param route: what buyers name in it is somebody's order
     :raises BorderUndeclared: any other
     """
-    if (needs in ORGANISER_SCOPED) != bool(within):
-        raise BorderUndeclared(f"{function} needs {needs}: `within` must say which organiser's, and only then.")
+    if needs in ORGANISER_SCOPED:
+        declared = bool(within) and within != OWN_OR_THING
+    else:
+        declared = within == (OWN_OR_THING if needs is Permission.BUY and "{" in route else "")
+    if not declared:
+        raise BorderUndeclared(f"{function} needs {needs} at {route}: `within` must say whose things, and only then.")
 
 
 def cross(call: Call, given: Wire, needs: Permission, within: str) -> None:
@@ -38,7 +45,7 @@ def cross(call: Call, given: Wire, needs: Permission, within: str) -> None:
     :raises NotFound: it may not; a foreign organiser looks exactly like one that does not exist
     :raises PermissionMissing: it names no organiser, and may do this only for some
     """
-    if not within or within == THING:
+    if not within or within in _READ_FIRST:
         return
     organiser_id = _named(call, given, within)
     if organiser_id is not None:
@@ -48,11 +55,11 @@ def cross(call: Call, given: Wire, needs: Permission, within: str) -> None:
 
 
 def refuse_unasked(caller: Caller, within: str) -> None:
-    """Nothing, if somebody asked what the caller may do with the thing.
+    """Nothing, if somebody asked what the caller may do with the thing, or whether it is theirs.
 
     :raises BorderUnasked: nobody did
     """
-    if within == THING and not caller.asked:
+    if within in _READ_FIRST and not caller.asked:
         raise BorderUnasked("An answer was made without asking for which organiser the caller may have it.")
 
 

@@ -124,7 +124,8 @@ class Endpoints:
         :param status: of a success
         :param refuses: what the use case may answer beyond what every endpoint can
         :param headers: request headers to document, e.g. `Idempotency-Key`
-        :param within: for what concerns an organiser: the field or route parameter that names it, or `THING`
+        :param within: for what concerns an organiser: the field or route parameter that names it, or `THING`;
+            for people's own things that an organiser may see too, `OWN_OR_THING`
         :param audited: whether the audit trail tells who did it
         :param probe: whether the platform asks it itself, past the gateway
         :raises BorderUndeclared: the permission concerns an organiser and `within` does not say where it is named, or
@@ -134,7 +135,7 @@ class Endpoints:
         def register(handler: Handler[I]) -> Handler[I]:
             summary, _, description = (handler.__doc__ or handler.__name__).strip().partition("\n")
             name = f"{self._context}_{handler.__name__}"
-            refuse_undeclared(name, needs, within)
+            refuse_undeclared(name, route, needs, within)
             spec = EndpointSpec(
                 name, method, route, self._context, needs, within, audited, takes, returns, status, summary,
                 re.sub(r"\s+", " ", description).strip(), refuses, headers, media_type,

@@ -1,12 +1,5 @@
 """The audit trail: who did what to what, when, under which correlation id; added to and never changed."""
 
-from typing import Any
-
-import pytest
-
-from shared.auth.permissions import ANONYMOUS, Caller, Membership, Permission
-from shared.kernel.ids import OrganiserId, PersonId
-from shared.web.borders import THING, BorderUnasked, BorderUndeclared, refuse_unasked, refuse_undeclared
 from tests.support.api import Api, Json, Organiser, Person, new_key, refusal
 
 
@@ -119,22 +112,34 @@ def test_the_same_creation_repeated_is_told_each_time_and_made_once(house: Organ
     assert [entry["details"].get("event_id") for entry in house_trail(house)[before:]] == [None, made[0], None, made[0]]
 
 
-@pytest.mark.parametrize(
-    ("needs", "within"),
-    [(Permission.MANAGE_EVENTS, ""), (Permission.BUY, "organiser_id"), (Permission.OPERATE, THING)],
-)
-def test_an_endpoint_that_does_not_say_whose_things_it_is_about_does_not_load(needs: Permission, within: str) -> None:
-    with pytest.raises(BorderUndeclared):
-        refuse_undeclared("catalog_new", needs, within)
+def test_a_stranger_writes_into_nobodys_trail_whatever_they_name(api: Api, house: Organiser) -> None:
+    stranger, admin = api.person(), api.person("admin")
+    before = house_trail(house), [e for e in trail(admin, "operations/audit") if e["who"] == stranger.id]
+
+    for name in (house.id, "platform", "org_" + "a" * 26, "x" * 200):
+        assert refusal(stranger.delete(f"me/memberships/{name}")) == (404, "not-found")
+
+    assert (house_trail(house), [e for e in trail(admin, "operations/audit") if e["who"] == stranger.id]) == before
 
 
-@pytest.mark.parametrize("asked", [set[Any](), {OrganiserId("org_a")}])
-def test_an_answer_for_which_nobody_asked_is_not_given(asked: set[Any]) -> None:
-    caller = Caller(PersonId("per_a"), memberships={OrganiserId("org_a"): Membership.OWNER}, asked=asked)
+def test_what_is_no_id_is_not_told(api: Api) -> None:
+    admin = api.person("admin")
 
-    if asked:
-        refuse_unasked(caller, THING)
-    else:
-        with pytest.raises(BorderUnasked):
-            refuse_unasked(caller, THING)
-    refuse_unasked(ANONYMOUS, "")
+    assert refusal(admin.post("users/quiet@tessera.example/disable")) == (404, "not-found")
+
+    [*_, told_of] = [entry for entry in trail(admin, "operations/audit") if entry["who"] == admin.id]
+    assert told_of["target"] == "malformed"
+
+
+def test_an_order_called_off_by_its_organiser_is_told_and_by_its_buyer_is_not(api: Api, house: Organiser) -> None:
+    event, buyer = house.event(), api.person()
+    own, theirs = (buyer.order(event).json()["order_id"] for _ in range(2))
+    before = len(house_trail(house))
+
+    buyer.post(f"orders/{own}/cancel")
+    house.operator.post(f"orders/{theirs}/cancel")
+
+    added = house_trail(house)[before:]
+    assert [(entry["what"], entry["target"], entry["who"]) for entry in added] == [
+        ("sales_cancel_order", theirs, house.operator.id)
+    ]

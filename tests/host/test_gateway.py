@@ -1,9 +1,11 @@
 """The product's policies in front of a small app: limits, origins, sizes, headers, the cache, one more try."""
 
 import asyncio
+import json
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -76,31 +78,83 @@ def test_nobody_uses_up_the_limit_of_somebody_else_with_a_token_that_is_not_thei
         assert client.get("/api/account", headers=gateway.bearer("victim")).status_code == 200
 
 
+def service_key(name: str, letter: str = "s") -> dict[str, str]:
+    """The header of a well-formed service key with this public id."""
+    return {"authorization": f"Bearer tsk_{name:a<26}_{letter * 59}"}
+
+
 def test_a_service_key_has_a_limit_of_its_own_and_is_left_to_the_function(gateway: Behind) -> None:
     with gateway.client("127.0.0.15") as client:
-        key, other = {"authorization": "Bearer tsk_one"}, {"authorization": "Bearer tsk_two"}
+        key = service_key("one")
         seen = [client.get("/api/account", headers=key).json()["headers"]["authorization"] for _ in range(CALLS)]
 
-        limited(client.get("/api/account", headers={"authorization": "bearer tsk_one"}))
-        assert seen == ["Bearer tsk_one"] * CALLS
-        assert client.get("/api/account", headers=other).status_code == 200
+        limited(client.get("/api/account", headers={"authorization": key["authorization"].replace("B", "b", 1)}))
+        limited(client.get("/api/browse", headers=service_key("one", "t")))  # by its id, whatever comes behind that
+        assert seen == [key["authorization"]] * CALLS
+        assert client.get("/api/account", headers=service_key("two")).status_code == 200
 
 
-@pytest.mark.parametrize("by_gateway", [True, False], ids=["a token", "a key"])
-def test_who_tries_credentials_is_limited_by_address(gateway: Behind, by_gateway: bool) -> None:
-    address, other = ("127.0.0.16", "127.0.0.17") if by_gateway else ("127.0.0.18", "127.0.0.19")
-    path, bearers = (
-        ("/api/account", [f"Bearer x{n}" for n in range(CALLS)])
-        if by_gateway
-        else ("/api/refusing", [f"Bearer tsk_{n}" for n in range(CALLS)])
-    )
-    with gateway.client(address) as client:
-        tried = [client.get(path, headers={"authorization": bearer}).status_code for bearer in bearers]
+def test_nobody_uses_up_the_limit_of_a_key_of_which_they_know_only_the_id(gateway: Behind) -> None:
+    with gateway.client("127.0.0.34") as client:
+        guesses = [client.get("/api/refusing", headers=service_key("known", letter)) for letter in "abcde"]
+        assert [answer.status_code for answer in guesses] == [401] * CALLS
+
+    with gateway.client("127.0.0.35") as client:
+        for _ in range(CALLS):
+            large = client.post("/api/account", content=b"x" * 102_401, headers=service_key("known", "f"))
+            assert large.status_code == 413
+        assert client.get("/api/account", headers=service_key("known")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("last", "path", "well_formed"),
+    [(36, "/api/refusing", True), (37, "/api/refusing", False), (38, "/api/private", False)],
+    ids=["keys", "what looks like keys", "the insights key"],
+)
+def test_who_tries_credentials_is_limited_by_address_and_harms_no_bearer_of_a_token_there(
+    gateway: Behind, last: int, path: str, well_formed: bool
+) -> None:
+    def guess(number: int) -> dict[str, str]:
+        bearer = f"x{number}" if path == "/api/private" else f"tsk_{number}"
+        return service_key("guess", "abcdefg"[number]) if well_formed else {"authorization": f"Bearer {bearer}"}
+
+    with gateway.client(f"127.0.0.{last}") as client:
+        tried = [client.get(path, headers=guess(number)).status_code for number in range(CALLS)]
 
         assert tried == [401] * CALLS
-        limited(client.get("/api/account", headers={"authorization": "Bearer again"}))
-    with gateway.client(other) as client:
-        assert client.get("/api/account", headers=gateway.bearer("neighbour")).status_code == 200
+        limited(client.get(path, headers=guess(CALLS)))
+        for headers in (gateway.bearer(f"beside{last}"), {}):
+            assert client.get("/api/browse?city=beside", headers=headers).status_code == 200
+    with gateway.client(f"127.0.1.{last}") as client:
+        assert client.get(path, headers=guess(CALLS + 1)).status_code == 401
+
+
+def test_guesses_at_a_key_count_where_anybody_may_browse_too(gateway: Behind) -> None:
+    with gateway.client("127.0.0.39") as client:
+        for number in range(CALLS):
+            answer = client.get("/api/browse?limit=401", headers=service_key("browse", "abcde"[number]))
+            assert answer.status_code == 401
+
+        limited(client.get("/api/browse", headers=service_key("browse")))
+
+
+@pytest.mark.parametrize(("last", "bearer"), [(16, "Bearer x"), (17, None)], ids=["bad tokens", "no tokens"])
+def test_one_phone_shuts_nobody_out_of_the_network_it_is_in(gateway: Behind, last: int, bearer: str | None) -> None:
+    headers = {} if bearer is None else {"authorization": bearer}
+    with gateway.client(f"127.0.0.{last}") as client:
+        for _ in range(CALLS + 2):
+            assert client.get("/api/account", headers=headers).status_code == 401
+
+        assert client.get("/api/account", headers=gateway.bearer(f"neighbour{last}")).status_code == 200
+        assert client.get("/api/account", headers=service_key(f"neighbour{'ab'[last - 16]}")).status_code == 200
+
+
+def test_no_credentials_are_not_counted_as_wrong_ones(gateway: Behind) -> None:
+    with gateway.client("127.0.0.18") as client:
+        for _ in range(CALLS + 2):
+            assert client.get("/api/private").status_code == 401
+
+        assert client.get("/api/private", headers={"authorization": f"Bearer {INSIGHTS_KEY}"}).status_code == 200
 
 
 def test_what_is_accepted_does_not_count_as_tried(gateway: Behind) -> None:
@@ -224,6 +278,7 @@ def test_every_answer_tells_browsers_to_be_careful_and_has_a_correlation_id(gate
         answers = {
             200: client.get("/api/account", headers=bearer),
             "a page of the host": client.get("/"),
+            "a broken page of the host": client.get("/broken", headers={"origin": SITE}),
             "head": client.head("/api/browse"),
             401: client.get("/api/account"),
             404: client.get("/api/nowhere"),
@@ -232,12 +287,17 @@ def test_every_answer_tells_browsers_to_be_careful_and_has_a_correlation_id(gate
             500: client.get("/api/broken"),
             503: client.get("/api/troubled?name=careful&fails=9&status=503&after=1"),
             "wrong key": client.get("/api/private"),
+            414: client.get("/api/page?" + "a" * 40_000),
+            431: client.get("/api/page", headers={"x-long": "a" * 100_000}),
         }
         for _ in range(CALLS):
             client.get("/api/account", headers=bearer)
         answers[429] = client.get("/api/account", headers=bearer)
     answers["too busy"] = busy = asyncio.run(_busy(gateway))
 
+    broken = answers["a broken page of the host"]
+    assert (broken.status_code, broken.headers["access-control-allow-origin"]) == (500, SITE)
+    assert "the secret" not in broken.text
     assert busy.headers["retry-after"] == "1"
     for name, answer in answers.items():
         if isinstance(name, int):
@@ -246,7 +306,7 @@ def test_every_answer_tells_browsers_to_be_careful_and_has_a_correlation_id(gate
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy, name
         assert "frame-ancestors 'none'" in policy, name
-        assert answer.headers["x-correlation-id"] == correlation_id or name == "too busy", name
+        assert answer.headers["x-correlation-id"] == correlation_id or name in {"too busy", 414, 431}, name
         assert answer.headers["cache-control"], name
         assert "x-gateway-secret" not in answer.headers, name
 
@@ -413,3 +473,39 @@ def test_a_wrong_token_does_not_reach_a_function(gateway: Behind, wanted: dict[s
 
     assert refused(answer, 401, "token-refused")["reason"] == reason
     assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def _segment(part: Any) -> str:
+    written = part if isinstance(part, bytes) else json.dumps(part).encode()
+    return urlsafe_b64encode(written).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("header", "payload"),
+    [
+        ({"alg": "RS256", "crit": ["\ud800"], "\ud800": 1}, {}),
+        ({"alg": "\ud800", "kid": "a"}, {"iss": "a"}),
+        ({"alg": "RS256", "kid": "\ud800"}, {"iss": "\ud800"}),
+        ({"alg": ["RS256"], "kid": "a"}, {"iss": "a"}),
+        ({"alg": "RS256", "b64": False}, {"iss": "a"}),
+        ([1], {}),
+        (b"\xff\xfe", {}),
+        (b"[" * 4_000, {}),
+        (b'{"alg": "RS256", "x": ' + b"9" * 5_000 + b"}", {}),
+        ({"alg": "RS256", "kid": "a"}, [1]),
+    ],
+    ids=lambda part: str(part)[:40].encode("ascii", "backslashreplace").decode(),
+)
+def test_whatever_a_token_says_of_itself_it_is_refused_in_our_words(
+    gateway: Behind, header: object, payload: object
+) -> None:
+    bearer = f"Bearer {_segment(header)}.{_segment(payload)}.{_segment(b'signature')}"
+    with gateway.client(f"127.0.3.{len(bearer) % 250 + 1}") as client:
+        answer = client.get("/api/account", headers={"authorization": bearer})
+
+    told = str(refused(answer, 401, "token-refused")["detail"])
+    assert told in {
+        "JWT cannot be read. Access denied.",
+        "JWT is not signed with one of RS256, RS512, PS256. Access denied.",
+        "The token comes from an issuer we do not know. Access denied.",
+    }

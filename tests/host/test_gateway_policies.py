@@ -1,7 +1,7 @@
 """Policies that cannot be executed as they are keep the host from starting, and say where; scopes are put together."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,14 @@ from local.host.gateway.limiter import RateLimiter
 from local.host.gateway.pipeline import Pipeline
 from local.host.http import Front
 from local.host.pages import host_pages
+from local.host.problems import SECURITY_HEADERS
 from local.host.process import HostFailed, HostProcess
 from local.host.request import Request
 from local.host.routes import Routes
 from local.host.runtime import Runtime
 from local.host.settings import HttpLimits
 from local.host.triggers import Functions, HttpFunction
-from tests.host.gateway import AUDIENCE, INSIGHTS_KEY, policies
+from tests.host.gateway import AUDIENCE, INSIGHTS_KEY, POLICIES, policies
 
 SETTINGS = {"AUTH_AUTHORITIES": "http://127.0.0.1:9/t", "AUTH_AUDIENCE": AUDIENCE, "INSIGHTS_API_KEY": INSIGHTS_KEY}
 
@@ -229,6 +230,62 @@ def test_white_space_in_an_expression_counts_only_within_texts() -> None:
     assert normal("@{ var a = b; }") != normal("@{ vara = b; }")
 
 
+# --- the gateway's own failures
+
+SECURITY = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
+THROWS = "@(&quot;Bearer &quot; + (string)context.Variables[&quot;backend-token&quot;])"  # there is no such variable
+
+
+async def asked(gateway: Gateway, **headers: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """Status, headers and members of the answer to a request for `page`."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "GET", "path": "/api/page", "raw_path": b"/api/page", "query_string": b""}
+    await gateway({**scope, "client": ("127.0.0.1", 1), "headers": raw}, receive, send)
+    told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], told, json.loads(sent[1]["body"])
+
+
+async def test_a_gateway_that_fails_answers_as_careful_as_ever(folder: Path) -> None:
+    spoil(folder, "global.xml", "</inbound>", f'<set-header name="a"><value>{THROWS}</value></set-header></inbound>')
+
+    status, headers, members = await asked(
+        load(folder, "page"), origin="http://localhost:8080", x_correlation_id="mine-0123456789"
+    )
+
+    assert (status, members["type"], members["status"]) == (500, "urn:tessera:problem:gateway-error", 500)
+    assert headers.items() >= {**SECURITY, "cache-control": "no-store", "vary": "Origin"}.items()
+    assert headers["access-control-allow-origin"] == "http://localhost:8080"
+    assert headers["x-correlation-id"] == members["correlation_id"] == "mine-0123456789"
+
+
+async def test_where_on_error_fails_too_the_answer_is_still_a_problem_with_security_headers(folder: Path) -> None:
+    step = f'<set-header name="a"><value>{THROWS}</value></set-header>'
+    spoil(folder, "global.xml", "</inbound>", f"{step}</inbound>")
+    spoil(folder, "global.xml", "<on-error>", f"<on-error>{step}")
+
+    status, headers, members = await asked(load(folder, "page"))
+
+    assert (status, members["status"]) == (500, 500)
+    assert headers.items() >= SECURITY.items()
+
+
+def test_what_is_answered_without_policies_has_the_security_headers_of_the_policies() -> None:
+    outbound = read_document(POLICIES / "global.xml").only("outbound")
+    assert outbound is not None
+    set_there = {child.attributes["name"].lower(): child.children[0].text for child in outbound.children}
+
+    assert {name: set_there[name] for name in SECURITY} == SECURITY
+    assert set_there.keys() - SECURITY.keys() == {"x-correlation-id", "vary", "cache-control"}
+
+
 # --- limits and the cache, by a clock of their own
 
 
@@ -266,6 +323,20 @@ def test_of_more_keys_than_there_is_room_for_the_one_used_longest_ago_begins_ane
         assert limiter.take(key, 1, 60.0, 0.0) == 0
 
     assert (limiter.wait("b", 1, 60.0, 0.0), limiter.wait("a", 1, 60.0, 0.0)) == (60, 0)
+
+
+def test_buckets_that_are_full_again_are_dropped_as_others_come() -> None:
+    limiter = RateLimiter()
+    for number in range(100):
+        limiter.take(f"flood{number}", 60, 60.0, 0.0)
+    limiter.take("slow", 1, 60.0, 0.0)
+    assert len(limiter) == 101
+
+    for number in range(51):
+        limiter.take(f"later{number}", 60, 60.0, 2.0)
+
+    assert len(limiter) == 52  # those that came later, and the one that is not full yet
+    assert (limiter.wait("slow", 1, 60.0, 2.0), limiter.wait("later0", 1, 60.0, 2.0)) == (58, 0)
 
 
 def test_a_kept_answer_has_its_time_and_there_are_only_so_many() -> None:

@@ -19,7 +19,7 @@ SHAPES: Final[Mapping[str, re.Pattern[bytes]]] = {
     "refresh token": re.compile(rb"ert_[\w-]{43}"),
     "authorization code": re.compile(rb"eac_[\w-]{43}"),
     "mailed link": re.compile(rb"eln_[\w-]{43}"),
-    "invitation code": re.compile(rb"org_[a-z2-7]{26}\.inv_[a-z2-7]{26}\.\d+\.[0-9a-f]{40}"),
+    "invitation code": re.compile(rb"org_[a-z2-7]{26}\.inv_[a-z2-7]{26}\.[a-z2-7]{26}\.[0-9a-f]{40}"),
 }
 # Who may hold what, readable by its owner alone: the launcher's files, and the doubles of other people's servers.
 KEPT: Final[Mapping[str, frozenset[str]]] = {

@@ -3,7 +3,7 @@
 import pytest
 
 from functions.admission.codes import Codes
-from functions.identity.invitations import Invitation, InvitationCodes, invitation_id_of
+from functions.identity.invitations import Invitation, InvitationCodes
 from shared.auth.permissions import Membership
 from shared.auth.service_tokens import ServiceKeyId, make_token
 from shared.kernel.ids import OrganiserId
@@ -17,12 +17,12 @@ TICKET_CODE = Codes(TICKET_KEY).sign(sales.order().tickets(catalog.NOW)[0])
 
 
 def invitation_code() -> str:
-    address, when = "ned@tessera.example", catalog.NOW
+    address, when, codes = "ned@tessera.example", catalog.NOW, InvitationCodes(b"a secret")
     invited = Invitation(
-        invitation_id=invitation_id_of(ORGANISER, address), organiser_id=ORGANISER, email=address, by="per_x",
-        role=Membership.OPERATOR, mailed_at=when, expires_at=when, changed_at=when,
+        invitation_id=codes.id_of(ORGANISER, address), organiser_id=ORGANISER, email=address, by="per_x",
+        role=Membership.OPERATOR, mailed_at=when, expires_at=when, changed_at=when, nonce="n" * 26,
     )  # fmt: skip
-    return InvitationCodes(b"a secret").code(invited)
+    return codes.code(invited)
 
 
 @pytest.mark.parametrize(

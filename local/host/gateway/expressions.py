@@ -20,6 +20,7 @@ _WELL_FORMED: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _TEXT: Final = re.compile(r'(@?"(?:[^"\\]|\\.)*")')
 _SPACE: Final = re.compile(r" (?=\W)|(?<=\W) ")
 _BEARER: Final = "bearer tsk_"
+_SERVICE_KEY: Final = re.compile(r"(?i:bearer) (tsk_[a-z2-7]{26})_[a-z2-7]{59}")
 _RETRIED: Final = frozenset({502, 503, 504})
 _CODES: Final = {
     401: "token-refused",
@@ -54,6 +55,12 @@ def _is_service_key(context: Context) -> bool:
 def _by_person(context: Context) -> str:
     token: Token = context.variables["token"]
     return f"person:{token.issuer} {token.subject}"
+
+
+def _by_service_key(context: Context) -> str:
+    """By the public id; what is no key shares one counter, which never counts, as the function refuses it."""
+    found = _SERVICE_KEY.fullmatch(context.request.headers.get("authorization", ""))
+    return f"key:{found[1] if found else ''}"
 
 
 def _worth_another_try(context: Context) -> bool:
@@ -109,13 +116,17 @@ _LISTED: Final[Mapping[str, Getter]] = {
     '@("address:" + context.Request.IpAddress)': lambda context: f"address:{context.address}",
     '@("webhook:" + context.Request.IpAddress)': lambda context: f"webhook:{context.address}",
     '@("private:" + context.Request.IpAddress)': lambda context: f"private:{context.address}",
-    '@("key:" + context.Request.Headers.GetValueOrDefault("Authorization", "").Substring(7))': lambda context: (
-        f"key:{context.request.headers['authorization'][7:]}"
-    ),
+    """@("key:" + Regex.Match(context.Request.Headers.GetValueOrDefault("Authorization", ""),
+        "^(?i:bearer) (tsk_[a-z2-7]{26})_[a-z2-7]{59}$").Groups[1].Value)""": _by_service_key,
     """@("person:" + ((Jwt)context.Variables["token"]).Issuer + " " + ((Jwt)context.Variables["token"]).Subject)""": (
         _by_person
     ),
     # --- the answer
+    """@(context.Response.StatusCode != 401 && context.Response.StatusCode != 413
+        && context.Response.StatusCode != 429)""": lambda context: context.status not in {401, 413, 429},
+    """@(context.Response.StatusCode == 401 && context.Request.Headers.ContainsKey("Authorization"))""": (
+        lambda context: context.status == 401 and "authorization" in context.request.headers
+    ),
     "@(context.Response.StatusCode == 401)": lambda context: context.status == 401,
     """@((context.Response.StatusCode == 502 || context.Response.StatusCode == 503
         || context.Response.StatusCode == 504) && !context.Response.Headers.ContainsKey("Retry-After"))""": (

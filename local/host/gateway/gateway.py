@@ -18,7 +18,7 @@ from local.host.gateway.document import Element, read_document
 from local.host.gateway.limiter import RateLimiter
 from local.host.gateway.pipeline import Pipeline
 from local.host.http import Front, refused_protocol, sent
-from local.host.problems import correlation_id_of, problem
+from local.host.problems import SECURITY_HEADERS, correlation_id_of, problem
 from local.host.request import Receive, Scope, Send
 from local.host.triggers import HttpFunction
 
@@ -52,10 +52,11 @@ class Gateway:
             await pipeline.run(context)
         except ClientGone:
             return
-        except Exception:
+        except Exception:  # on-error itself
             correlation_id = correlation_id_of(request.headers)
-            log.exception("The gateway failed", extra={"correlation_id": correlation_id})
-            context.answer(*problem(500, "Something went wrong on our side; it has been logged.", correlation_id))
+            log.exception("The gateway failed, and on-error too", extra={"correlation_id": correlation_id})
+            told = "Something went wrong on our side; it has been logged."
+            context.answer(*problem(500, told, correlation_id, SECURITY_HEADERS))
         await sent((context.status, context.headers, context.body), scope, send)
 
 

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Final
 
 from local.host.gateway.compiling import Parts, Place, Section, check_attributes, check_children, run
-from local.host.gateway.context import Answered, Context, FromCache, ProxyError, Step
+from local.host.gateway.context import Answered, ClientGone, Context, FromCache, ProxyError, Step
 from local.host.gateway.document import Element, refuse
 from local.host.gateway.flow import sequence
 from local.host.problems import problem
@@ -54,11 +54,12 @@ class Pipeline:
             await run(self._behind_store, context)
         except Answered:
             pass
-        if context.after is not None:
-            for count in context.after:
-                count(context)
-        if context.cors is not None:
-            context.headers.extend(context.cors)
+        except ClientGone:
+            raise
+        except Exception:
+            log.exception("The gateway failed", extra={"correlation_id": context.variables.get("correlation-id", "")})
+            await self._failed(context, ProxyError("gateway", "GatewayFailed", "The gateway failed.", status=500))
+        _conclude(context)
 
     async def _failed(self, context: Context, error: ProxyError) -> None:
         context.error, context.status = error, error.status
@@ -77,6 +78,15 @@ class Pipeline:
         except Answered:
             return
         context.answer(*problem(error.status, error.message, context.request.headers.get("x-correlation-id", "")))
+
+
+def _conclude(context: Context) -> None:
+    """What is done whatever became of the request."""
+    if context.after is not None:
+        for count in context.after:
+            count(context)
+    if context.cors is not None:
+        context.headers.extend(context.cors)
 
 
 type _Placed = tuple[Element | None, Step]  # a step, and its element where that is one there can only be once

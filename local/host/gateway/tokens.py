@@ -20,12 +20,17 @@ REMEMBERED_MAX: Final = 10_000
 REMEMBERED_SECONDS: Final = 60.0  # after which a token is checked again: its key may be withdrawn
 TOKEN_CHARACTERS_MAX: Final = 8_192
 _SOURCE: Final = "validate-jwt"
+# Our own words: the library's repeat what the token's header says, which may be no text that can be sent or logged.
 _REASONS: Final = {
-    jwt.ExpiredSignatureError: "TokenExpired",
-    jwt.InvalidAudienceError: "TokenAudienceNotAllowed",
-    jwt.InvalidIssuerError: "TokenIssuerNotAllowed",
-    jwt.InvalidSignatureError: "TokenSignatureInvalid",
+    jwt.ExpiredSignatureError: ("TokenExpired", "JWT has expired."),
+    jwt.ImmatureSignatureError: ("TokenNotYetValid", "JWT is not valid yet."),
+    jwt.InvalidAudienceError: ("TokenAudienceNotAllowed", "JWT is for another audience."),
+    jwt.InvalidIssuerError: ("TokenIssuerNotAllowed", "JWT comes from another issuer."),
+    jwt.InvalidSignatureError: ("TokenSignatureInvalid", "JWT has a signature that is not its issuer's."),
+    jwt.InvalidAlgorithmError: ("JwtInvalid", "JWT is not signed with one of RS256, RS512, PS256."),
+    jwt.MissingRequiredClaimError: ("JwtInvalid", "JWT lacks one of the claims exp, iss, aud."),
 }
+_UNREADABLE: Final = ("JwtInvalid", "JWT cannot be read.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +105,15 @@ class TokenCheck:
             unproven = jwt.decode_complete(token, options={"verify_signature": False})
             header, issuer = unproven["header"], str(unproven["payload"].get("iss", ""))
             if str(header.get("alg")) not in {"RS256", "RS512", "PS256"}:
-                raise jwt.InvalidAlgorithmError("The algorithm is not one of RS256, RS512, PS256")
+                raise jwt.InvalidAlgorithmError
             key = await self._key(issuer, header.get("kid"))
             claims: dict[str, Any] = jwt.decode(
                 token, key.key, algorithms=[header["alg"]], audience=self._rules.audiences, issuer=issuer,
                 leeway=self._rules.clock_skew, options={"require": ["exp", "iss", "aud"]},
             )  # fmt: skip
         except (jwt.PyJWTError, RecursionError) as error:
-            reason = next((name for kind, name in _REASONS.items() if isinstance(error, kind)), "JwtInvalid")
-            told = str(error).removesuffix(".") if isinstance(error, jwt.PyJWTError) else "The token is too deep"
-            raise self.refusal(reason, f"{told}. Access denied.") from error
+            reason, told = next((words for kind, words in _REASONS.items() if isinstance(error, kind)), _UNREADABLE)
+            raise self.refusal(reason, f"{told} Access denied.") from error
         return claims
 
     async def _key(self, issuer: str, kid: object) -> jwt.PyJWK:

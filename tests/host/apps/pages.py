@@ -10,4 +10,8 @@ async def _home(_request: Request) -> PlainTextResponse:
     return PlainTextResponse("welcome")
 
 
-pages = Starlette(routes=[Route("/", _home)])
+async def _broken(_request: Request) -> PlainTextResponse:
+    raise RuntimeError("the secret inside")
+
+
+pages = Starlette(routes=[Route("/", _home), Route("/broken", _broken)])
