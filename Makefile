@@ -24,8 +24,8 @@ $(READY): requirements-dev.txt .python-version
 
 setup: $(READY) ## Make .venv with everything in requirements-dev.txt (other targets do it by themselves)
 
-run: $(READY) ## Start Tessera here, with demo data (PORT=7071 WORKERS=1 DATA=.tessera; other than usual: STORE=cosmos BUS=servicebus TELEMETRY=1)
-	@$(PYTHON) -m local.run --port $(PORT) --workers $(WORKERS) --data $(DATA) --store "$(STORE)" --bus "$(BUS)" $(call flag,TELEMETRY,--telemetry)
+run: $(READY) ## Start Tessera here, with demo data (PORT=7071 WORKERS=1 DATA=.tessera; other than usual: STORE=cosmos BUS=servicebus TELEMETRY=1 OPEN=1)
+	@$(PYTHON) -m local.run --port $(PORT) --workers $(WORKERS) --data $(DATA) --store "$(STORE)" --bus "$(BUS)" $(call flag,TELEMETRY,--telemetry) $(call flag,OPEN,--anonymous-browsing)
 
 demo: $(READY) ## Sell a ticket from sign-in to the door, step by step, on a Tessera of its own (STORE=cosmos BUS=servicebus)
 	@$(PYTHON) -m local.demo --store "$(STORE)" --bus "$(BUS)"

@@ -77,7 +77,9 @@ class Settings(DirectorySettings):
     )  # fmt: skip
 
     auth_authorities: Annotated[str, AfterValidator(rules.addresses)] = setting(
-        ..., "issuers we accept, comma-separated, each with OIDC discovery and its tenant's id", "https://tessera.ciamlogin.com/<tenant>/v2.0",
+        ...,
+        "issuers, comma-separated, each with OIDC discovery and its tenant's id; only the first's roles are used",
+        "https://tessera.ciamlogin.com/<tenant>/v2.0",
         min_length=1,
     )  # fmt: skip
     auth_audience: str = setting(..., "the audience of access tokens", "api://tessera", min_length=1)

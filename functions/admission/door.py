@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functions.admission.codes import Codes
 from functions.admission.repository import TicketRepository
 from functions.admission.tickets import CheckIn, Ticket
-from shared.auth.permissions import Caller, Permission, may, require
+from shared.auth.permissions import Caller, Permission, PermissionMissing, may, require
 from shared.kernel.errors import DomainError, Kind, NotFound
 from shared.kernel.ids import EventId, OrderId, PersonId, TicketNumber
 from shared.retry import retry
@@ -52,13 +52,16 @@ class Door:
         return await retry(attempt, on=StaleWrite)
 
     async def ticket(self, order_id: OrderId, number: TicketNumber, *, caller: Caller) -> Ticket:
-        """One ticket, for its owner or the organiser's people.
+        """One ticket with its way in, for its owner or those who sell at the organiser's desk.
 
         :raises NotFound: no such ticket, or not the caller's
+        :raises PermissionMissing: the caller may only look at it
         """
         ticket = (await self._repository.ticket(order_id, number)).ticket
         if not _visible(ticket, caller):
             raise NotFound(f"There is no ticket {number}.")
+        if not may_hold(ticket, caller):
+            raise PermissionMissing("You may see this ticket, not its code.", needs=Permission.SELL_AT_DESK)
         return ticket
 
     async def tickets(self, order_id: OrderId, *, caller: Caller) -> list[Ticket]:
@@ -88,6 +91,11 @@ class Door:
     def public_keys(self) -> list[dict[str, str]]:
         """What a scanner needs to check codes without network."""
         return self._codes.public_keys()
+
+
+def may_hold(ticket: Ticket, caller: Caller) -> bool:
+    """Whether the caller may have the ticket's code, which lets whoever shows it first in."""
+    return caller.is_person(ticket.owner_id) or may(caller, Permission.SELL_AT_DESK, ticket.organiser_id)
 
 
 def _visible(ticket: Ticket, caller: Caller) -> bool:

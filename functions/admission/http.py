@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import BaseModel, Field
 
 from functions.admission.codes import CODE_CHARACTERS_MAX, CodeRefused, qr_svg
-from functions.admission.door import Door, WrongEvent
+from functions.admission.door import Door, WrongEvent, may_hold
 from functions.admission.picture import ticket_png
 from functions.admission.tickets import (
     CheckIn,
@@ -17,7 +17,7 @@ from functions.admission.tickets import (
     TicketVoid,
     is_number,
 )
-from shared.auth.permissions import Permission
+from shared.auth.permissions import Permission, PermissionMissing
 from shared.kernel.clock import Moment
 from shared.kernel.errors import Malformed, NotFound
 from shared.kernel.ids import EventId, OrderId, TicketNumber
@@ -29,7 +29,7 @@ from shared.web.problem import form
 
 
 class TicketView(BaseModel):
-    """A ticket; `code` is what its QR code says."""
+    """A ticket; `code` is what its QR code says. Who may only look has neither the code nor its pictures."""
 
     number: TicketNumber
     order_id: OrderId
@@ -39,13 +39,14 @@ class TicketView(BaseModel):
     state: TicketState
     issued_at: Moment
     checked_in_at: Moment | None = None
-    code: str
-    qr_svg: str = Field(description="path of the QR code as SVG")
-    png: str = Field(description="path of the ticket as a picture; a void ticket has none")
+    code: str | None = None
+    qr_svg: str | None = Field(default=None, description="path of the QR code as SVG")
+    png: str | None = Field(default=None, description="path of the ticket as a picture; a void ticket has none")
 
     @classmethod
-    def of(cls, ticket: Ticket, code: str) -> Self:
-        """As its owner sees it."""
+    def of(cls, ticket: Ticket, code: str | None) -> Self:
+        """As its owner sees it; without `code` as those who may only look."""
+        pictures = f"/api/orders/{ticket.order_id}/tickets/{ticket.number}"
         return cls(
             number=ticket.number,
             order_id=ticket.order_id,
@@ -56,8 +57,8 @@ class TicketView(BaseModel):
             issued_at=ticket.issued_at,
             checked_in_at=ticket.check_in.at if ticket.check_in else None,
             code=code,
-            qr_svg=f"/api/orders/{ticket.order_id}/tickets/{ticket.number}/qr.svg",
-            png=f"/api/orders/{ticket.order_id}/tickets/{ticket.number}/ticket.png",
+            qr_svg=f"{pictures}/qr.svg" if code else None,
+            png=f"{pictures}/ticket.png" if code else None,
         )
 
 
@@ -125,14 +126,18 @@ def _tickets(http: Endpoints, door: Door) -> None:
         within=OWN_OR_THING,
     )  # fmt: skip
     async def order_tickets(call: Call, nothing: Nothing) -> TicketPage:
-        """List the tickets of an order: for its owner, and for the organiser's people to print at the desk."""
+        """List the tickets of an order: for its owner, and for those who sell at the desk, to print.
+
+        Whoever may only look at orders gets them without codes: a code is a way in.
+        """
         tickets = await door.tickets(OrderId(call.id("order_id")), caller=call.caller)
-        return TicketPage(items=[TicketView.of(ticket, door.code(ticket)) for ticket in tickets])
+        shown = [(ticket, door.code(ticket) if may_hold(ticket, call.caller) else None) for ticket in tickets]
+        return TicketPage(items=[TicketView.of(ticket, code) for ticket, code in shown])
 
 
 def _pictures(http: Endpoints, door: Door) -> None:
     @http(
-        "GET", "orders/{order_id}/tickets/{number}/qr.svg", needs=Permission.BUY, refuses=[NotFound],
+        "GET", "orders/{order_id}/tickets/{number}/qr.svg", needs=Permission.BUY, refuses=[NotFound, PermissionMissing],
         media_type="image/svg+xml", within=OWN_OR_THING,
     )  # fmt: skip
     async def ticket_qr(call: Call, nothing: Nothing) -> Raw:
@@ -141,8 +146,8 @@ def _pictures(http: Endpoints, door: Door) -> None:
         return Raw(qr_svg(door.code(ticket)), "image/svg+xml", {"cache-control": "private, max-age=3600"})
 
     @http(
-        "GET", "orders/{order_id}/tickets/{number}/ticket.png", needs=Permission.BUY, refuses=[NotFound, TicketVoid],
-        media_type="image/png", within=OWN_OR_THING,
+        "GET", "orders/{order_id}/tickets/{number}/ticket.png", needs=Permission.BUY,
+        refuses=[NotFound, PermissionMissing, TicketVoid], media_type="image/png", within=OWN_OR_THING,
     )  # fmt: skip
     async def ticket_picture(call: Call, nothing: Nothing) -> Raw:
         """Show a ticket as a picture to keep or to print.

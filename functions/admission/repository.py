@@ -103,9 +103,21 @@ class TicketRepository:
         return page.continuation is None
 
     async def put_in_wallet(self, ticket: Ticket) -> None:
-        """Bring the owner's wallet up to date; a late change never overwrites a newer one."""
+        """Bring the owner's wallet up to date; a late change never overwrites a newer one.
+
+        Nor does it give the ticket back to whom it is not any more, however late it is: who was forgotten has no copy
+        that would be newer, so before one is made the ticket itself is asked.
+        """
+
+        async def still_theirs() -> bool:
+            try:
+                return (await self.ticket(ticket.order_id, ticket.number)).ticket.owner_id == ticket.owner_id
+            except NothingThere:
+                return False
+
         value = {**_stored(ticket), "starts_at": _stored(ticket)["event"]["starts_at"]}
-        await keep_newest(self._store, WALLETS, ticket.owner_id, f"{ticket.order_id}:{ticket.number}", value)
+        copy_id = f"{ticket.order_id}:{ticket.number}"
+        await keep_newest(self._store, WALLETS, ticket.owner_id, copy_id, value, still=still_theirs)
 
     async def wallet(self, owner_id: PersonId, *, limit: int, continuation: str | None) -> Page:
         """A page of a person's tickets, by the event's date, latest first."""

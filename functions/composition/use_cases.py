@@ -146,5 +146,6 @@ def _accounts(
     ]  # fmt: skip
     profiles = Profiles(people, directory)
     erasing = Erasing(people, standings, belonging, parts, owned.at_stake, directory)
-    users = Users(people, standings, profiles, erasing, adapters.validator, directory)
-    return Accounts(profiles, Exporting(parts), erasing, users)
+    exporting = Exporting(parts)
+    users = Users(people, standings, profiles, exporting, erasing, adapters.validator, directory)
+    return Accounts(profiles, exporting, erasing, users)

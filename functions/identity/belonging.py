@@ -11,7 +11,7 @@ from typing import Final
 from functions.identity.invitations import AlreadyMember, Invitation
 from functions.identity.standings import Standings
 from functions.identity.team_repository import Stored, TeamRepository
-from functions.identity.teams import MEMBERSHIPS_MAX, LastOwner, Member, Team, TooManyMemberships
+from functions.identity.teams import MEMBERSHIPS_MAX, ConsentMissing, LastOwner, Member, Team, TooManyMemberships
 from shared.auth.permissions import Membership
 from shared.kernel.errors import NotFound as NothingThere
 from shared.kernel.ids import OrganiserId, PersonId
@@ -52,11 +52,21 @@ class Belonging:
         await self.copy(organiser_id, person_id)
 
     async def set_role(
-        self, organiser_id: OrganiserId, person_id: PersonId, role: Membership, *, by: str, now: datetime
+        self,
+        organiser_id: OrganiserId,
+        person_id: PersonId,
+        role: Membership,
+        *,
+        by: str,
+        now: datetime,
+        trusted: bool = False,
     ) -> Member:
         """Make the person a member, or change what they are; again changes nothing.
 
+        :param trusted: an admin does it, who may make anybody an owner; others only those who agreed to work there
         :raises NotFound: no such organiser, or nobody by that id was ever here
+        :raises BeingErased: they are to be forgotten
+        :raises ConsentMissing: they are to own the organiser, and never agreed to work there
         :raises LastOwner: nobody would own the organiser
         :raises TooManyMembers: it would be more than an organiser can have
         :raises TooManyMemberships: it would be more than a person can have
@@ -69,9 +79,13 @@ class Belonging:
             before = read.value.role if read else None
             if read is not None and before is role:
                 return read.value
+            accepted = read is not None and read.value.accepted
+            if role is Membership.OWNER and not (accepted or trusted or by == person_id):
+                raise ConsentMissing("Invite this person as an owner by mail (remove them first), or ask an admin.")
+            await self._standings.refuse_if_erased(person_id)
             if before is None:
                 await self._refuse_if_too_many(person_id)
-            member = _member(organiser_id, person_id, role, by=by, now=now)
+            member = _member(organiser_id, person_id, role, by=by, now=now, accepted=accepted)
             await self._save(team, before, Stored(member, read.etag if read else ""))
             return member
 
@@ -122,16 +136,34 @@ class Belonging:
         :raises LastOwner: one would have no owner; `organisers` names all of these, and nothing was changed
         :raises Contended: too many changes at once
         """
-        belongs = (await self._standings.read(person_id)).memberships
-        owned = [each for each, role in belongs.items() if role is Membership.OWNER]
-        alone: list[str] = [each for each in owned if await self._owns_alone(each, person_id)]
+        belongs = await retry(lambda: self._teams.organisers_of(person_id), on=TRANSIENT)
+        alone: list[str] = [each for each in belongs if await self._owns_alone(each, person_id)]
         if alone:
-            raise LastOwner("Make somebody else an owner of these organisers first.", organisers=sorted(alone))
+            raise LastOwner(
+                "Make somebody else an owner of these organisers first, or ask an admin to hand them over.",
+                organisers=sorted(alone),
+            )
         for organiser_id in belongs:
             await self.remove(organiser_id, person_id, by=person_id, now=now)
 
+    async def forget(self, person_id: PersonId, *, now: datetime) -> list[OrganiserId]:
+        """Remove the person from every organiser, and that they ever were there.
+
+        :returns: where that cannot be yet: they are the only owner
+        :raises Contended: too many changes at once
+        """
+        belongs = await retry(lambda: self._teams.organisers_of(person_id), on=TRANSIENT)
+        return [each for each in belongs if not await self._forgotten(each, person_id, now)]
+
+    async def _forgotten(self, organiser_id: OrganiserId, person_id: PersonId, now: datetime) -> bool:
+        try:
+            await self.remove(organiser_id, person_id, by=person_id, now=now)
+        except LastOwner:
+            return False
+        return await retry(lambda: self._teams.forget_member(organiser_id, person_id), on=AGAIN)
+
     async def _owns_alone(self, organiser_id: OrganiserId, person_id: PersonId) -> bool:
-        """Asked of the team: a standing may still tell of what was left a moment ago."""
+        """Asked of the team, which decides."""
         read = await self._teams.member(organiser_id, person_id)
         owner = read is not None and read.value.role is Membership.OWNER
         return owner and (await self.team(organiser_id)).value.owners < 2
@@ -150,6 +182,7 @@ class Belonging:
         """Make the person who accepted an invitation a member, in one commit with the invitation.
 
         :raises AlreadyMember: they are something there already
+        :raises BeingErased: they are to be forgotten
         :raises TooManyMembers: it would be more than an organiser can have
         :raises TooManyMemberships: it would be more than a person can have
         :raises StaleWrite: somebody else was faster
@@ -159,8 +192,9 @@ class Belonging:
         if there is not None and there.value.role is not None:
             role = there.value.role
             raise AlreadyMember(f"You are {role} of {team.value.name} already.", role=role.value)
+        await self._standings.refuse_if_erased(person_id)
         await self._refuse_if_too_many(person_id)
-        member = _member(organiser_id, person_id, accepted.role, by=accepted.by, now=accepted.changed_at)
+        member = _member(organiser_id, person_id, accepted.role, by=accepted.by, now=accepted.changed_at, accepted=True)
         await self._save(team, None, Stored(member, there.etag if there else ""), invitation)
 
     async def _save(
@@ -179,6 +213,13 @@ class Belonging:
 
 
 def _member(
-    organiser_id: OrganiserId, person_id: PersonId, role: Membership | None, *, by: str, now: datetime
+    organiser_id: OrganiserId,
+    person_id: PersonId,
+    role: Membership | None,
+    *,
+    by: str,
+    now: datetime,
+    accepted: bool = False,
 ) -> Member:
-    return Member(organiser_id=organiser_id, person_id=person_id, role=role, since=now, by=by)
+    agreed = role is not None and (accepted or by == person_id)
+    return Member(organiser_id=organiser_id, person_id=person_id, role=role, since=now, by=by, accepted=agreed)

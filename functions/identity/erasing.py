@@ -1,10 +1,11 @@
 """Forgetting people: begun in one commit, carried out from a queue, whoever dies in between.
 
 First they leave their organisers, which an only owner cannot; then it is written down, and nothing takes that back.
-From then on they are let in no more. The `erasures` consumer deletes their account and asks each context to lose them,
-again and again until nothing is left: an order whose money may still move is waited for. Ten minutes later it does so
-once more, for what was on its way while we looked: a request let in by a process that had not heard, a copy of a ticket
-made from an older version. Two days later nothing says that they were here: until then a token of theirs may be good.
+From then on they are let in no more. The `erasures` consumer asks each context to lose them and then deletes their
+account, again and again, later each time, until nothing is left: an order whose money may still move is waited for, and
+a directory that is away. Ten minutes after that it does so once more, for what was on its way while we looked: a
+request let in by a process that had not heard, a copy of a ticket made from an older version. Two days later nothing
+says that they were here: until then a token of theirs may be good.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from functions.identity.people_repository import PeopleRepository
 from functions.identity.personal import addresses_of
 from functions.identity.standings import Standings
 from functions.identity.team_repository import Stored
-from shared.directory.port import Directory, UserUnknown
+from shared.directory.port import Directory, DirectoryRefused, DirectoryUnavailable, UserUnknown
 from shared.events.envelope import outbox
 from shared.events.identity import ErasePerson
 from shared.kernel.errors import DependencyUnavailable, DomainError, Kind
@@ -41,7 +42,7 @@ class TicketsAtStake(DomainError):
 
 
 class ErasureWaits(DependencyUnavailable):
-    """Something of the person cannot be lost yet: an order's money may still move, or there is much of it."""
+    """This is not the delivery that goes on with it: another one was faster, or it came too early."""
 
 
 class Erasing:
@@ -85,26 +86,30 @@ class Erasing:
             await self._belonging.leave_all(person_id, now=now)
             found = await retry(lambda: self._written_down(person_id, user_id, email, now), on=_AGAIN)
             count("erasures_begun")
-        await self._standings.set_disabled(person_id, True)
+        await self._standings.lock_erased(person_id)
         return found.value
 
     async def carry_out(self, person_id: PersonId, *, now: datetime) -> None:
         """Lose the person, as far as that is possible now; again changes nothing.
 
-        :raises ErasureWaits: something has to be waited for
-        :raises DirectoryUnavailable: their account cannot be deleted now
+        Every part is tried, whatever becomes of the others. If something has to be waited for, the command that tries
+        again later is written down.
+
+        :raises ErasureWaits: another delivery was faster, or this one came too early
         """
         read = await self._people.erasure(person_id)
         if read is None or read.value.phase is Phase.OVER:
             return
-        await self._standings.set_disabled(person_id, True)
-        await self._belonging.leave_all(person_id, now=now)
-        await self._delete_account(read.value.user_id)
+        _alarm(read.value, now)
+        await self._standings.lock_erased(person_id)
         done = [await part.erase(person_id, now=now) for part in self._parts]
-        if not all(done):
-            raise ErasureWaits("Something of this person cannot be erased yet.")
+        done.append(await self._left_organisers(read.value, now))
+        erasure, account_settled = await self._without_account(read.value)
         try:
-            await self._next_phase(read, now)
+            if all(done) and account_settled:
+                await self._next_phase(Stored(erasure, read.etag), now)
+            else:
+                await self._try_later(Stored(erasure, read.etag), now)
         except (StaleWrite, NotFound) as other:
             raise ErasureWaits("Another delivery is at it.") from other
 
@@ -130,12 +135,39 @@ class Erasing:
         await self._people.save_erasure(Stored(erasure), beside=[outbox(_command(erasure, now), destination=ERASURES)])
         return Stored(erasure)
 
-    async def _delete_account(self, user_id: str) -> None:
+    async def _left_organisers(self, erasure: Erasure, now: datetime) -> bool:
+        """Whether they belong to none any more; not, while they are the only owner, until an admin hands it over."""
+        alone = await self._belonging.forget(erasure.person_id, now=now)
+        if alone:
+            _log.error("erased_person_is_only_owner", erasure_id=erasure.erasure_id, organisers=",".join(alone))
+        return not alone
+
+    async def _without_account(self, erasure: Erasure) -> tuple[Erasure, bool]:
+        """Delete the account; what to write down of that, and whether it is settled.
+
+        A refusal is an outcome: asking again would not change it, and the rest of the person is to go all the same.
+        """
+        user_id = erasure.user_id
         if not user_id or self._directory is None:
-            return
-        with suppress(UserUnknown):  # deleted already, perhaps not for good yet
-            await self._directory.revoke_sessions(user_id)
-        await self._directory.delete(user_id)
+            return erasure, True
+        try:
+            with suppress(UserUnknown):  # deleted already, perhaps not for good yet
+                await self._directory.revoke_sessions(user_id)
+            await self._directory.delete(user_id)
+        except DirectoryUnavailable as away:
+            _log.warning("erasure_waits_for_directory", erasure_id=erasure.erasure_id, reason=repr(away))
+            return erasure, False
+        except DirectoryRefused as refused:
+            if not erasure.account_kept:
+                count("erasures_account_kept")
+            _log.error("erasure_account_kept", error=refused, erasure_id=erasure.erasure_id, user_id=user_id)
+            return erasure.model_copy(update={"account_kept": True}), True
+        return erasure.model_copy(update={"account_kept": False}), True
+
+    async def _try_later(self, read: Stored[Erasure], now: datetime) -> None:
+        waiting = read.value.waiting()
+        again = outbox(_command(waiting, now), destination=ERASURES, due_at=now + waiting.pause)
+        await self._people.save_erasure(Stored(waiting, read.etag), beside=[again])
 
     async def _next_phase(self, read: Stored[Erasure], now: datetime) -> None:
         erasure = read.value
@@ -153,9 +185,15 @@ class Erasing:
         _log.info("person_erased", erasure_id=erasure.erasure_id)
 
 
+def _alarm(erasure: Erasure, now: datetime) -> None:
+    if erasure.overdue(now):
+        count("erasures_overdue")
+        _log.error("erasure_overdue", erasure_id=erasure.erasure_id, phase=erasure.phase, waits=erasure.waits)
+
+
 def _command(erasure: Erasure, now: datetime) -> ErasePerson:
     return ErasePerson(
-        id=f"{erasure.erasure_id}.{erasure.phase}",
+        id=f"{erasure.erasure_id}.{erasure.phase}" + (f".{erasure.waits}" if erasure.waits else ""),
         occurred_at=now,
         organiser_id=OrganiserId(""),
         person_id=erasure.person_id,

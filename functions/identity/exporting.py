@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from shared.audit import AUDIT
 from shared.kernel.ids import PersonId
 from shared.personal_data import Held, PersonalData
 
@@ -27,3 +28,14 @@ class Exporting:
                     return found, False
                 found.append(held)
         return found, True
+
+    async def knows(self, person_id: PersonId) -> bool:
+        """Whether anything is held of the person: a profile, a standing, an order, and so on.
+
+        The audit trail says nothing here: it keeps who was forgotten, and whomever an admin mistyped.
+        """
+        for part in self._parts:
+            async for held in part.export(person_id):
+                if not held.where.startswith(f"{AUDIT}/"):
+                    return True
+        return False

@@ -34,7 +34,7 @@ def endpoints(
     http = Endpoints("identity", gate)
     my_endpoints(http, accounts.profiles, accounts.exporting, accounts.erasing)
     user_endpoints(http, accounts.users)
-    member_endpoints(http, belonging)
+    member_endpoints(http, belonging, accounts.profiles)
     invitation_endpoints(http, inviting)
     service_key_endpoints(http, keyring)
     return http

@@ -13,11 +13,12 @@ from functions.identity.invitations import (
     InvitedJustNow,
 )
 from functions.identity.inviting import Inviting
+from functions.identity.people import BeingErased
 from functions.identity.teams import TooManyInvitations, TooManyMembers, TooManyMemberships
 from shared.auth.permissions import Membership, Permission
 from shared.kernel.clock import Moment
 from shared.kernel.errors import Contended, Malformed, NotFound
-from shared.kernel.ids import OrganiserId
+from shared.kernel.ids import OrganiserId, PersonId
 from shared.web.endpoint import Call, Endpoints, Nothing, Raw, Wire
 from shared.web.fields import EmailAddress
 from shared.web.paging import PageQuery
@@ -42,6 +43,7 @@ class InvitationView(BaseModel):
     state: InvitationState
     mailed_at: Moment
     expires_at: Moment
+    accepted_by: PersonId | None = None
 
 
 class InvitationsPage(BaseModel):
@@ -77,7 +79,10 @@ def invitation_endpoints(http: Endpoints, inviting: Inviting) -> None:
 
     @http(
         "POST", "invitations/accept", needs=Permission.OWN_ACCOUNT, takes=InvitationCode, returns=Accepted,
-        audited=True, refuses=[NotFound, InvitationOver, AlreadyMember, TooManyMembers, TooManyMemberships, Contended],
+        audited=True,
+        refuses=[
+            NotFound, InvitationOver, AlreadyMember, BeingErased, TooManyMembers, TooManyMemberships, Contended,
+        ],
     )  # fmt: skip
     async def accept_invitation(call: Call, body: InvitationCode) -> Accepted:
         """Accept an invitation with the code from its mail: you become a member within a minute.

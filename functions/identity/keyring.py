@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from functions.identity.service_keys import USED_EVERY, ServiceKey, TooManyKeys, new_key
-from shared.auth.permissions import FOR_SERVICES, ORGANISER_SCOPED, Caller, Permission
+from shared.auth.permissions import FOR_SERVICES, ORGANISER_SCOPED, Caller, Permission, may
 from shared.auth.service_tokens import ServiceKeyId, ServiceToken, hash_of, make_token, new_key_id, parse_token
 from shared.auth.tokens import TokenRefused
 from shared.kernel.clock import stamp
@@ -113,20 +113,20 @@ class Keyring:
         return await self._store.query(KEYS, EVERYWHERE, where=where, limit=limit, continuation=continuation)
 
     async def rotate(
-        self, key_id: ServiceKeyId, organiser_id: OrganiserId | None, *, overlap: timedelta, now: datetime
+        self, key_id: ServiceKeyId, *, caller: Caller, overlap: timedelta, now: datetime
     ) -> tuple[ServiceKey, str]:
         """The key with a new token; the one before stays good for `overlap`.
 
         If the answer is lost the new token is too: rotate again.
 
-        :raises NotFound: there is none such of this owner
+        :raises NotFound: there is none such that the caller manages
         :raises ServiceKeyOver: it cannot be used any more
         :raises Contended: too many changes at once
         """
         token = make_token(key_id)
 
         async def attempt() -> ServiceKey:
-            key, etag = await self._own(key_id, organiser_id)
+            key, etag = await self._own(key_id, caller)
             if key.tokens[0].hash == hash_of(token):
                 return key  # an attempt whose answer was lost
             rotated = key.rotated(hash_of(token), overlap=overlap, now=now)
@@ -135,23 +135,24 @@ class Keyring:
 
         return await retry(attempt, on=(StaleWrite, *TRANSIENT)), token
 
-    async def revoke(self, key_id: ServiceKeyId, organiser_id: OrganiserId | None, *, now: datetime) -> None:
-        """Make a key good for nothing, everywhere within a minute; again changes nothing.
+    async def revoke(self, key_id: ServiceKeyId, *, caller: Caller, now: datetime) -> ServiceKey:
+        """A key, good for nothing any more, everywhere within a minute; again changes nothing.
 
-        :raises NotFound: there is none such of this owner
+        :raises NotFound: there is none such that the caller manages
         :raises Contended: too many changes at once
         """
 
-        async def attempt() -> None:
-            key, etag = await self._own(key_id, organiser_id)
+        async def attempt() -> ServiceKey:
+            key, etag = await self._own(key_id, caller)
             if key.revoked_at is None:
-                await self._store.commit(
-                    KEYS, key_id, [Replace(_ID, _value(key.revoked(now)), etag, int(KEPT.total_seconds()))]
-                )
+                write = Replace(_ID, _value(key.revoked(now)), etag, int(KEPT.total_seconds()))
+                await self._store.commit(KEYS, key_id, [write])
+            return key
 
-        await retry(attempt, on=(StaleWrite, *TRANSIENT))
+        key = await retry(attempt, on=(StaleWrite, *TRANSIENT))
         for hash_ in [hash_ for hash_, known in self._remembered.items() if known.key and known.key.key_id == key_id]:
             del self._remembered[hash_]
+        return key
 
     async def _known(self, said: ServiceToken, now: datetime) -> ServiceKey | None:
         """The key a token says it belongs to, at most 30 seconds old; what is unknown is remembered too."""
@@ -181,14 +182,15 @@ class Keyring:
         except (StoreBusy, Unavailable, CommitRefused) as trouble:
             _log.warning("key_use_not_noted", key_id=key.key_id, reason=repr(trouble))
 
-    async def _own(self, key_id: ServiceKeyId, organiser_id: OrganiserId | None) -> tuple[ServiceKey, str]:
+    async def _own(self, key_id: ServiceKeyId, caller: Caller) -> tuple[ServiceKey, str]:
+        missing = NothingThere(f"There is no service key {key_id}.")
         try:
             document = await self._store.read(KEYS, key_id, _ID)
-        except NotFound as missing:
-            raise NothingThere(f"There is no service key {key_id}.") from missing
+        except NotFound as nothing:
+            raise missing from nothing
         key = ServiceKey.model_validate(document.value)
-        if key.organiser_id != organiser_id:
-            raise NothingThere(f"There is no service key {key_id}.")
+        if not may(caller, Permission.MANAGE_KEYS, key.organiser_id):
+            raise missing
         return key, document.etag
 
     async def _find(self, key_id: ServiceKeyId) -> ServiceKey | None:

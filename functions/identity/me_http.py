@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from functions.identity.erasing import Erasing, TicketsAtStake
 from functions.identity.exporting import Exporting
@@ -63,7 +63,15 @@ class MyChanges(Wire):
 class Confirmation(Wire):
     """Whether you know what you give up."""
 
-    confirm: bool = Field(default=False, description="that tickets for what is still to come are given up")
+    confirm: bool = Field(default=False, description="`true`: tickets for what is still to come are given up")
+
+    @field_validator("confirm", mode="before")
+    @classmethod
+    def _spelt_out(cls, given: object) -> object:
+        """Only `true` and `false`: of what cannot be taken back nobody should be sure by accident."""
+        if isinstance(given, str) and given not in {"true", "false"}:
+            raise rule_broken("must be spelt out", "true or false")
+        return given
 
 
 class HeldView(BaseModel):
@@ -107,7 +115,7 @@ def _profile(http: Endpoints, profiles: Profiles) -> None:
         refuses=[Contended, DirectoryRefused, DirectoryUnavailable, DirectoryBusy],
     )  # fmt: skip
     async def change_me(call: Call, body: MyChanges) -> Me:
-        """Change what you are called, and in which language you are spoken to.
+        """Change what you are called, and in which language you want to be spoken to; mails are in English for now.
 
         The address you sign in with is changed where you sign in. Orders keep the name they were placed under.
         """

@@ -3,8 +3,10 @@
 from pydantic import BaseModel
 
 from functions.identity.belonging import Belonging
-from functions.identity.teams import LastOwner, Member, TooManyMembers, TooManyMemberships
-from shared.auth.permissions import Membership, Permission
+from functions.identity.people import BeingErased, Profile
+from functions.identity.profiles import Profiles
+from functions.identity.teams import ConsentMissing, LastOwner, Member, TooManyMembers, TooManyMemberships
+from shared.auth.permissions import GRANTS, Membership, Permission
 from shared.kernel.clock import Moment
 from shared.kernel.errors import Contended, Malformed, NotFound
 from shared.kernel.ids import OrganiserId, PersonId
@@ -28,15 +30,23 @@ class MemberView(BaseModel):
     by: str
 
 
+class ColleagueView(MemberView):
+    """A member by name: whoever has an invitation's code may use it, so owners look who it was."""
+
+    name: str = ""
+    email: str = ""
+
+
 class MembersPage(BaseModel):
     """A page of an organiser's members."""
 
-    items: list[MemberView]
+    items: list[ColleagueView]
     continuation: str | None = None
 
 
-def member_endpoints(http: Endpoints, belonging: Belonging) -> None:
+def member_endpoints(http: Endpoints, belonging: Belonging, profiles: Profiles) -> None:
     """Declare the endpoints."""
+    _list(http, belonging, profiles)
     _owners(http, belonging)
 
     @http(
@@ -52,7 +62,7 @@ def member_endpoints(http: Endpoints, belonging: Belonging) -> None:
         await belonging.remove(organiser_id, me, by=me, now=call.now)
 
 
-def _owners(http: Endpoints, belonging: Belonging) -> None:
+def _list(http: Endpoints, belonging: Belonging, profiles: Profiles) -> None:
     @http(
         "GET", "organisers/{organiser_id}/members", needs=Permission.MANAGE_MEMBERS, takes=PageQuery,
         returns=MembersPage, refuses=[NotFound, Malformed], within="organiser_id",
@@ -66,23 +76,30 @@ def _owners(http: Endpoints, belonging: Belonging) -> None:
         organiser_id = OrganiserId(call.id("organiser_id"))
         page = await belonging.members(organiser_id, limit=query.limit, continuation=query.continuation)
         members = [Member.model_validate(document.value) for document in page.documents]
-        items = [MemberView.model_validate(member.model_dump()) for member in members if member.role]
+        known = await profiles.of([member.person_id for member in members if member.role])
+        items = [_colleague(member, known.get(member.person_id)) for member in members if member.role]
         return MembersPage(items=items, continuation=page.continuation)
 
+
+def _owners(http: Endpoints, belonging: Belonging) -> None:
     @http(
         "PUT", "organisers/{organiser_id}/members/{person_id}", needs=Permission.MANAGE_MEMBERS, takes=MemberRole,
-        returns=MemberView, refuses=[NotFound, LastOwner, TooManyMembers, TooManyMemberships, Contended],
-        within="organiser_id", audited=True,
+        returns=MemberView, within="organiser_id", audited=True,
+        refuses=[NotFound, LastOwner, ConsentMissing, BeingErased, TooManyMembers, TooManyMemberships, Contended],
     )  # fmt: skip
     async def set_member(call: Call, body: MemberRole) -> MemberView:
         """Make a person a member of an organiser, or change what they are.
 
         They must have signed in here before; whoever has not is invited by mail. People find their `person_id` at
-        `GET /api/me`. It takes effect within a minute.
+        `GET /api/me`. It takes effect within a minute. An owner is made of who agreed to work there: who created the
+        organiser or accepted an invitation; others are invited as owners, or an admin makes them that.
         """
         organiser_id, person_id = OrganiserId(call.id("organiser_id")), PersonId(call.id("person_id"))
         call.noted["role"] = body.role
-        member = await belonging.set_role(organiser_id, person_id, body.role, by=call.caller.actor, now=call.now)
+        trusted = not GRANTS[Permission.MANAGE_MEMBERS].platform.isdisjoint(call.caller.roles)
+        member = await belonging.set_role(
+            organiser_id, person_id, body.role, by=call.caller.actor, now=call.now, trusted=trusted
+        )
         return MemberView.model_validate(member.model_dump())
 
     @http(
@@ -93,3 +110,8 @@ def _owners(http: Endpoints, belonging: Belonging) -> None:
         """Remove a person from an organiser; it takes effect within a minute. The last owner stays."""
         organiser_id, person_id = OrganiserId(call.id("organiser_id")), PersonId(call.id("person_id"))
         await belonging.remove(organiser_id, person_id, by=call.caller.actor, now=call.now)
+
+
+def _colleague(member: Member, profile: Profile | None) -> ColleagueView:
+    called = {"name": profile.name, "email": profile.email} if profile else {}
+    return ColleagueView.model_validate({**member.model_dump(), **called})

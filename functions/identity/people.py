@@ -3,6 +3,7 @@
 What a person may do is another document (`standings.py`), which every request reads; this one only they and admins see.
 """
 
+from datetime import timedelta
 from enum import StrEnum, unique
 from typing import Final, Self
 
@@ -10,11 +11,14 @@ from pydantic import ConfigDict
 
 from functions.identity.invitations import MAILED_AGAIN_AFTER
 from shared.auth.permissions import Caller
+from shared.directory.port import DirectoryUser
 from shared.kernel.clock import Moment
 from shared.kernel.errors import DomainError, Kind
 from shared.kernel.ids import PersonId
 from shared.kernel.model import Model
 
+OVERDUE_AFTER: Final = timedelta(days=1)
+PAUSE_SECONDS_MAX: Final = 3600
 GONE_AFTER_SECONDS: Final = 48 * 3600  # longer than any access token lives: until then we must know whom to refuse
 
 
@@ -27,7 +31,7 @@ class BeingErased(DomainError):
 class Profile(Model):
     """A person's profile.
 
-    :param name: what they want to be called: at first what their token says
+    :param name: what they want to be called: at first what their token says; empty while only a search showed them
     :param email: what their token said last
     :param locale: as they chose it (BCP 47), or empty
     :param user_id: their account in the directory, where tokens or the directory told it
@@ -53,12 +57,19 @@ class Profile(Model):
             return self
         return self.model_copy(update={"invited_at": now, "invitations": self.invitations + 1})
 
+    def as_kept(self, user: DirectoryUser, *, whole: bool) -> Self:
+        """The profile after an admin saw the account, or (`whole`) made it: what it says already stays."""
+        update = {"user_id": self.user_id or user.user_id}
+        if whole:
+            update |= {"name": self.name or user.name, "email": self.email or user.email}
+        return self.model_copy(update=update)
+
     def as_told(self, caller: Caller, now: Moment) -> Self:
-        """The profile after its person was here: the address is the token's, the name what they chose."""
+        """The profile after its person was here: the address is the token's if it has one, the name what they chose."""
         return self.model_copy(
             update={
                 "name": self.name or caller.name,
-                "email": caller.email,
+                "email": caller.email or self.email,
                 "user_id": caller.user_id or self.user_id,
                 "seen_at": self.seen_at or now,
             }
@@ -79,6 +90,8 @@ class Erasure(Model):
 
     :param user_id: their account in the directory, to be deleted too; empty: we know of none
     :param addresses: under which invitations may wait for them
+    :param waits: how often something had to be waited for in this phase
+    :param account_kept: whether the directory refuses to delete the account: then somebody does that by hand
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -90,11 +103,27 @@ class Erasure(Model):
     begun_at: Moment
     phase: Phase = Phase.BEGUN
     swept_at: Moment | None = None
+    waits: int = 0
+    account_kept: bool = False
+
+    def overdue(self, now: Moment) -> bool:
+        """Whether this phase has gone on for longer than anything that is waited for should take."""
+        return now - (self.swept_at or self.begun_at) > OVERDUE_AFTER
+
+    @property
+    def pause(self) -> timedelta:
+        """How long to wait before it is tried again: twice as long each time, up to an hour."""
+        return timedelta(seconds=min(2**self.waits, PAUSE_SECONDS_MAX))
+
+    def waiting(self) -> Self:
+        """Something had to be waited for once more."""
+        return self.model_copy(update={"waits": self.waits + 1})
 
     def swept(self, now: Moment) -> Self:
         """Nothing is left to be found."""
-        return self.model_copy(update={"phase": Phase.SWEPT, "swept_at": now})
+        return self.model_copy(update={"phase": Phase.SWEPT, "swept_at": now, "waits": 0})
 
     def over(self) -> Self:
-        """Nothing can come any more. What this says of the person is gone with it."""
-        return self.model_copy(update={"phase": Phase.OVER, "user_id": "", "addresses": ()})
+        """Nothing can come any more. What this says of the person is gone with it, but for an account that is kept."""
+        user_id = self.user_id if self.account_kept else ""
+        return self.model_copy(update={"phase": Phase.OVER, "user_id": user_id, "addresses": ()})

@@ -65,7 +65,13 @@ class PeopleRepository:
         """
         found = await self._read(person_id, STANDING)
         if found is not None:
-            value: dict[str, Any] = {"kind": STANDING, "memberships": {}, "roles": None, "disabled": True}
+            value: dict[str, Any] = {
+                "kind": STANDING,
+                "memberships": {},
+                "roles": None,
+                "disabled": True,
+                "erased": True,
+            }
             await self._commit(person_id, [Replace(STANDING, value, found.etag, GONE_AFTER_SECONDS)])
 
     async def _read(self, person_id: PersonId, id_: str) -> Document | None:

@@ -41,14 +41,16 @@ class PersonalAccount:
                     yield Held.of(AUDIT, document)
 
     async def erase(self, person_id: PersonId, *, now: datetime) -> bool:
-        """Lose the profile, memberships that were, invitations of theirs, and who did what for organisers.
+        """Lose the profile, invitations of theirs, and who did what for organisers.
+
+        Memberships go by `Belonging.forget`, which keeps a team's counters true and its owner there.
 
         :returns: whether that was all
         """
         found = await self._people.erasure(person_id)
         addresses = found.value.addresses if found else await self._addresses(person_id)
         await self._people.forget_profile(person_id)
-        done = [await self._teams.delete("person_id", person_id), await self._teams.delete("accepted_by", person_id)]
+        done = [await self._teams.delete("accepted_by", person_id)]
         done += [await self._teams.delete("email_key", address) for address in addresses]
         done += [await self._teams.blank("by", person_id), await self._keys.blank("created_by", person_id)]
         return all(done)

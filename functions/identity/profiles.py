@@ -1,5 +1,7 @@
 """Own profiles: what people are called here, and in which language they are spoken to."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -41,6 +43,11 @@ class Profiles:
             return told
 
         return await retry(attempt, on=(*AGAIN, NotFound))
+
+    async def of(self, person_ids: Sequence[PersonId]) -> Mapping[PersonId, Profile]:
+        """The profiles of these people; of whoever has none, none."""
+        read = await asyncio.gather(*(self._people.profile(person_id) for person_id in person_ids))
+        return {found.value.person_id: found.value for found in read if found is not None}
 
     async def invite(self, person_id: PersonId, now: datetime) -> None:
         """Have somebody mailed that they have an account; who was here, or was mailed a moment ago, is not.

@@ -8,11 +8,12 @@ from pydantic import BaseModel, Field
 from functions.identity.keyring import Keyring
 from functions.identity.service_keys import LIFE_DAYS_MAX, OVERLAP_MAX, ServiceKey, ServiceKeyOver, TooManyKeys
 from shared.auth.permissions import Permission
-from shared.auth.service_tokens import ServiceKeyId
+from shared.auth.service_tokens import ServiceKeyId, is_key_id, parse_token
 from shared.kernel.clock import Moment
 from shared.kernel.errors import Contended, Malformed, NotFound
 from shared.kernel.ids import OrganiserId
-from shared.web.endpoint import Call, Endpoints, Wire
+from shared.web.borders import THING
+from shared.web.endpoint import Call, Endpoints, Nothing, Wire
 from shared.web.fields import Id, Name
 from shared.web.paging import PageQuery
 
@@ -39,14 +40,7 @@ class KeysQuery(PageQuery):
 class Rotation(Wire):
     """How long the token before stays good."""
 
-    organiser_id: Id | None = Field(default=None, description=_WHOSE)
     overlap_hours: int = Field(default=24, ge=0, le=_OVERLAP_HOURS_MAX)
-
-
-class KeyOwner(Wire):
-    """Whose key."""
-
-    organiser_id: Id | None = Field(default=None, description=_WHOSE)
 
 
 class ServiceKeyView(BaseModel):
@@ -126,23 +120,38 @@ def _make_and_list(http: Endpoints, keyring: Keyring) -> None:
 def _rotate_and_revoke(http: Endpoints, keyring: Keyring) -> None:
     @http(
         "POST", "service-keys/{key_id}/rotate", needs=Permission.MANAGE_KEYS, takes=Rotation, returns=ServiceKeyShown,
-        refuses=[NotFound, ServiceKeyOver, Contended], within="organiser_id", audited=True,
+        refuses=[NotFound, ServiceKeyOver, Contended], within=THING, audited=True,
     )  # fmt: skip
     async def rotate_service_key(call: Call, body: Rotation) -> ServiceKeyShown:
         """Give a key a new token. The one before stays good for `overlap_hours`, any older one for nothing."""
-        key, token = await keyring.rotate(
-            ServiceKeyId(call.id("key_id")), _owner(body.organiser_id), overlap=timedelta(hours=body.overlap_hours),
-            now=call.now,
-        )  # fmt: skip
+        overlap = timedelta(hours=body.overlap_hours)
+        key, token = await keyring.rotate(_key_id(call), caller=call.caller, overlap=overlap, now=call.now)
+        call.noted["key_id"] = key.key_id
         return ServiceKeyShown(key=ServiceKeyView.of(key), token=token)
 
     @http(
-        "DELETE", "service-keys/{key_id}", needs=Permission.MANAGE_KEYS, takes=KeyOwner, status=204,
-        refuses=[NotFound, Contended], within="organiser_id", audited=True,
+        "DELETE", "service-keys/{key_id}", needs=Permission.MANAGE_KEYS, status=204,
+        refuses=[NotFound, Contended], within=THING, audited=True,
     )  # fmt: skip
-    async def revoke_service_key(call: Call, query: KeyOwner) -> None:
-        """Revoke a key: it is good for nothing within a minute, everywhere."""
-        await keyring.revoke(ServiceKeyId(call.id("key_id")), _owner(query.organiser_id), now=call.now)
+    async def revoke_service_key(call: Call, nothing: Nothing) -> None:
+        """Revoke a key: it is good for nothing within a minute, everywhere.
+
+        Whoever found a token may name the key by it as it is: it begins with the key's id.
+        """
+        key = await keyring.revoke(_key_id(call), caller=call.caller, now=call.now)
+        call.noted["key_id"] = key.key_id
+
+
+def _key_id(call: Call) -> ServiceKeyId:
+    """The key in the route: its id, or one of its tokens, which says it.
+
+    :raises NotFound: it is neither; what it is is not repeated, since it may be a secret
+    """
+    given = str(call.raw.route_params["key_id"])
+    token = parse_token(given)
+    if token is None and not is_key_id(given):
+        raise NotFound("There is no such service key.")
+    return token.key_id if token else ServiceKeyId(given)
 
 
 def _owner(organiser_id: str | None) -> OrganiserId | None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from functions.identity.people import BeingErased
 from shared.auth.gate import Standing
 from shared.auth.permissions import Membership, Role
 from shared.kernel.ids import OrganiserId, PersonId
@@ -78,6 +79,26 @@ class Standings:
 
         await self._change(person_id, decide)
 
+    async def lock_erased(self, person_id: PersonId) -> None:
+        """Let the person do nothing, for good: they are to be forgotten, and `set_disabled` does not undo it.
+
+        :raises Contended: too many changes at once
+        """
+
+        async def decide(value: Value) -> Value:
+            return {**value, "erased": True}
+
+        await self._change(person_id, decide)
+
+    async def refuse_if_erased(self, person_id: PersonId) -> None:
+        """Nothing, for somebody who is to stay.
+
+        :raises BeingErased: anybody else
+        """
+        value, _ = await self._read(person_id)
+        if value["erased"]:
+            raise BeingErased("This person is being erased; that cannot be taken back.")
+
     async def copy(self, person_id: PersonId, organiser_id: OrganiserId, role_of: RoleOf) -> None:
         """Write down what the person is to an organiser.
 
@@ -110,8 +131,9 @@ class Standings:
         try:
             document = await self._store.read(PEOPLE, person_id, STANDING)
         except NotFound:
-            return {"kind": STANDING, "memberships": {}, "roles": None, "disabled": False}, ""
+            return {"kind": STANDING, "memberships": {}, "roles": None, "disabled": False, "erased": False}, ""
         value = {key: document.value[key] for key in ("kind", "memberships", "roles", "disabled")}
+        value["erased"] = document.value.get("erased", False)
         return value, document.etag
 
 
@@ -120,5 +142,6 @@ def _standing(value: Value) -> Standing:
     return Standing(
         memberships={OrganiserId(key): Membership(role) for key, role in value["memberships"].items()},
         roles=None if roles is None else frozenset(map(Role, roles)),
-        disabled=bool(value["disabled"]),
+        disabled=bool(value["disabled"] or value["erased"]),
+        erased=bool(value["erased"]),
     )

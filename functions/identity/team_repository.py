@@ -7,7 +7,8 @@ from typing import Final
 from functions.identity.invitations import Invitation
 from functions.identity.teams import Member, Team
 from shared.kernel.ids import OrganiserId, PersonId
-from shared.store.port import Create, NotFound, Page, Replace, Store, Where, Write
+from shared.store.paging import all_documents
+from shared.store.port import EVERYWHERE, PAGE_MAX, Create, Delete, NotFound, Page, Replace, Store, Where, Write
 
 TEAMS: Final = "teams"
 MEMBER_KIND: Final = "member"
@@ -44,6 +45,33 @@ class TeamRepository:
         except NotFound:
             return None
         return Stored(Member.model_validate(found.value), found.etag)
+
+    async def organisers_of(self, person_id: PersonId) -> list[OrganiserId]:
+        """Every organiser whose team has a document of the person, also of what they are no more."""
+        where = [Where("person_id", "=", person_id), Where("kind", "=", MEMBER_KIND)]
+        found = all_documents(
+            lambda continuation: self._store.query(
+                TEAMS, EVERYWHERE, where=where, limit=PAGE_MAX, continuation=continuation
+            )
+        )
+        return [OrganiserId(document.partition) async for document in found]
+
+    async def forget_member(self, organiser_id: OrganiserId, person_id: PersonId) -> bool:
+        """Delete that the person ever was something there; whether nothing says so now.
+
+        :returns: False: they are something there
+        :raises StaleWrite: somebody else changed it
+        """
+        read = await self.member(organiser_id, person_id)
+        if read is None:
+            return True
+        if read.value.role is not None:
+            return False
+        try:
+            await self._store.commit(TEAMS, organiser_id, [Delete(_member_id(person_id), read.etag)])
+        except NotFound:
+            return True
+        return True
 
     async def invitation(self, organiser_id: OrganiserId, invitation_id: str) -> Stored[Invitation] | None:
         """An invitation; None: there is none such."""

@@ -22,6 +22,12 @@ class LastOwner(DomainError):
     kind = Kind.CONFLICT
 
 
+class ConsentMissing(DomainError):
+    """Nobody owns an organiser who never agreed to work there: an only owner cannot leave."""
+
+    kind = Kind.CONFLICT
+
+
 class TooManyMembers(DomainError):
     """The organiser has as many members as one can."""
 
@@ -44,6 +50,7 @@ class Member(Model):
     """What a person is to an organiser; `role` None: nothing any more, which copies must learn too.
 
     :param by: who made them that
+    :param accepted: whether they agreed to work there: by creating it, by an invitation, or by an act of their own
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -53,6 +60,7 @@ class Member(Model):
     role: Membership | None
     since: Moment
     by: str
+    accepted: bool = False
 
 
 class Team(Model):
@@ -90,7 +98,9 @@ class Team(Model):
         owners = self.owners + (after is Membership.OWNER) - (before is Membership.OWNER)
         members = self.members + (after is not None) - (before is not None)
         if owners < 1:
-            raise LastOwner("An organiser needs an owner: make somebody else one first.")
+            raise LastOwner(
+                "An organiser needs an owner: make somebody else one first, or ask an admin to hand it over."
+            )
         if members > MEMBERS_MAX and members > self.members:
             raise TooManyMembers(f"An organiser can have {MEMBERS_MAX} members.")
         return self.model_copy(update={"owners": owners, "members": members})

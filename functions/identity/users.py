@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from functions.identity.belonging import AGAIN
 from functions.identity.erasing import Erasing
+from functions.identity.exporting import Exporting
 from functions.identity.people import Profile
 from functions.identity.people_repository import PeopleRepository
 from functions.identity.profiles import Profiles
@@ -21,7 +23,8 @@ from shared.directory.port import Directory, DirectoryUser, UserUnknown
 from shared.kernel.errors import DomainError, Kind
 from shared.kernel.errors import NotFound as NothingThere
 from shared.kernel.ids import PersonId, person_id_of
-from shared.store.port import AlreadyExists
+from shared.retry import retry
+from shared.store.port import NotFound
 
 
 class NoDirectory(DomainError):
@@ -66,6 +69,7 @@ class Users:
     people: PeopleRepository
     standings: Standings
     profiles: Profiles
+    exporting: Exporting
     erasing: Erasing
     issuers: Issuers
     directory: Directory | None
@@ -75,13 +79,13 @@ class Users:
     ) -> tuple[list[tuple[PersonId, DirectoryUser]], str | None]:
         """Accounts whose name or address begins with `text`, each with the id of its person here.
 
-        Whom an admin was shown is known from then on, so that they can be asked for by that id.
+        Of whom an admin was shown is kept which account is theirs, and nothing else: a `person_id` does not tell it.
 
         :raises NoDirectory: there is none
         :raises DirectoryUnavailable: it does not answer
         """
         page = await self._asked().find(text, limit=limit, continuation=continuation)
-        return [(await self._known(user, now), user) for user in page.items], page.continuation
+        return [(await self._kept(user, now, whole=False), user) for user in page.items], page.continuation
 
     async def create(
         self, *, email: str, name: str, invite: bool, now: datetime
@@ -95,7 +99,7 @@ class Users:
         :raises DirectoryUnavailable: it does not answer
         """
         made = await self._asked().create(email=email, name=name)
-        person_id = await self._known(made.user, now)
+        person_id = await self._kept(made.user, now, whole=True)
         if invite:
             await self.profiles.invite(person_id, now)
         return person_id, made.user, made.created
@@ -103,7 +107,7 @@ class Users:
     async def get(self, person_id: PersonId) -> User:
         """A person.
 
-        :raises NotFound: nobody by that id was ever here, or shown to an admin
+        :raises NotFound: nothing is held of anybody by that id
         :raises DirectoryUnavailable: it does not answer
         """
         profile = await self._profile(person_id)
@@ -119,15 +123,13 @@ class Users:
         :raises NotFound: nobody by that id is known
         :raises DirectoryUnavailable: it does not answer; nothing was changed
         """
-        await self._profile(person_id)
-        await self.profiles.change(person_id, name=name)
+        await self.profiles.change(person_id, name=name, make=await self._profile(person_id))
         return await self.get(person_id)
 
     async def set_roles(self, person_id: PersonId, roles: frozenset[Role] | None, *, by: Caller) -> User:
         """Give a person these roles on the platform; None: those in their tokens count again. Again changes nothing.
 
         :raises OwnAccount: it is the caller
-        :raises NotFound: nobody by that id is known
         :raises BeingErased: they are to be forgotten
         """
         await self._changeable(person_id, by)
@@ -137,8 +139,10 @@ class Users:
     async def disable(self, person_id: PersonId, *, by: Caller) -> None:
         """Let a person in no more, and end their sessions; again changes nothing.
 
+        Whoever has a token can do harm before they have left a trace here, so nobody needs to be known for this.
+
         :raises OwnAccount: it is the caller
-        :raises NotFound: nobody by that id is known
+        :raises BeingErased: they are to be forgotten
         :raises DirectoryUnavailable: we let them in no more, and the directory has yet to be told: ask again
         """
         profile = await self._changeable(person_id, by)
@@ -151,7 +155,6 @@ class Users:
     async def enable(self, person_id: PersonId, *, by: Caller) -> None:
         """Let a person in again; again changes nothing.
 
-        :raises NotFound: nobody by that id is known
         :raises BeingErased: they are to be forgotten
         :raises DirectoryUnavailable: it has to be told first, and does not answer; nothing was changed
         """
@@ -176,20 +179,32 @@ class Users:
     async def _changeable(self, person_id: PersonId, by: Caller) -> Profile:
         _refuse_own(person_id, by)
         await self.erasing.refuse_if_erased(person_id)
-        return await self._profile(person_id)
+        read = await self.people.profile(person_id)
+        return read.value if read else Profile(person_id=person_id, name="", email="")
 
     async def _profile(self, person_id: PersonId) -> Profile:
+        """Theirs, or an empty one of somebody who never asked who they are, and left other traces."""
         read = await self.people.profile(person_id)
-        if read is None:
-            raise NothingThere(f"There is no person {person_id} who ever was here, or was looked for.")
-        return read.value
+        if read is not None:
+            return read.value
+        if await self.people.erasure(person_id) is not None or not await self.exporting.knows(person_id):
+            raise NothingThere(f"There is no person {person_id}: nothing is held of them, and nobody looked for them.")
+        return Profile(person_id=person_id, name="", email="")
 
-    async def _known(self, user: DirectoryUser, now: datetime) -> PersonId:
+    async def _kept(self, user: DirectoryUser, now: datetime, *, whole: bool) -> PersonId:
+        """Keep which account is the person's; with `whole`, what it is called and its address too."""
         person_id = person_id_of(await self.issuers.directory_issuer(now), user.user_id)
-        if await self.people.profile(person_id) is None and await self.people.erasure(person_id) is None:
-            made = Profile(person_id=person_id, name=user.name, email=user.email, user_id=user.user_id)
-            with suppress(AlreadyExists):  # they came in at this very moment
-                await self.people.save_profile(Stored(made))
+
+        async def attempt() -> None:
+            read = await self.people.profile(person_id)
+            if read is None and await self.people.erasure(person_id) is not None:
+                return
+            before = read.value if read else Profile(person_id=person_id, name="", email="")
+            kept = before.as_kept(user, whole=whole)
+            if kept != before:
+                await self.people.save_profile(Stored(kept, read.etag if read else ""))
+
+        await retry(attempt, on=(*AGAIN, NotFound))
         return person_id
 
     def _asked(self) -> Directory:

@@ -97,8 +97,8 @@ class UserView(BaseModel):
         profile, standing = user.profile, user.standing
         return cls(
             person_id=profile.person_id,
-            name=profile.name,
-            email=profile.email,
+            name=profile.name or (user.account.name if user.account else ""),
+            email=profile.email or (user.account.email if user.account else ""),
             locale=profile.locale,
             seen_at=profile.seen_at,
             roles=None if standing.roles is None else sorted(standing.roles),

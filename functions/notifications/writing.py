@@ -71,7 +71,6 @@ def write_invitation(message_id: str, mailed: Mailed, *, link: str, correlation_
         "organiser": mailed.organiser,
         "role": invitation.role.value,
         "work": WORK[invitation.role],
-        "code": mailed.code,
         "until": f"{invitation.expires_at:%A, %d %B %Y, %H:%M} UTC",
     }
     subject, *paragraphs = _words("invitation", facts)

@@ -27,9 +27,10 @@ class Request:
     :param headers: by their names in lower case, repeated ones joined
     :param address: the client's
     :param body: once it was read
+    :param correlated: whether a gateway has put a good correlation id among the headers
     """
 
-    __slots__ = ("address", "body", "headers", "match", "method", "path", "receive", "scope")
+    __slots__ = ("address", "body", "correlated", "headers", "match", "method", "path", "receive", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, path: str, match: Match) -> None:
         self.scope = scope
@@ -40,6 +41,7 @@ class Request:
         self.headers = _headers(scope["headers"])
         self.address: str = client[0] if (client := scope["client"]) else ""
         self.body: bytes | None = None
+        self.correlated = False
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes:

@@ -211,6 +211,11 @@ class Authorities:
                 raise _away()
         return published.issuer
 
+    def is_first(self, issuer: str, now: datetime) -> bool:
+        """Whether the issuer is the first of them, as it last said; nobody is waited for."""
+        published = self._all[0].published(now)
+        return published is not None and published.issuer == issuer
+
     async def ready(self) -> bool:
         """Whether anybody can sign in: the keys of one authority are known; fetches those that are not."""
         now = utc_now()

@@ -34,11 +34,13 @@ class Standing:
     :param memberships: organiser → role there
     :param roles: roles on the platform, once an admin changed them; None: those in the token
     :param disabled: whether the person may do nothing, though a token of theirs is still valid
+    :param erased: whether that is because they are, or were, forgotten
     """
 
     memberships: Mapping[OrganiserId, Membership] = field(default_factory=dict)
     roles: frozenset[Role] | None = None
     disabled: bool = False
+    erased: bool = False
 
 
 type Standings = Callable[[PersonId, datetime], Awaitable[Standing]]
@@ -47,6 +49,12 @@ type ServiceCallers = Callable[[str, datetime], Awaitable[Caller]]
 
 class AccountDisabled(DomainError):
     """The person may do nothing here any more."""
+
+    kind = Kind.FORBIDDEN
+
+
+class AccountErased(DomainError):
+    """The person was forgotten; a token of theirs is still valid."""
 
     kind = Kind.FORBIDDEN
 
@@ -82,6 +90,7 @@ class Gate:
         :param authorization: the request's `Authorization` header
         :raises TokenRefused: no credential, or not a valid one
         :raises AccountDisabled: a person we let do nothing any more
+        :raises AccountErased: somebody who was forgotten
         :raises PermissionMissing: a valid caller without the permission
         """
         if needs is Permission.PUBLIC:
@@ -102,7 +111,7 @@ class Gate:
         said = await self._validator.caller(token, now)
         standing = await self._standings(said.person_id, now)
         if standing.disabled:
-            raise AccountDisabled("This account is disabled; ask the people who run this platform.")
+            raise _shut_out(standing)
         # Written out: every request passes here, and `dataclasses.replace` takes half as long again.
         return Caller(
             person_id=said.person_id,
@@ -112,6 +121,12 @@ class Gate:
             roles=said.roles if standing.roles is None else standing.roles,
             memberships=standing.memberships,
         )
+
+
+def _shut_out(standing: Standing) -> DomainError:
+    if standing.erased:
+        return AccountErased("This account was erased, as its person or an admin asked; what is left of it goes too.")
+    return AccountDisabled("This account is disabled; ask the people who run this platform.")
 
 
 def _bearer(authorization: str | None) -> str:

@@ -111,7 +111,7 @@ class Caller:
     """Who is calling: a person, a service, or nobody.
 
     :param person_id: derived from issuer and subject; empty for an anonymous caller or a service
-    :param user_id: the id of their account in the directory, where their token tells it
+    :param user_id: the id of their account in the directory, where a token of its own authority tells it
     :param memberships: organiser → role there
     :param service: the id of a service's key; empty for people
     :param scopes: what the service's key was made for

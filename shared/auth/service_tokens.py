@@ -24,6 +24,7 @@ _CHECKSUM_CHARACTERS: Final = 7  # 32 bits in base32
 _TOKEN: Final = re.compile(
     rf"tsk_(?P<id>[a-z2-7]{{26}})_(?P<secret>[a-z2-7]{{{SECRET_CHARACTERS}}})(?P<sum>[a-z2-7]{{{_CHECKSUM_CHARACTERS}}})"
 )
+_KEY_ID: Final = re.compile(r"tsk_[a-z2-7]{26}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ def parse_token(token: str) -> ServiceToken | None:
     if found is None or _checksum(token[:-_CHECKSUM_CHARACTERS]) != found["sum"]:
         return None
     return ServiceToken(ServiceKeyId(f"tsk_{found['id']}"), hash_of(token))
+
+
+def is_key_id(text: str) -> bool:
+    """Whether a text looks like the id of a service key."""
+    return _KEY_ID.fullmatch(text) is not None
 
 
 def hash_of(token: str) -> str:

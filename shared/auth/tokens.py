@@ -5,6 +5,7 @@ followed: a token that says such things is refused, as no authority of ours writ
 understood (`crit`) PyJWT refuses.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ TOKEN_CHARACTERS_MAX: Final = 8_192
 
 # RFC 8725 section 3.11: what else is a JWT (a logout token, a proof of possession) is not taken for an access token.
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEYS_IN_HEADERS: Final = frozenset({"jku", "x5u", "jwk", "x5c"})
 # Our own words: the library's repeat what the token says, which may be no text that can be sent or logged.
 _WRONG: Final[Mapping[type[jwt.PyJWTError], str]] = {
@@ -57,7 +59,7 @@ class _Remembered:
 class TokenValidator:
     """Turns a bearer token into a `Caller`.
 
-    :param authorities: base URLs with discovery documents
+    :param authorities: base URLs with discovery documents; the first one's people are the directory's
     :param audience: the `aud` our tokens must carry
     """
 
@@ -117,7 +119,8 @@ class TokenValidator:
             told = _WRONG.get(type(error), "what it says of itself cannot be accepted")
             raise TokenRefused(f"The token is not valid: {told}.", reason=type(error).__name__) from error
         _refuse_other_kinds(claims)
-        return _Remembered(_caller_of(claims), issuer, kid, key, float(claims["exp"]) + LEEWAY_SECONDS)
+        caller = _caller_of(claims, first=self._authorities.is_first(issuer, now))
+        return _Remembered(caller, issuer, kid, key, float(claims["exp"]) + LEEWAY_SECONDS)
 
 
 def _read(token: str) -> tuple[Mapping[str, Any], str]:
@@ -159,20 +162,25 @@ def _refuse_other_kinds(claims: Mapping[str, Any]) -> None:
         raise TokenRefused(f"The token lacks the scope {SCOPE}.", reason="scope")
 
 
-def _caller_of(claims: Mapping[str, Any]) -> Caller:
+def _caller_of(claims: Mapping[str, Any], *, first: bool) -> Caller:
     """Whom the claims speak of.
+
+    :param first: whether the first authority says so: only its ids are of accounts in our directory, and only its roles
+        count. Another one is trusted to know its own people, and neither to name ours nor to appoint admins here.
 
     The subject is Entra's `oid` where there is one: the same for every application, and the id Graph gives the user;
     `sub` differs between applications there. Elsewhere it is `sub`, which is what OpenID Connect promises.
     """
     named = set(Role)
-    given = claims.get("roles", ())
+    given = claims.get("roles") if first else None
     roles = frozenset(Role(role) for role in given if role in named) if isinstance(given, list) else frozenset()
-    oid = claims.get("oid")
-    user_id = oid if isinstance(oid, str) else ""
+    oid, sub = claims.get("oid"), str(claims["sub"])
+    subject = oid if isinstance(oid, str) and oid else sub
+    # B2C writes no `oid` unless it is told to: its `sub` is the account's id, a UUID like all of Entra's.
+    account = subject if subject is oid or _UUID.fullmatch(sub) else ""
     return Caller(
-        person_id=person_id_of(str(claims["iss"]), user_id or str(claims["sub"])),
-        user_id=user_id,
+        person_id=person_id_of(str(claims["iss"]), subject),
+        user_id=account if first else "",
         name=str(claims.get("name", ""))[:200],
         email=_address(claims)[:254],
         roles=roles or frozenset({Role.USER}),

@@ -5,7 +5,9 @@ User.DeleteRestore.All. A customer's account has an identity of the sign-in type
 tenant's domain (https://learn.microsoft.com/graph/api/user-post-users, example 3).
 """
 
+import asyncio
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -25,13 +27,15 @@ from shared.directory.port import (
     UserUnknown,
 )
 from shared.store.continuation import Continuations
-from shared.telemetry import Log
+from shared.telemetry import Log, count
 
 _SELECT: Final = "id,displayName,mail,identities,accountEnabled,createdDateTime"
 _EMAIL: Final = "emailAddress"
 _CONFLICTS: Final = frozenset({"ObjectConflict", "ConflictingObjects"})
 # Symbols of each kind that a password must have three of; nobody ever types what comes before them.
 _COMPLEXITY: Final = "aA1!"
+PURGES_MAX: Final = 5  # times that one deletion asks for the deleted account, each pause twice the one before
+_PURGED_MAX: Final = 1_000  # ids remembered, so that who is deleted twice is not looked for
 
 _log = Log("directory")
 
@@ -47,6 +51,7 @@ class GraphDirectory:
         self._client = client
         self._issuer = issuer
         self._continuations = continuations
+        self._purged: deque[str] = deque(maxlen=_PURGED_MAX)
 
     async def close(self) -> None:
         """Give its connections up."""
@@ -105,17 +110,34 @@ class GraphDirectory:
         await self._ask("PATCH", _path(user_id), {"accountEnabled": True})
 
     async def delete(self, user_id: str) -> None:
-        """See `Directory.delete`. A deleted account is kept for 30 days unless it is deleted there too."""
-        if not _is_id(user_id):
+        """See `Directory.delete`. A deleted account is kept for 30 days unless it is deleted there too.
+
+        Where deleted ones are kept shows them with a delay. That an account is neither here nor there may thus mean
+        that it was deleted just now, by a try before this one, and so it is asked for several times then too.
+        """
+        if not _is_id(user_id) or user_id in self._purged:
             return
         known = await self._gone(_path(user_id))
-        purged = await self._gone(f"/directory/deletedItems/{user_id}")
-        if known and not purged:
+        if await self._is_purged(user_id):
+            self._purged.append(user_id)
+            return
+        if known:
             raise DirectoryBusy("The directory has not taken note of the deletion yet; try again shortly.")
+        _log.warning("directory_deletion_unseen", user_id=user_id)
+        count("directory_deletions_unseen")
 
     async def revoke_sessions(self, user_id: str) -> None:
         """See `Directory.revoke_sessions`."""
         await self._ask("POST", f"{_path(user_id)}/revokeSignInSessions")
+
+    async def _is_purged(self, user_id: str) -> bool:
+        """Delete it where deleted ones are kept; False: it did not show there as long as we asked."""
+        path = f"/directory/deletedItems/{user_id}"
+        for pause in range(PURGES_MAX - 1):
+            if await self._gone(path):
+                return True
+            await asyncio.sleep(self._client.pause_seconds * 2**pause)
+        return await self._gone(path)
 
     async def _gone(self, path: str) -> bool:
         """Delete it; False: there is none."""
@@ -164,7 +186,7 @@ class GraphDirectory:
         code = _code(answer.data)
         if answer.status == 404:
             raise UserUnknown("The directory has no such account.")
-        _log.error("directory_refused", method=method, status=answer.status, code=code)
+        _log.warning("directory_refused", method=method, status=answer.status, code=code)
         if answer.status == 403 and method == "GET":
             raise DirectoryUnavailable("The directory lets us read nothing; those who run this platform can tell.")
         raise DirectoryRefused("The directory will not do this to this account, or with these values.", code=code)

@@ -66,6 +66,11 @@ class GraphClient:
         self._ca = ca
         self._patience = patience
 
+    @property
+    def pause_seconds(self) -> float:
+        """Between tries."""
+        return self._patience.pause_seconds
+
     async def close(self) -> None:
         """Give connections and the token's thread up."""
         self._access.close()
@@ -111,6 +116,8 @@ class GraphClient:
             busy = DirectoryBusy("The directory is asked too often; try again shortly.")
             busy.retry_after_seconds = max(answer.pause_seconds, DirectoryBusy.retry_after_seconds)
             raise busy
+        if 300 <= answer.status < 400:  # Graph sends nobody elsewhere, and our token is for Graph alone
+            raise DirectoryUnavailable("The directory sends us elsewhere; try again shortly.")
         if answer.status >= 500:
             raise _NoAnswer(f"The directory is in trouble ({answer.status}); try again shortly.")
         return answer

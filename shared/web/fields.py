@@ -13,6 +13,7 @@ from shared.web.problem import form, rule_broken
 # What browsers take for an address (HTML Living Standard, "valid e-mail address"): nothing a mail header chokes on.
 EMAIL_PATTERN: Final = r"^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-zA-Z0-9-]{1,63}(\.[a-zA-Z0-9-]{1,63}){0,8}$"
 _BREAKS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, lone surrogates, line and paragraph separators
+_TURNS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # a mail's every sentence with it
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -24,6 +25,8 @@ def one_line(text: str) -> str:
     """
     if any(unicodedata.category(character) in _BREAKS for character in text):
         raise rule_broken("must be one line without control characters", "one line of text")
+    if not _TURNS.isdisjoint(text):
+        raise rule_broken("must not turn the direction of what is around it", "text without Unicode's bidi controls")
     return text
 
 

@@ -10,12 +10,13 @@ _STOP_SECONDS = 5
 
 
 class Emulator:
-    """A running emulator; `words` is its announcement, split."""
+    """A running emulator; `words` is its announcement, split, and `said` the lines before it."""
 
     def __init__(self, name: str, data: Path, *options: str, port: int = 0) -> None:
         self._command = [sys.executable, "-m", f"local.emulators.{name}", "--data", str(data), *options]
         self._port = port
         self.words: list[str] = []
+        self.said: list[str] = []
         self.process = self._start()
 
     @property
@@ -56,7 +57,11 @@ class Emulator:
     def _start(self) -> subprocess.Popen[str]:
         process = subprocess.Popen([*self._command, "--port", str(self._port)], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
+        self.said = []
         self.words = process.stdout.readline().split()
+        while self.words and "listening" not in self.words:
+            self.said.append(" ".join(self.words))
+            self.words = process.stdout.readline().split()
         assert "listening" in self.words, f"{self._command} did not start"
         return process
 

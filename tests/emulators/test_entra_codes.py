@@ -1,8 +1,9 @@
 """Attacks on authorization codes, redirects and the applications they are for."""
 
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
+import httpx
 import pytest
 
 from tests.emulators.entra_browser import (
@@ -14,9 +15,11 @@ from tests.emulators.entra_browser import (
     VERIFIER,
     Issuer,
     Visitor,
+    challenge_of,
     code_in,
     forms_of,
 )
+from tests.support.leaks import SHAPES
 
 UMA = "uma@tessera.example"
 
@@ -52,6 +55,7 @@ def test_of_many_exchanges_of_one_code_at_once_one_succeeds_and_nothing_is_left_
     [
         {"code_verifier": VERIFIER[:-1] + "8"},
         {"code_verifier": ""},
+        {"code_verifier": VERIFIER * 3},
         {"redirect_uri": REDIRECT_URI + "?"},
         {"client_id": OTHER_CLIENT},
         {"client_id": OTHER_CLIENT, "redirect_uri": OTHER_REDIRECT_URI},
@@ -147,6 +151,98 @@ def test_who_is_signed_in_is_not_asked_again_unless_the_application_wants_it(iss
     assert parse_qs(urlsplit(nobody.headers["location"]).query)["error"] == ["login_required"]
     assert (asked.status_code, other.status_code, answer.status_code) == (200, 200, 200)
     assert into_other.headers["location"].startswith(OTHER_REDIRECT_URI)
+
+
+def error_in(answer: httpx.Response) -> str:
+    [error] = parse_qs(urlsplit(answer.headers["location"]).query)["error"]
+    assert "code=" not in answer.headers["location"]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ({"prompt": "none login"}, "invalid_request"),
+        ({"prompt": "login none"}, "invalid_request"),
+        ({"prompt": "bogus"}, "invalid_request"),
+        ({"prompt": "login bogus"}, "invalid_request"),
+        ({"prompt": "login consent"}, "consent_required"),
+        ({"max_age": "0"}, "invalid_request"),
+        ({"request": "eyJhbGciOiJub25lIn0.e30."}, "request_not_supported"),
+        ({"request_uri": "https://evil.example/"}, "request_uri_not_supported"),
+        ({"registration": "{}"}, "registration_not_supported"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_and_gives_no_code(
+    issuer: Issuer, asked: dict[str, str], error: str
+) -> None:
+    with Visitor(issuer) as uma:
+        uma.sign_in(UMA)
+        assert error_in(uma.authorize(**asked)) == error
+        assert code_in(uma.authorize(prompt=" none "))
+
+
+def test_prompts_are_a_list(issuer: Issuer) -> None:
+    with Visitor(issuer) as uma:
+        uma.sign_in(UMA)
+        both = uma.authorize(prompt="select_account login")
+        created = uma.authorize(prompt="login create")
+
+    assert (both.status_code, len(forms_of(both))) == (200, 1)
+    assert "/sign-up?request=" in created.headers["location"]
+
+
+def test_what_is_asked_may_come_as_a_form(issuer: Issuer) -> None:
+    """OIDC Core section 3.1.2.1: the authorization endpoint takes GET and POST."""
+    with Visitor(issuer) as uma:
+        asked = parse_qs(urlsplit(str(uma.authorize().request.url)).query)
+        form = {name: values[0] for name, values in asked.items()}
+        endpoint = f"{uma.root}/oauth2/v2.0/authorize"
+        page = uma.http.post(endpoint, data=form)
+        signed_in = uma.exchange(code_in(uma.fill(page, email=UMA, password=issuer.password_of(UMA))))
+        code = uma.exchange(code_in(uma.http.post(endpoint, data=form)))
+        repeated = uma.http.post(endpoint, data=form | {"state": ["one", "two"]})
+        elsewhere = uma.http.post(endpoint, data=form | {"redirect_uri": "https://evil.example/"})
+
+    assert [answer.status_code for answer in (signed_in, code, repeated, elsewhere)] == [200, 200, 400, 400]
+
+
+@pytest.mark.parametrize("verifier", ["x", VERIFIER[:42], VERIFIER[:42] + "!", VERIFIER * 3])
+def test_a_verifier_too_short_to_be_secret_is_refused_though_it_matches(issuer: Issuer, verifier: str) -> None:
+    """RFC 7636 section 4.1: 43 to 128 unreserved characters."""
+    with Visitor(issuer) as uma:
+        answer = uma.exchange(uma.code(UMA, code_challenge=challenge_of(verifier)), code_verifier=verifier)
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+
+
+def test_a_parameter_repeated_at_the_token_endpoint_is_refused(issuer: Issuer) -> None:
+    """RFC 6749 section 3.2; nothing was used up."""
+    with Visitor(issuer) as uma:
+        code = uma.code(UMA)
+        fields = [("grant_type", "authorization_code"), ("client_id", CLIENT), ("redirect_uri", REDIRECT_URI)]
+        fields += [("code", code), ("code_verifier", "x"), ("code_verifier", VERIFIER)]
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        token = f"{uma.root}/oauth2/v2.0/token"
+        refused = uma.http.post(token, content=urlencode(fields), headers=headers)
+        given = uma.exchange(code)
+
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
+    assert given.status_code == 200
+
+
+def test_what_the_issuer_gives_for_signing_in_is_known_by_its_shape(issuer: Issuer) -> None:
+    """Whoever searches files for leaks finds it: tests/support/leaks.py."""
+    with Visitor(issuer) as uma:
+        code = uma.code(UMA)
+        tokens = uma.exchange(code).json()
+        next_one = uma.refresh(tokens["refresh_token"]).json()["refresh_token"]
+    kept = (issuer.data / "entra.sqlite").read_bytes() + (issuer.data / "entra.sqlite-wal").read_bytes()
+
+    assert SHAPES["authorization code"].fullmatch(code.encode())
+    for token in (tokens["refresh_token"], next_one):
+        assert SHAPES["refresh token"].fullmatch(token.encode())
+    assert {name for name, shape in SHAPES.items() if shape.search(kept)} == {"private key"}
 
 
 def test_only_scopes_that_exist_are_given(issuer: Issuer) -> None:

@@ -6,9 +6,12 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import msal
 import pytest
+import requests
 
 from tests.emulators.entra_browser import CLIENT, REDIRECT_URI, Issuer, Visitor, forms_of
 from tests.emulators.processes import Emulator
+from tests.support.credentials import Credential
+from tests.support.leaks import SHAPES
 
 UMA = "uma@tessera.example"
 API_SCOPE = "api://tessera/tickets.use"
@@ -61,3 +64,23 @@ def test_msals_public_client_signs_in_refreshes_silently_and_forgets(issuer: Iss
 def test_msal_trusts_no_other_certificate(issuer: Issuer) -> None:
     with pytest.raises(Exception, match="CERTIFICATE_VERIFY_FAILED"):
         msal.PublicClientApplication(CLIENT, authority=issuer.tls_root, instance_discovery=False)
+
+
+def test_a_services_assertion_is_known_by_its_shape(issuer: Issuer) -> None:
+    """Whoever searches files for leaks finds it: tests/support/leaks.py."""
+    own, told = Credential(), []
+    with requests.Session() as session:
+        session.verify = issuer.ca
+        session.hooks["response"].append(lambda answer, *_, **__: told.append(answer.request.body))
+        app = msal.ConfidentialClientApplication(
+            "not-registered",
+            {"private_key": own.key_pem, "public_certificate": own.pem},
+            authority=issuer.tls_root,
+            instance_discovery=False,
+            http_client=session,
+        )
+        refused = app.acquire_token_for_client(["https://graph.microsoft.com/.default"])
+    [assertion] = parse_qs(told[-1])["client_assertion"]
+
+    assert refused["error"] == "invalid_client"
+    assert SHAPES["token"].fullmatch(assertion.encode())

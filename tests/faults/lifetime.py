@@ -197,7 +197,7 @@ async def _work(cases: UseCases) -> None:
     await _invited_elsewhere(cases)
     own = catalog.organiser_id("paulas")
     await cases.managing.create_organiser(Organiser(organiser_id=own, name="A club", created_by=who.person_id), now=now)
-    await cases.belonging.set_role(own, boss.person_id, Membership.OWNER, by=who.person_id, now=now)
+    await cases.belonging.set_role(own, boss.person_id, Membership.OWNER, by=who.person_id, now=now, trusted=True)
     await cases.keyring.make(
         organiser_id=own, name="a scanner", scopes=[Permission.CHECK_IN], by=who.person_id,
         life=timedelta(days=30), now=now,

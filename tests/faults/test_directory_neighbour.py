@@ -12,16 +12,20 @@ import httpx
 import pytest
 import trustme
 
+from local.emulators.entra.people import object_id_of
 from shared.breaker import FAILURES_MAX, Breaker
+from shared.directory.graph import PURGES_MAX
 from shared.directory.graph_client import Patience
 from shared.directory.guarded import GuardedDirectory
 from shared.directory.port import Directory, DirectoryBusy, DirectoryRefused, DirectoryUnavailable
 from shared.kernel.ids import random_id
+from shared.telemetry.metrics import counters
 from tests.support.credentials import Credential, Doors
 from tests.support.directory import SERVICE, graph, pem_of, service, sign_in_double
 from tests.support.fault_proxy import Fault, proxied
 
 IMPATIENT = Patience(connect_seconds=0.2, answer_seconds=0.3, call_seconds=1.0, pause_seconds=0.05)
+HURRIED = Patience(pause_seconds=0.005)
 UMA = "uma@tessera.example"
 FIELDS = "id,displayName,mail"
 
@@ -119,6 +123,64 @@ async def test_an_account_that_lists_do_not_show_yet_is_asked_for_again_later(do
             with pytest.raises(DirectoryBusy):
                 await directory.create(email=email, name="Nora New")
         assert (await directory.create(email=email, name="Nora New")).user.user_id == made.user.user_id
+
+
+async def kept(doors: Doors, user_id: str) -> bool:
+    """Whether an account is where deleted ones are kept; it is deleted there."""
+    async with httpx.AsyncClient(verify=doors.tls(), base_url=doors.tls_url) as http:
+        claims = {"aud": "https://graph.microsoft.com", "roles": ["User.DeleteRestore.All"]}
+        minted = await http.post("/_emulator/tokens", json={"subject": "a-service", "overrides": claims})
+        bearer = {"Authorization": f"Bearer {minted.json()['access_token']}"}
+        return (await http.delete(f"/v1.0/directory/deletedItems/{user_id}", headers=bearer)).status_code == 204
+
+
+@pytest.mark.parametrize("asked", [PURGES_MAX - 1, PURGES_MAX + 1], ids=["one deletion", "the next one"])
+async def test_a_deleted_account_that_does_not_show_yet_among_the_deleted_is_deleted_there_once_it_does(
+    doors: Doors, asked: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with graph(doors, pem_of(credential()), patience=HURRIED) as directory:
+        user = (await directory.create(email=address(), name="Nora New")).user
+        async with trouble(doors, kind="late", path="deletedItems", seconds=600, times=asked) as http:
+            before = await hits(http)
+            for _ in range(asked // PURGES_MAX):
+                with pytest.raises(DirectoryBusy):
+                    await directory.delete(user.user_id)
+            await directory.delete(user.user_id)
+            assert await hits(http) == before + asked
+        assert not await kept(doors, user.user_id)
+        await directory.delete(user.user_id)  # nothing is left to look for
+
+    assert "directory_deletion_unseen" not in caplog.text
+
+
+async def test_an_account_nobody_saw_deleted_for_good_is_told_of(
+    doors: Doors, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with graph(doors, pem_of(credential()), patience=HURRIED) as directory:
+        user = (await directory.create(email=address(), name="Nora New")).user
+        async with trouble(doors, kind="late", path="deletedItems", seconds=600):
+            with pytest.raises(DirectoryBusy):
+                await directory.delete(user.user_id)
+            counted = counters().get("directory_deletions_unseen", 0)
+            await directory.delete(user.user_id)
+        assert await kept(doors, user.user_id)
+
+    assert counters().get("directory_deletions_unseen", 0) == counted + 1
+    assert user.user_id in next(line.message for line in caplog.records if "directory_deletion_unseen" in line.message)
+
+
+async def test_a_next_page_on_another_host_is_never_asked_for(doors: Doors) -> None:
+    async with graph(doors, pem_of(credential())) as directory, trouble(doors, kind="elsewhere"):
+        with pytest.raises(DirectoryUnavailable):
+            await directory.find("", limit=1)
+
+
+async def test_a_redirect_is_not_followed_with_our_token(doors: Doors) -> None:
+    async with graph(doors, pem_of(credential())) as directory, trouble(doors, kind="redirect") as http:
+        before = await hits(http)
+        with pytest.raises(DirectoryUnavailable):
+            await directory.get(object_id_of(UMA))
+        assert await hits(http) == before + 1
 
 
 async def test_one_failure_is_not_noticed_and_two_are_no_answer(doors: Doors) -> None:

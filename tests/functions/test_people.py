@@ -4,8 +4,10 @@ import uuid
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 
+from shared.kernel.ids import person_id_of
 from tests.support.api import Api, Json, Organiser, Person, fields, refusal, soon
 
 FREE: Json = {"ticket_types": [{"name": "Free", "price": {"amount_minor": 0, "currency": "EUR"}, "pool": "Hall"}]}
@@ -99,13 +101,15 @@ def test_whoever_is_erased_is_let_in_no_more_and_their_orders_lose_them(api: Api
     soon(lambda: len(person.get("tickets/mine").json()["items"]) == 2 or None, "both tickets in the wallet")
 
     refused = person.delete("me")
+    unsure = person.ask("DELETE", "me", params={"confirm": "yes"})
     erased = person.ask("DELETE", "me", params={"confirm": "true"})
 
+    assert fields(unsure) == ["confirm"]
     assert refusal(refused) == (409, "tickets-at-stake")
     assert refused.json()["tickets"] == ["2 × “Concert” on 2100-05-01"]
     assert (erased.status_code, erased.json()["person_id"]) == (202, person_id)
-    assert refusal(person.get("me")) == (403, "account-disabled")
-    assert refusal(person.order(event)) == (403, "account-disabled")
+    assert refusal(person.get("me")) == (403, "account-erased")
+    assert refusal(person.order(event)) == (403, "account-erased")
     after = gone(api, person, house, order)
     assert before["buyer_name"] == "Gaby Gone"
     assert after == {**before, "buyer_name": ""}
@@ -215,15 +219,30 @@ def test_whoever_gets_an_account_is_told_by_mail_once(api: Api) -> None:
     assert (len(inbox(api, told)), inbox(api, quiet)) == (1, [])
 
 
-def test_nobody_is_made_or_changed_who_is_not_known(api: Api) -> None:
+def test_nobody_is_shown_renamed_or_erased_of_whom_nothing_is_held(api: Api) -> None:
     admin, nobody = api.person("admin"), "per_" + "z" * 26
 
     answers = [
         admin.get(f"users/{nobody}"),
         admin.ask("PATCH", f"users/{nobody}", json={"name": "A"}),
-        admin.put(f"users/{nobody}/roles", {"roles": ["admin"]}),
-        admin.post(f"users/{nobody}/disable"),
         admin.ask("DELETE", f"users/{nobody}"),
     ]
 
-    assert [refusal(answer) for answer in answers] == [(404, "not-found")] * 5
+    assert [refusal(answer) for answer in answers] == [(404, "not-found")] * 3
+
+
+def test_whoever_never_asked_who_they_are_can_be_disabled_and_demoted(api: Api, house: Organiser) -> None:
+    admin, quiet = api.person("admin"), api.person("creator")
+    claims = jwt.decode(quiet.token, options={"verify_signature": False})
+    person_id = person_id_of(claims["iss"], claims["oid"])
+    assert quiet.order(house.event(**FREE)).status_code == 201
+
+    demoted = admin.put(f"users/{person_id}/roles", {"roles": ["user"]})
+
+    assert demoted.json() == {
+        "person_id": person_id, "name": "", "email": "", "locale": "", "roles": ["user"], "disabled": False,
+        "memberships": {},
+    }  # fmt: skip
+    assert quiet.get("me").json()["roles"] == ["user"]
+    assert admin.post(f"users/{person_id}/disable").status_code == 204
+    assert refusal(quiet.get("me")) == (403, "account-disabled")

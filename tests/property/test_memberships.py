@@ -136,7 +136,9 @@ class Memberships(RuleBasedStateMachine):
         """An owner makes somebody something."""
         was, who = dict(self.said), person(name)
         result = self.act(
-            lambda office: office.belonging.set_role(HOUSE, who, role, by="o", now=self.now), death, trouble
+            lambda office: office.belonging.set_role(HOUSE, who, role, by="o", now=self.now, trusted=True),
+            death,
+            trouble,
         )
         becomes = {**was, who: role}
         if Membership.OWNER not in becomes.values():
@@ -241,7 +243,7 @@ async def founded(store: Store, n: int) -> tuple[OrganiserId, PersonId, PersonId
     house, ann, bob = organiser_id(f"house {n}"), person(f"ann {n}"), person(f"bob {n}")
     office = Office.on(store)
     await office.belonging.own(ann, house, "House", START)
-    await office.belonging.set_role(house, bob, Membership.OWNER, by=ann, now=START)
+    await office.belonging.set_role(house, bob, Membership.OWNER, by=ann, now=START, trusted=True)
     return house, ann, bob
 
 

@@ -9,12 +9,16 @@ from typing import Final
 
 from local.layout import stack_secrets
 
-# A signed token, a service key, a private key, an unhashed card number: wherever one is found, it leaked.
+# Signed tokens, of which a client's assertion is one; keys; unhashed card numbers; what the issuer lets people
+# sign in by: wherever one is found, it leaked.
 SHAPES: Final[Mapping[str, re.Pattern[bytes]]] = {
     "token": re.compile(rb"eyJ[\w-]{10,}\.eyJ[\w-]{20,}\.[\w-]{40,}"),
     "service key": re.compile(rb"tsk_[a-z2-7]{26}_[a-z2-7]{59}"),
     "private key": re.compile(rb"-----BEGIN (?:RSA |EC )?PRIVATE KEY-----\s+[A-Za-z0-9+/]{20}"),
     "card number": re.compile(rb"4242424242424242"),
+    "refresh token": re.compile(rb"ert_[\w-]{43}"),
+    "authorization code": re.compile(rb"eac_[\w-]{43}"),
+    "mailed link": re.compile(rb"eln_[\w-]{43}"),
     "invitation code": re.compile(rb"org_[a-z2-7]{26}\.inv_[a-z2-7]{26}\.[a-z2-7]{26}\.[0-9a-f]{40}"),
 }
 # Who may hold what, readable by its owner alone: the launcher's files, and the doubles of other people's servers.
@@ -24,7 +28,7 @@ KEPT: Final[Mapping[str, frozenset[str]]] = {
     "directory.pem": frozenset({"private key"}),
     "entra/entra.sqlite": frozenset({"private key"}),
     "entra/tls.pem": frozenset({"private key"}),
-    "mailbox/mailbox.sqlite": frozenset({"invitation code"}),
+    "mailbox/mailbox.sqlite": frozenset({"invitation code", "mailed link"}),
 }
 
 

@@ -22,13 +22,15 @@ from functions.identity.teams import (
     TooManyMemberships,
 )
 from shared.auth.permissions import Membership, Permission, Role
+from shared.auth.service_tokens import ServiceKeyId
 from shared.auth.tokens import TokenRefused
 from shared.kernel.ids import PersonId
 from shared.store.embedded import EmbeddedStore
 from shared.topology import topology
-from tests.factories.catalog import organiser_id, person
+from tests.factories.catalog import organiser_id, owner, person
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+OWNER = owner(organiser_id())
 HALF_A_MINUTE, DAY = timedelta(seconds=31), timedelta(days=1)
 
 
@@ -78,7 +80,7 @@ async def test_another_process_learns_within_half_a_minute_that_a_key_was_revoke
     assert await good(elsewhere, token, NOW)
 
     caller = await here.caller(token, NOW)
-    await here.revoke(caller.service, organiser_id(), now=NOW)  # type: ignore[arg-type]  # a key's id, as a caller has it
+    await here.revoke(ServiceKeyId(caller.service), caller=OWNER, now=NOW)
 
     assert not await good(here, token, NOW)
     assert not await good(elsewhere, token, NOW + HALF_A_MINUTE)
@@ -92,21 +94,21 @@ async def test_a_key_ends_by_itself(store: EmbeddedStore) -> None:
     assert not await good(keyring, token, NOW + DAY)
     caller = await keyring.caller(token, NOW)
     with pytest.raises(ServiceKeyOver):
-        await keyring.rotate(caller.service, organiser_id(), overlap=DAY, now=NOW + DAY)  # type: ignore[arg-type]
+        await keyring.rotate(ServiceKeyId(caller.service), caller=OWNER, overlap=DAY, now=NOW + DAY)
 
 
 async def test_a_rotated_keys_token_is_good_until_the_overlap_ends_and_the_one_before_it_for_nothing(
     store: EmbeddedStore,
 ) -> None:
     first, keyring, hour = await made(store, 10 * DAY), Keyring(store), timedelta(hours=1)
-    key_id = (await keyring.caller(first, NOW)).service
+    key_id = ServiceKeyId((await keyring.caller(first, NOW)).service)
 
-    _, second = await keyring.rotate(key_id, organiser_id(), overlap=hour, now=NOW)  # type: ignore[arg-type]
+    _, second = await keyring.rotate(key_id, caller=OWNER, overlap=hour, now=NOW)
     fresh = Keyring(store)
     assert [await good(fresh, token, NOW) for token in (first, second)] == [True, True]
     assert [await good(fresh, token, NOW + hour) for token in (first, second)] == [False, True]
 
-    _, third = await keyring.rotate(key_id, organiser_id(), overlap=hour, now=NOW)  # type: ignore[arg-type]
+    _, third = await keyring.rotate(key_id, caller=OWNER, overlap=hour, now=NOW)
     assert [await good(Keyring(store), token, NOW) for token in (first, second, third)] == [False, True, True]
 
 

@@ -58,6 +58,35 @@ async def test_what_a_token_tells_of_its_bearer(door: Door) -> None:
         assert (await door.caller(door.tenant.token("k", roles=odd))).roles == frozenset({Role.USER})
 
 
+async def test_only_the_first_authority_names_accounts_of_ours_and_appoints_admins(door: Door) -> None:
+    first, other = door.tenant, door.host.tenant("other", "o")
+    both = TokenValidator([first.url, other.url], AUDIENCE)
+
+    ours = await both.caller(first.token("k", roles=["admin"]), utc_now())
+    theirs = await both.caller(other.token("o", roles=["admin"]), utc_now())
+    theirs_alone = await TokenValidator([first.url, other.url], AUDIENCE).caller(
+        other.token("o", roles=["admin"]), utc_now()
+    )  # the first authority has said nothing yet
+
+    assert (ours.user_id, ours.roles) == ("oid-1", frozenset({Role.ADMIN}))
+    assert theirs == theirs_alone
+    assert (theirs.user_id, theirs.roles) == ("", frozenset({Role.USER}))
+    assert theirs.person_id == person_id_of(other.url, "oid-1") != ours.person_id
+
+
+async def test_without_an_oid_a_sub_that_is_a_uuid_is_the_account_of_the_first_authority(door: Door) -> None:
+    uuid = "0b5c9f5e-0000-4000-8000-0123456789ab"
+    other = door.host.tenant("other", "o")
+    both = TokenValidator([door.tenant.url, other.url], AUDIENCE)
+
+    b2c = await both.caller(door.tenant.token("k", oid=None, sub=uuid), utc_now())
+    pairwise = await both.caller(door.tenant.token("k", oid=None, sub="0b5c9f5e-pairwise"), utc_now())
+    theirs = await both.caller(other.token("o", oid=None, sub=uuid), utc_now())
+
+    assert (b2c.user_id, b2c.person_id) == (uuid, person_id_of(door.tenant.url, uuid))
+    assert (pairwise.user_id, theirs.user_id) == ("", "")
+
+
 @pytest.mark.parametrize(
     ("claims", "reason"),
     [

@@ -11,9 +11,14 @@ from functions.identity.invitations import MAILED_AGAIN_AFTER
 from functions.identity.people import BeingErased
 from functions.identity.people_repository import PeopleRepository
 from functions.identity.users import NoDirectory, OwnAccount, Users
+from shared.audit import PLATFORM, AuditEntry, Step
 from shared.auth.permissions import Caller, Role
+from shared.auth.tokens import TokenValidator
 from shared.directory.port import DirectoryUnavailable
+from shared.kernel.clock import utc_now
+from shared.kernel.errors import NotFound
 from shared.kernel.ids import PersonId, person_id_of
+from tests.doubles.authority import AUDIENCE, tenants
 from tests.factories import catalog, sales
 from tests.faults.lifetime import Life
 
@@ -71,7 +76,81 @@ async def test_whom_a_search_showed_can_be_asked_for_and_is_who_later_comes_in(o
     after = await office.users.profiles.seen(came, NOW)
 
     assert (before.user_id, before.seen_at) == (OID, None)
-    assert (after.name, after.email, after.user_id, after.seen_at) == ("Nora New", "nora@new.example", OID, NOW)
+    assert (before.name, before.email) == ("", "")  # which account is hers, and nothing else
+    assert (after.name, after.email, after.user_id, after.seen_at) == ("Nora Token", "nora@new.example", OID, NOW)
+
+
+async def test_searching_keeps_no_names_and_writes_once(office: Office) -> None:
+    await found(office)
+    before = office.life.rows()
+    await found(office)
+
+    assert office.life.rows() == before
+    assert office.life.mentions("Nora", "nora@mail.example") == set()
+    await office.users.create(email="nora@mail.example", name="Nora New", invite=True, now=NOW)
+    profile = (await office.users.get(NORA)).profile
+    assert (profile.name, profile.email) == ("Nora New", "nora@mail.example")
+    assert len(office.invitations()) == 1
+
+
+async def test_an_account_that_tokens_did_not_tell_is_learned_by_a_search_and_goes_with_its_person(
+    office: Office,
+) -> None:
+    await office.users.profiles.seen(Caller(person_id=NORA, name="Nora", email="nora@mail.example"), NOW)
+    await found(office)
+
+    await office.users.disable(NORA, by=office.admin)
+    assert await office.disabled() == (True, True)
+    await office.users.erase(NORA, by=office.admin, confirmed=True, now=NOW)
+    await office.users.erasing.carry_out(NORA, now=NOW)
+
+    assert office.life.accounts.users == {}
+
+
+async def test_whoever_never_asked_who_they_are_is_disabled_given_roles_shown_and_erased(office: Office) -> None:
+    cases, who = office.life.cases(), sales.buyer("quiet")
+    event = await catalog.on_sale(cases)
+    wanted = sales.wanted(event.event_id, quantities={"floor": 1}, caller=who)
+    order = await cases.placing.place(wanted, order_id=sales.order_id("k", who), caller=who, now=NOW)
+
+    shown = await office.users.get(who.person_id)
+    await office.users.disable(who.person_id, by=office.admin)
+    await office.users.set_roles(who.person_id, frozenset({Role.USER}), by=office.admin)
+    standing = (await office.users.get(who.person_id)).standing
+    await office.users.enable(who.person_id, by=office.admin)
+    await office.users.erase(who.person_id, by=office.admin, confirmed=True, now=NOW)
+
+    assert (shown.profile.person_id, shown.profile.name) == (who.person_id, "")
+    assert (standing.disabled, standing.roles) == (True, frozenset({Role.USER}))
+    await cases.settlement.cancel(order.order_id, caller=who, now=NOW)
+    await office.users.erasing.carry_out(who.person_id, now=NOW)
+    assert (await cases.orders.show(order.order_id, caller=catalog.owner(catalog.organiser_id()))).buyer.name == ""
+
+
+async def test_nobody_is_shown_renamed_or_erased_of_whom_nothing_is_held(office: Office) -> None:
+    nobody = catalog.person("nobody")
+    mistyped = AuditEntry(
+        audit_id="a", step=Step.INTENT, scope=PLATFORM, at=NOW, who=office.admin.person_id, what="show_user",
+        target=nobody, why="", correlation_id="c", request="", details={},
+    )  # fmt: skip
+    await office.life.cases().trail.begin(mistyped)
+    before = office.life.rows()
+
+    for asked in (
+        office.users.get(nobody),
+        office.users.rename(nobody, "A"),
+        office.users.erase(nobody, by=office.admin, confirmed=True, now=NOW),
+    ):
+        with pytest.raises(NotFound):
+            await asked
+    assert office.life.rows() == before
+
+
+async def test_a_token_without_an_address_leaves_the_one_we_know(office: Office) -> None:
+    nora = Caller(person_id=NORA, name="Nora", email="nora@mail.example")
+    await office.users.profiles.seen(nora, NOW)
+
+    assert (await office.users.profiles.seen(replace(nora, email=""), NOW)).email == "nora@mail.example"
 
 
 async def test_disabling_keeps_somebody_out_though_the_directory_is_away_and_asking_again_tells_it(
@@ -112,7 +191,7 @@ async def test_a_name_is_changed_in_both_places_or_in_none(office: Office) -> No
     with pytest.raises(DirectoryUnavailable):
         await office.users.rename(NORA, "Nora Now")
     office.life.accounts.away = False
-    assert (await office.users.get(NORA)).profile.name == "Nora New"
+    assert (await office.users.get(NORA)).profile.name == ""
     renamed = await office.users.rename(NORA, "Nora Now")
 
     assert renamed.account is not None
@@ -136,6 +215,40 @@ async def test_whoever_is_being_forgotten_gets_nothing_back_and_is_not_made_agai
 
     assert await office.users.people.profile(NORA) is None
     assert (await office.users.standings.read(NORA)).disabled
+
+
+async def test_whoever_is_forgotten_while_the_directory_enables_them_stays_out(office: Office) -> None:
+    await found(office)
+    await office.users.disable(NORA, by=office.admin)
+    enable = office.life.accounts.enable
+
+    async def slowly(user_id: str) -> None:
+        await office.users.erase(NORA, by=office.admin, confirmed=True, now=NOW)
+        await office.users.erasing.carry_out(NORA, now=NOW)
+        await enable(user_id)
+
+    office.life.accounts.enable = slowly  # type: ignore[method-assign]
+    await office.users.enable(NORA, by=office.admin)
+
+    assert (await office.users.standings.read(NORA)).disabled
+
+
+async def test_an_object_id_that_another_authority_says_reaches_no_account_of_ours(office: Office) -> None:
+    async with tenants() as host:
+        first, partner = host.tenant("ours", "k"), host.tenant("partner", "p")
+        validator = TokenValidator([first.url, partner.url], AUDIENCE)
+        mallory = await validator.caller(partner.token("p", oid=OID, name="Mallory", roles=["admin"]), utc_now())
+    before = dict(office.life.accounts.users)
+
+    seen = await office.users.profiles.seen(mallory, NOW)
+    await office.users.profiles.change(mallory.person_id, name="Renamed by Mallory", make=seen)
+    await office.users.disable(mallory.person_id, by=office.admin)
+    await office.users.erasing.begin(
+        mallory.person_id, user_id=mallory.user_id, email=mallory.email, confirmed=True, now=NOW
+    )
+    await office.users.erasing.carry_out(mallory.person_id, now=NOW)
+
+    assert (office.life.accounts.users, office.life.accounts.revoked) == (before, [])
 
 
 async def test_an_admin_does_nothing_to_themself(office: Office) -> None:

@@ -113,7 +113,7 @@ def _pages(tenant: Tenant, door: Door, faces: Faces) -> list[Route]:
     profile = Profile(tenant, door, faces, signing_in)
     both = ["GET", "POST"]
     return [
-        Route("/oauth2/v2.0/authorize", signing_in.authorize),
+        Route("/oauth2/v2.0/authorize", signing_in.authorize, methods=both),
         Route("/oauth2/v2.0/logout", signing_in.sign_out),
         Route("/logout", signing_in.confirmed, methods=["POST"]),
         Route("/login", signing_in.form, methods=["GET"]),

@@ -2,7 +2,7 @@
 
 import re
 
-from starlette.datastructures import QueryParams
+from starlette.datastructures import ImmutableMultiDict
 
 from local.emulators.entra.config import Door
 from local.emulators.entra.grants import Asked
@@ -12,6 +12,17 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # SHA-256 in base64url, RFC 7636 
 _MODES = {"query", "fragment", "form_post"}
 _OPEN_SCOPES = {"openid", "profile", "email", "offline_access"}
 _CHARACTERS_MAX = 2_000
+PROMPTS = {"none", "login", "select_account", "create"}
+# What is not served, and what it would be wrong to pass over (OIDC Core sections 3.1.2.6, 6 and 7.2.1). Sessions here
+# last a day; who wants a younger one asks for it by prompt=login.
+_LEFT_OUT = {
+    "request": "request_not_supported",
+    "request_uri": "request_uri_not_supported",
+    "registration": "registration_not_supported",
+    "max_age": "invalid_request",
+}
+
+type Sent = ImmutableMultiDict[str, str]
 
 
 class Untrusted(Exception):
@@ -27,7 +38,7 @@ class Refused(Exception):
         self.asked = asked
 
 
-def read_request(sent: QueryParams, tenant: Tenant, door: Door) -> Asked:
+def read_request(sent: Sent, tenant: Tenant, door: Door) -> Asked:
     """What is asked.
 
     :raises Untrusted: the client is not known, or the redirect address is not exactly one of its own
@@ -53,6 +64,7 @@ def read_request(sent: QueryParams, tenant: Tenant, door: Door) -> Asked:
         state=sent.get("state"),
         nonce=sent.get("nonce"),
         login_hint=sent.get("login_hint"),
+        prompts=tuple(sent.get("prompt", "").split()),
     )
     wrong = _wrong_with(sent, mode, asked, tenant.registered.audience)
     if wrong is not None:
@@ -60,7 +72,25 @@ def read_request(sent: QueryParams, tenant: Tenant, door: Door) -> Asked:
     return asked
 
 
-def _wrong_with(sent: QueryParams, mode: str, asked: Asked, audience: str) -> tuple[str, str] | None:
+def _wrong_with(sent: Sent, mode: str, asked: Asked, audience: str) -> tuple[str, str] | None:
+    for name, error in _LEFT_OUT.items():
+        if name in sent:
+            return error, f"AADSTS90023: The parameter {name} is not supported."
+    return _wrong_prompt(asked.prompts) or _wrong_protocol(sent, mode, asked, audience)
+
+
+def _wrong_prompt(prompts: tuple[str, ...]) -> tuple[str, str] | None:
+    """OIDC Core section 3.1.2.1: a list; `none` stands alone."""
+    if "consent" in prompts:
+        return "consent_required", "AADSTS65001: Nobody is asked for consent here."
+    if not PROMPTS.issuperset(prompts):
+        return "invalid_request", f"AADSTS90023: prompt must be made of {', '.join(sorted(PROMPTS))}."
+    if "none" in prompts and len(prompts) > 1:
+        return "invalid_request", "AADSTS90023: prompt=none goes with no other prompt."
+    return None
+
+
+def _wrong_protocol(sent: Sent, mode: str, asked: Asked, audience: str) -> tuple[str, str] | None:
     if sent.get("response_type") != "code":
         return "unsupported_response_type", "AADSTS700054: Only response_type=code is supported."
     if mode not in _MODES:

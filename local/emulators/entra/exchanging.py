@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 
@@ -25,6 +26,7 @@ from local.emulators.serving import break_connection
 
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _DEFAULT_SCOPE = "/.default"
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 section 4.1
 
 type Fields = Mapping[str, str]
 
@@ -48,9 +50,9 @@ class TokenEndpoint:
     async def exchange(self, request: Request) -> Response:
         """Tokens for a code, a refresh token or an assertion."""
         async with request.form(max_files=0, max_fields=20) as sent:
-            fields = {name: value for name, value in sent.items() if isinstance(value, str)}
+            told = [(name, value) for name, value in sent.multi_items() if isinstance(value, str)]
         try:
-            answer = self._answer(fields)
+            answer = self._answer(_once_each(told))
         except ClientRefused as refusal:
             return json_reply({"error": "invalid_client", "error_description": str(refusal)}, 401, _NO_STORE)
         except GrantRefused as refusal:
@@ -82,7 +84,8 @@ class TokenEndpoint:
             raise GrantRefused("invalid_grant", "AADSTS70008: The code was made for another application.")
         if fields.get("redirect_uri") != asked.redirect_uri:
             raise GrantRefused("invalid_grant", "AADSTS50011: The redirect address differs from the request's.")
-        if not hmac.compare_digest(_challenge(fields.get("code_verifier", "")), asked.challenge):
+        verifier = fields.get("code_verifier", "")
+        if not (_VERIFIER.fullmatch(verifier) and hmac.compare_digest(_challenge(verifier), asked.challenge)):
             raise GrantRefused("invalid_grant", "AADSTS501481: The code_verifier does not match the code_challenge.")
         user = self._tenant.users.get(granted.user_id)
         if user is None or not still_valid(user, granted.made_at):
@@ -174,6 +177,14 @@ class TokenEndpoint:
         if client is None or not client.redirect_uris:
             raise ClientRefused("AADSTS700016: Application was not found in the directory.")
         return client
+
+
+def _once_each(sent: list[tuple[str, str]]) -> Fields:
+    """:raises GrantRefused: a parameter is repeated (RFC 6749 section 3.2)"""
+    fields = dict(sent)
+    if len(fields) != len(sent):
+        raise GrantRefused("invalid_request", "AADSTS90015: A parameter is repeated.")
+    return fields
 
 
 def _challenge(verifier: str) -> str:

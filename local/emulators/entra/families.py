@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from local.emulators.database import Database
-from local.emulators.entra.secrets import OwnSecret, digest, random_text
+from local.emulators.entra.secrets import REFRESH, OwnSecret, digest, random_text
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS families (
@@ -79,7 +79,7 @@ class Families:
         """
         told = (family.id, issuer, client_id, user_id, session, scope)
         self._database.change(insert, *told, now, now)
-        token = random_text()
+        token = REFRESH + random_text()
         self._add(token, family.id)
         return family, token
 
@@ -100,7 +100,7 @@ class Families:
             _refuse_dead(kept, now)
             if not may(family):
                 raise RefreshRefused("The user is signed out, disabled or deleted.")
-            successor = self._secret.text("refresh", token)
+            successor = REFRESH + self._secret.text("refresh", token)
             if row["rotated_at"] is None:
                 self._use(token, successor, family.id, now)
                 return family, successor

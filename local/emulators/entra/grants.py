@@ -6,7 +6,7 @@ from typing import Final
 import orjson
 
 from local.emulators.database import Database
-from local.emulators.entra.secrets import digest, random_text
+from local.emulators.entra.secrets import CODE, digest, random_text
 
 SCHEMA = """
 DROP TABLE IF EXISTS grants;
@@ -41,6 +41,7 @@ class Asked:
     state: str | None = None
     nonce: str | None = None
     login_hint: str | None = None
+    prompts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Grants:
 
     def grant(self, asked: Asked, user_id: str, session: str, *, now: float) -> str:
         """A code for what was asked."""
-        code = random_text()
+        code = CODE + random_text()
         self._database.change("DELETE FROM codes WHERE made_at < ?", now - _REMEMBERED_SECONDS)
         values = (digest(code), user_id, session, orjson.dumps(asdict(asked)), now)
         self._database.change("INSERT INTO codes VALUES (?, ?, ?, ?, ?, 0, NULL)", *values)

@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS graph_deleted (id TEXT PRIMARY KEY, deleted_at REAL N
 """
 KEPT_SECONDS = 30 * 86_400  # https://learn.microsoft.com/graph/api/user-delete
 PREFIX = "/v1.0"
+ELSEWHERE = f"https://elsewhere.example{PREFIX}"
 
 type Operation = Callable[[Request, Fault | None], Awaitable[Response]]
 
@@ -80,7 +81,10 @@ class Graph:
         users = self._users.every()
         if fault is not None and fault.kind == "late":
             users = made_before(users, self._clock.now() - fault.seconds)
-        return _done(listing.page(users, f"{self._root}/users"))
+        page = listing.page(users, f"{self._root}/users")
+        if fault is not None and fault.kind == "elsewhere" and "@odata.nextLink" in page:
+            page |= {"@odata.nextLink": page["@odata.nextLink"].replace(self._root, ELSEWHERE)}
+        return _done(page)
 
     async def get(self, request: Request, _: Fault | None) -> Response:
         """https://learn.microsoft.com/graph/api/user-get"""
@@ -128,11 +132,12 @@ class Graph:
             self._database.change("INSERT INTO graph_deleted VALUES (?, ?)", user.id, now)
         return _done(None)
 
-    async def delete_for_good(self, request: Request, _: Fault | None) -> Response:
+    async def delete_for_good(self, request: Request, fault: Fault | None) -> Response:
         """https://learn.microsoft.com/graph/api/directory-deleteditems-delete"""
-        identity = request.path_params["id"]
-        oldest = self._clock.now() - KEPT_SECONDS
-        if not self._database.change("DELETE FROM graph_deleted WHERE id = ? AND deleted_at >= ?", identity, oldest):
+        identity, now = request.path_params["id"], self._clock.now()
+        shown = now - fault.seconds if fault is not None and fault.kind == "late" else now
+        delete = "DELETE FROM graph_deleted WHERE id = ? AND deleted_at BETWEEN ? AND ?"
+        if not self._database.change(delete, identity, now - KEPT_SECONDS, shown):
             raise not_found(identity)
         return _done(None)
 
@@ -146,7 +151,7 @@ class Graph:
             try:
                 self._doorkeeper.admit(request.headers.get("authorization", ""), needs)
                 fault = self._faults.next(request.method, request.url.path)
-                instead = await before(fault)
+                instead = await before(fault, str(request.url))
                 return instead or after(fault, await operation(request, fault))
             except UserUnknown as gone:  # deleted between two looks
                 error = not_found(str(gone))

@@ -5,14 +5,16 @@ import math
 from typing import Literal
 
 from pydantic import Field
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from local.emulators.entra.graph_errors import GraphError, new_request_id, reply
 from local.emulators.rules import Rule, Rules
 from local.emulators.serving import break_connection
 
-Kind = Literal["unavailable", "throttle", "expired", "reset", "slow", "lost", "garbage", "late"]
+Kind = Literal[
+    "unavailable", "throttle", "expired", "reset", "slow", "lost", "garbage", "late", "elsewhere", "redirect"
+]
 
 
 class Fault(Rule):
@@ -21,7 +23,8 @@ class Fault(Rule):
     `unavailable` answers 503, `throttle` 429 with `seconds` as Retry-After (0: none), `expired` 401 as for a token that
     was revoked, and `reset` cuts the connection, all before anything happened; `lost` cuts it and `garbage` answers
     nonsense after it happened; `slow` waits, then performs it; `late` leaves out of a list whom the last `seconds`
-    made.
+    made, and of the deleted items whom they deleted; `elsewhere` names another host as the next page's; `redirect`
+    sends to the address that was asked for.
     """
 
     kind: Kind
@@ -38,8 +41,8 @@ class Faults(Rules[Fault]):
         return self.first(lambda fault: fault.path in path and fault.method in {None, method})
 
 
-async def before(fault: Fault | None) -> Response | None:
-    """What is answered instead of doing what was asked, if anything is.
+async def before(fault: Fault | None, url: str) -> Response | None:
+    """What is answered instead of doing what was asked, if anything is; `url` is the whole address of the request.
 
     :raises GraphError: a refusal in Graph's shape
     """
@@ -57,6 +60,8 @@ async def before(fault: Fault | None) -> Response | None:
             raise GraphError("Lifetime validation failed (injected).", status=401, code="InvalidAuthenticationToken")
         case "reset":
             return BrokenConnection()
+        case "redirect":
+            return RedirectResponse(url, 307)
         case "slow":
             await asyncio.sleep(fault.seconds)
     return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from local.emulators.database import Database
-from local.emulators.entra.secrets import digest, random_text
+from local.emulators.entra.secrets import LINK, digest, random_text
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS links (
@@ -48,7 +48,7 @@ class Links:
 
     def make(self, purpose: Purpose, email: str, request: str, *, now: float) -> str:
         """The secret of a new link; those mailed before for the same are void."""
-        secret = random_text()
+        secret = LINK + random_text()
         with self._database.transaction():
             self._database.change("DELETE FROM links WHERE expires_at < ?", now)
             self.forget(purpose, email)

@@ -5,6 +5,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from local.emulators.entra.authorizing import PROMPTS
 from local.emulators.entra.config import Door
 from local.emulators.entra.people import PEOPLE
 from local.emulators.entra.tenant import Tenant
@@ -33,6 +34,9 @@ class Provider:
                 "token_endpoint": self._door.token_endpoint,
                 "end_session_endpoint": f"{root}/oauth2/v2.0/logout",
                 "jwks_uri": f"{root}/discovery/v2.0/keys",
+                "request_parameter_supported": False,
+                "request_uri_parameter_supported": False,
+                "prompt_values_supported": sorted(PROMPTS),
                 "response_types_supported": ["code"],
                 "response_modes_supported": ["query", "fragment", "form_post"],
                 "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
@@ -41,7 +45,6 @@ class Provider:
                 "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
                 "token_endpoint_auth_signing_alg_values_supported": ["PS256", "RS256"],
                 "code_challenge_methods_supported": ["S256"],
-                "prompt_values_supported": ["none", "login", "select_account", "create"],
                 "scopes_supported": ["openid", "profile", "email", "offline_access"],
                 "claims_supported": ["sub", "iss", "aud", "exp", "iat", "nonce", "oid", "tid", "name", "email", "ver"],
             }

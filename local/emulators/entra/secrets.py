@@ -9,6 +9,8 @@ from local.emulators.database import Database
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS own_secret (value BLOB NOT NULL);"
 _BYTES = 32
+# How secrets begin that a leak of would let somebody in, so that whoever searches a file knows them from other texts.
+CODE, LINK, REFRESH = "eac_", "eln_", "ert_"
 
 
 def random_text(size: int = _BYTES) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 import jwt
+from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from local.emulators.entra.authorizing import Refused, Untrusted, read_request
+from local.emulators.entra.authorizing import Refused, Sent, Untrusted, read_request
 from local.emulators.entra.browser import Browser
 from local.emulators.entra.config import Door
 from local.emulators.entra.grants import Asked
@@ -19,6 +20,7 @@ from local.emulators.entra.throttle import Throttled
 from local.emulators.entra.users import User
 
 _ANEW = {"login", "select_account", "create"}  # prompts that ask who it is, whoever is signed in
+_PARAMETERS_MAX = 40
 _NOTICES = {"account-made", "password-changed"}
 
 
@@ -33,22 +35,22 @@ class SigningIn:
 
     async def authorize(self, request: Request) -> Response:
         """Send a signed-in person back with a code, show the sign-in page, or refuse the request."""
-        browser, asked = self._browsers.of(request), request.query_params
+        browser = self._browsers.of(request)
         try:
-            wanted = read_request(asked, self._tenant, self._door)
+            wanted = read_request(await _sent(request), self._tenant, self._door)
         except Untrusted as error:
             return self._faces.say(browser, "untrusted", 400, reason=error)
         except Refused as refusal:
             return self._back(browser, refusal.asked, {"error": refusal.error, "error_description": str(refusal)})
         session = self._session(browser)
-        prompt = asked.get("prompt", "")
-        if session is not None and prompt not in _ANEW and wanted.login_hint in {None, session.user.email}:
+        anew = not _ANEW.isdisjoint(wanted.prompts)
+        if session is not None and not anew and wanted.login_hint in {None, session.user.email}:
             return self._done(browser, wanted, session)
-        if prompt == "none":
+        if "none" in wanted.prompts:
             told = {"error": "login_required", "error_description": "AADSTS50058: Nobody is signed in."}
             return self._back(browser, wanted, told)
         identity = self._tenant.grants.begin(wanted, browser.visit, now=self._tenant.clock.now())
-        if prompt == "create":
+        if "create" in wanted.prompts:
             page = RedirectResponse(f"/{self._door.tenant}/sign-up?{urlencode({'request': identity})}", 303)
             return self._browsers.keep(page, browser)
         return self.page(browser, identity, wanted.login_hint or "")
@@ -171,6 +173,14 @@ class SigningIn:
             return self._faces.show(browser, "onward.html", target=asked.redirect_uri, told=told)
         headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
         return RedirectResponse(_with(asked.redirect_uri, asked.response_mode, told), 303, headers=headers)
+
+
+async def _sent(request: Request) -> Sent:
+    """The parameters, from the address or from a form: OIDC Core section 3.1.2.1 wants both."""
+    if request.method != "POST":
+        return request.query_params
+    async with request.form(max_files=0, max_fields=_PARAMETERS_MAX) as form:
+        return ImmutableMultiDict([(name, value) for name, value in form.multi_items() if isinstance(value, str)])
 
 
 def _state(state: str | None) -> dict[str, str]:

@@ -108,6 +108,7 @@ def _forward(_element: Element, place: Place) -> Step:
     backend = place.parts.front.answer
 
     async def forward(context: Context) -> None:
+        context.request.correlated = "correlation-id" in context.variables
         answer = await backend(context.request)
         if answer is None:
             raise ClientGone

@@ -42,31 +42,37 @@ def _rule(element: Element, place: Place) -> HeaderRule:
 def _set_header(element: Element, place: Place) -> Step:
     rule = _rule(element, place)
     if place.section in {Section.INBOUND, Section.BACKEND}:
-        return _on_request(rule)
+        return RequestHeaders([rule])
     return ResponseHeaders([rule])
 
 
-def _on_request(rule: HeaderRule) -> Step:
-    name, action, values = rule.name, rule.action, rule.values
-    only = values[0].get if len(values) == 1 else None
+class RequestHeaders:
+    """A step that sets headers of the request, in the order of its rules."""
 
-    def delete(context: Context) -> None:
-        context.request.headers.pop(name, None)
+    def __init__(self, rules: Sequence[HeaderRule]) -> None:
+        self.rules = list(rules)
+        self._plain = [(rule.name, rule.values[0].get) for rule in rules if _is_plain(rule)]
+        self._deleted = [rule.name for rule in rules if rule.action == "delete"]
+        self._others = [rule for rule in rules if rule.action != "delete" and not _is_plain(rule)]
 
-    def override(context: Context) -> None:
-        assert only is not None
-        context.request.headers[name] = only(context)
-
-    def combine(context: Context) -> None:
+    def __call__(self, context: Context) -> Awaitable[None] | None:
+        """Set them."""
         headers = context.request.headers
-        if action == "skip" and name in headers:
-            return
-        before = [headers[name]] if action == "append" and name in headers else []
-        headers[name] = ",".join([*before, *(str(value.get(context)) for value in values)])
+        for name, get in self._plain:
+            headers[name] = get(context)
+        for name in self._deleted:
+            if name in headers:
+                del headers[name]
+        for rule in self._others:
+            if rule.action == "skip" and rule.name in headers:
+                continue
+            before = [headers[rule.name]] if rule.action == "append" and rule.name in headers else []
+            headers[rule.name] = ",".join([*before, *(str(value.get(context)) for value in rule.values)])
+        return None
 
-    if action == "delete":
-        return delete
-    return override if action == "override" and only is not None else combine
+
+def _is_plain(rule: HeaderRule) -> bool:
+    return rule.action == "override" and len(rule.values) == 1
 
 
 class ResponseHeaders:
@@ -117,14 +123,21 @@ def response_headers(elements: Sequence[Element], place: Place) -> ResponseHeade
 
 
 def fused(steps: Sequence[Step]) -> list[Step]:
-    """The same steps, neighbours that set headers of the answer made one, as far as that comes to the same."""
+    """The same steps, neighbours that set headers made one, as far as that comes to the same."""
     found: list[Step] = []
     for step in steps:
         last = found[-1] if found else None
-        if isinstance(step, ResponseHeaders) and isinstance(last, ResponseHeaders):
-            names = {rule.name for rule in last.rules}
-            if names.isdisjoint(rule.name for rule in step.rules):
-                found[-1] = ResponseHeaders([*last.rules, *step.rules])
-                continue
-        found.append(step)
+        for kind in (RequestHeaders, ResponseHeaders):
+            if isinstance(step, kind) and isinstance(last, kind) and _independent(last.rules, step.rules):
+                found[-1] = kind([*last.rules, *step.rules])
+                break
+        else:
+            found.append(step)
     return found
+
+
+def _independent(some: Sequence[HeaderRule], others: Sequence[HeaderRule]) -> bool:
+    """Whether the order of these does not matter: they name different headers, and none looks at another."""
+    named = {rule.name for rule in some}
+    computed = any(value.constant is None for rule in others for value in rule.values)
+    return named.isdisjoint(rule.name for rule in others) and not computed
