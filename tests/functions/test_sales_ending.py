@@ -220,6 +220,20 @@ def test_orders_nobody_paid_expire_and_their_places_are_sold_again(hasty: Api) -
     assert buyer.order(event, 4).json()["state"] == "placed"
 
 
+def test_with_anonymous_browsing_a_draft_that_its_member_saw_is_shown_to_nobody_else(hasty: Api) -> None:
+    house = hasty.organiser()
+    event, draft = house.event(), house.draft()
+    shown = {each["event_id"]: f"events/{each['event_id']}" for each in (event, draft)}
+    own, public = shown[draft["event_id"]], shown[event["event_id"]]
+
+    for _ in range(2):  # whoever asks again finds what the cache kept
+        assert house.owner.get(own).json() == draft
+        assert refusal(hasty.nobody.get(own)) == (404, "not-found")
+        assert hasty.nobody.get(public).json() == event
+        assert "draft" not in hasty.nobody.get("events", limit=100).text
+    assert house.owner.get(own).json() == draft
+
+
 def test_with_anonymous_browsing_nobody_may_look_and_still_not_buy(hasty: Api, api: Api) -> None:
     event = hasty.organiser().event()
 

@@ -20,7 +20,7 @@ INSIGHTS_KEY: Final = "an insights key of thirty-two ch"
 SECRETS: Final = "the newest secret of the gateway, the secret before of the gateway"
 SITE: Final = "http://localhost:8080"
 OPERATIONS: Final = {
-    "public-reads.xml": ["browse"],
+    "public-reads.xml": ["browse", "browse_more"],
     "signed-in.xml": ["account", "refusing"],
     "anonymous.xml": ["page", "broken", "troubled", "slow"],
     "payments-webhook.xml": ["webhook"],

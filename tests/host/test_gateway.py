@@ -175,6 +175,15 @@ def test_who_is_not_signed_in_is_limited_by_address(gateway: Behind) -> None:
         assert client.get("/api/page").status_code == 200
 
 
+def test_who_browses_without_a_token_is_limited_by_address_and_who_has_one_is_not(gateway: Behind) -> None:
+    with gateway.client("127.0.0.40") as client:
+        statuses = [client.get("/api/browse?city=limits").status_code for _ in range(60)]
+
+        limited(next(answer for _ in range(5) if (answer := client.get("/api/browse")).status_code == 429))
+        assert statuses == [200] * 60
+        assert client.get("/api/browse", headers=gateway.bearer("browses")).status_code == 200
+
+
 def test_the_webhook_has_a_limit_of_its_own(gateway: Behind) -> None:
     with gateway.client("127.0.0.23") as client:
         statuses = [client.post("/api/webhook", content=b"{}").status_code for _ in range(CALLS)]
@@ -378,6 +387,7 @@ def test_only_plain_successes_are_kept(gateway: Behind, query: str, headers: dic
     ("path", "headers"),
     [
         ("/api/browse?city=other", {}),
+        ("/api/browse/more?city=vary", {}),
         ("/api/browse?city=vary&city=other", {}),
         ("/api/browse?city=vary&sort=date", {}),
         ("/api/browse?city=vary", {"accept-language": "fr"}),

@@ -15,6 +15,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
         GATEWAY_BACKEND_RESOURCE="api://functions",
         GATEWAY_PRIVATE_FROM="127.0.0.40",
         GATEWAY_PRIVATE_TO="127.0.0.49",
+        GATEWAY_PRIVATE_CALLS="3",
+        GATEWAY_ADDRESS_CALLS="20",
     ) as running:
         yield running
 
@@ -66,3 +68,16 @@ def test_only_our_own_addresses_reach_the_private_endpoints(gateway: Behind, add
         assert (answer.json()["type"], answer.json()["reason"]) == (
             "urn:tessera:problem:caller-refused", "CallerIpNotAllowed",
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("with_key", [True, False], ids=["with the key", "without a key"])
+def test_every_call_of_the_private_endpoints_counts_for_its_address(gateway: Behind, with_key: bool) -> None:
+    key = {"authorization": f"Bearer {INSIGHTS_KEY}"}
+    with gateway.client("127.0.0.45" if with_key else "127.0.0.46") as client:
+        statuses = [client.get("/api/private", headers=key if with_key else {}).status_code for _ in range(3)]
+
+        assert statuses == [200 if with_key else 401] * 3
+        assert client.get("/api/private", headers=key).status_code == 429
+        assert client.get("/api/page").status_code == 200
+    with gateway.client("127.0.0.47") as client:
+        assert client.get("/api/private", headers=key).status_code == 200

@@ -1,7 +1,7 @@
 """A chain of policy documents, from the global one to the operation's, compiled to four lists of closures.
 
 `<base />` is where the policies of the scope around stand. A section without it would leave them out, which
-Azure takes for what was meant: here it is refused, as nothing may go without correlation id, proof and security headers.
+Azure takes for what was meant: here it is refused, as none may go without correlation id, proof or security headers.
 https://learn.microsoft.com/azure/api-management/api-management-howto-policies
 """
 

@@ -29,6 +29,12 @@ async def browse(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse(_told(req, "browse"), status_code=status, headers=headers, mimetype="application/json")
 
 
+@app.route(route="browse/more", methods=["GET", "HEAD"])
+async def browse_more(req: func.HttpRequest) -> func.HttpResponse:
+    """Another public read, counted with the first."""
+    return func.HttpResponse(_told(req, "browse"), mimetype="application/json")
+
+
 @app.route(route="account", methods=["GET", "POST"])
 async def account(req: func.HttpRequest) -> func.HttpResponse:
     """Something for the signed-in."""
