@@ -280,7 +280,7 @@ async def _busy(gateway: Behind) -> httpx.Response:
     return next(answer for answer in answers if answer.status_code == 429)
 
 
-def test_every_answer_tells_browsers_to_be_careful_and_has_a_correlation_id(gateway: Behind) -> None:
+def test_every_answer_but_a_preflight_tells_browsers_to_be_careful_and_has_a_correlation_id(gateway: Behind) -> None:
     correlation_id = "mine-0123456789"
     with gateway.client("127.0.0.27", headers={"x-correlation-id": correlation_id}) as client:
         bearer = gateway.bearer("careful")
