@@ -21,6 +21,7 @@ from shared.store.port import (
     Page,
     Replace,
     Store,
+    Unavailable,
     Where,
 )
 
@@ -107,13 +108,15 @@ class TicketRepository:
 
         Nor does it give the ticket back to whom it is not any more, however late it is: who was forgotten has no copy
         that would be newer, so before one is made the ticket itself is asked.
+
+        :raises Unavailable: the store does not show the ticket, though none is ever deleted; later
         """
 
         async def still_theirs() -> bool:
             try:
                 return (await self.ticket(ticket.order_id, ticket.number)).ticket.owner_id == ticket.owner_id
-            except NothingThere:
-                return False
+            except NothingThere as stale:  # else its owner would go without: nobody tells of it a second time
+                raise Unavailable(f"Ticket {ticket.number} is not to be seen yet.") from stale
 
         value = {**_stored(ticket), "starts_at": _stored(ticket)["event"]["starts_at"]}
         copy_id = f"{ticket.order_id}:{ticket.number}"
