@@ -1,17 +1,15 @@
 """The page an invitation's mail leads to: who invites as what, and how to accept. It tells no address."""
 
 from datetime import datetime
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from functions.identity.invitations import Invitation, InvitationState
 from functions.identity.teams import Team
 from shared.auth.permissions import Membership
+from shared.web.cards import card_template
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
+_PAGE: Final = Path(__file__).parent / "pages" / "invitation.html"
 WORK: Final = {
     Membership.OWNER: "run it: its people, its events, its orders",
     Membership.CREATOR: "make and publish its events",
@@ -35,12 +33,4 @@ def invitation_page(shown: tuple[Invitation, Team] | None, code: str, *, now: da
         "until": f"{invitation.expires_at:%d %B %Y, %H:%M} UTC" if invitation else "",
         "code": code,
     }
-    return _template().render(facts).encode()
-
-
-@cache
-def _template() -> "Template":
-    from jinja2 import Environment, FileSystemLoader
-
-    pages = Path(__file__).parent / "pages"
-    return Environment(loader=FileSystemLoader(pages), autoescape=True).get_template("invitation.html")
+    return card_template(_PAGE).render(facts).encode()

@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from functions.sales.orders import Order
 from functions.sales.states import OPEN, OrderState
+from shared.web.cards import card_template
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
+_PAGE: Final = Path(__file__).parent / "pages" / "result.html"
 LOOKS_MAX: Final = 60  # two minutes, far beyond the seconds a payment usually takes to be told
 LOOK_SECONDS: Final = 2
 
@@ -59,7 +57,7 @@ def result_page(order: Order | None, *, cancelled: bool, look: int, now: datetim
     """
     told = _UNKNOWN if order is None else _TEXTS.get(order.state) or _open(order, cancelled, look, now)
     return (
-        _template()
+        card_template(_PAGE)
         .render(told=told, order_id=order.order_id if order else "", next_look=look + 1, seconds=LOOK_SECONDS)
         .encode()
     )
@@ -90,11 +88,3 @@ def _open(order: Order, cancelled: bool, look: int, now: datetime) -> _Told:
         pay,
         again=True,
     )
-
-
-@cache
-def _template() -> "Template":
-    from jinja2 import Environment, FileSystemLoader
-
-    pages = Path(__file__).parent / "pages"
-    return Environment(loader=FileSystemLoader(pages), autoescape=True).get_template("result.html")
