@@ -2,16 +2,28 @@
 
 from dataclasses import dataclass, field, replace
 
-from shared.directory.port import Creation, DirectoryBusy, DirectoryUnavailable, DirectoryUser, UserPage, UserUnknown
+from shared.directory.port import (
+    Creation,
+    DirectoryBusy,
+    DirectoryRefused,
+    DirectoryUnavailable,
+    DirectoryUser,
+    UserPage,
+    UserUnknown,
+)
 
 
 @dataclass
 class Accounts:
-    """See `Directory`; while `away` it answers nothing, while it `keeps` what is deleted it is not done with it."""
+    """See `Directory`; while `away` it answers nothing, while it `keeps` what is deleted it is not done with it.
+
+    :param refuses: whether it deletes nobody
+    """
 
     users: dict[str, DirectoryUser] = field(default_factory=dict)
     away: bool = False
     keeps: bool = False
+    refuses: bool = False
     kept: set[str] = field(default_factory=set)
     revoked: list[str] = field(default_factory=list)
 
@@ -51,6 +63,8 @@ class Accounts:
     async def delete(self, user_id: str) -> None:
         """See `Directory.delete`."""
         self._answers()
+        if self.refuses:
+            raise DirectoryRefused("Not this one.", code="Authorization_RequestDenied")
         if self.users.pop(user_id, None) is not None:
             self.kept.add(user_id)
         if self.keeps:

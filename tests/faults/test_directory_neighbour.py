@@ -345,19 +345,7 @@ async def test_a_server_with_a_certificate_of_somebody_else_is_told_nothing(
     async with graph(doors, pem_of(credential()), ca=str(other)) as directory:
         with pytest.raises(DirectoryUnavailable):
             await directory._client._access.token()
-        monkeypatch.setattr(directory._client, "_access", Known())
+    async with graph(doors, pem_of(credential()), graph_ca=str(other)) as directory:
+        assert await directory._client._access.token()
         with pytest.raises(DirectoryUnavailable):
             await directory.find(UMA, limit=1)
-
-
-class Known:
-    """A token that is there already."""
-
-    async def token(self) -> str:
-        return "a-token-for-graph"
-
-    async def forget(self) -> None:
-        pytest.fail("Graph was asked")
-
-    def close(self) -> None:
-        pass

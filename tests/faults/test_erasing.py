@@ -19,7 +19,6 @@ from functions.identity.teams import LastOwner
 from functions.sales.orders import Method
 from shared.auth.permissions import Membership
 from shared.bus.port import Message
-from shared.directory.port import DirectoryRefused
 from shared.events.identity import ErasePerson
 from shared.kernel.errors import Contended
 from shared.store.chaos import ChaosStore, Misbehaviour
@@ -343,13 +342,8 @@ async def test_a_directory_that_is_away_is_waited_for(life: Life) -> None:
     assert life.mentions(*NEEDLES) == set()
 
 
-async def test_an_account_that_the_directory_refuses_to_delete_is_told_of_and_all_the_rest_goes(
-    life: Life, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def refuse(user_id: str) -> None:
-        raise DirectoryRefused("Not this one.", code="Authorization_RequestDenied")
-
-    monkeypatch.setattr(life.accounts, "delete", refuse)
+async def test_an_account_that_the_directory_refuses_to_delete_is_told_of_and_all_the_rest_goes(life: Life) -> None:
+    life.accounts.refuses = True
     kept = counted("erasures_account_kept")
     await begin(life.cases())
     await carry_out(life, life.cases())

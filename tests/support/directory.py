@@ -52,6 +52,7 @@ async def graph(
     port: int | None = None,
     authority: str = "",
     ca: str = "",
+    graph_ca: str = "",
     patience: Patience = USUAL,
     token_patience: Patience = USUAL,
 ) -> AsyncIterator[GraphDirectory]:
@@ -59,6 +60,7 @@ async def graph(
 
     :param port: of something in front of Graph
     :param authority: another than the double's
+    :param ca: whom the adapter believes who its servers are; `graph_ca`: Graph alone
     :param patience: with Graph; `token_patience` with where its tokens come from
     """
     base = f"https://127.0.0.1:{port}/v1.0" if port else f"{doors.tls_url}/v1.0"
@@ -72,7 +74,7 @@ async def graph(
         answer_seconds=token_patience.answer_seconds,
         ca=trusted,
     )
-    client = GraphClient(base, access, ca=trusted, patience=patience)
+    client = GraphClient(base, access, ca=Path(graph_ca) if graph_ca else trusted, patience=patience)
     adapter = GraphDirectory(client, issuer=DOMAIN, continuations=Continuations(SECRET))
     try:
         yield adapter
