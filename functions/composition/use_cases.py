@@ -90,14 +90,10 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
     inventory, catalog = InventoryRepository(store), CatalogRepository(store)
     orders, tickets = OrderRepository(store), TicketRepository(store)
     holds, codes = Holds(inventory), Codes(*settings.tessera_ticket_key.get_secret_value().split(","))
-    teams, standings = TeamRepository(store), Standings(store)
-    belonging = Belonging(teams, standings, standings.known)
-    inviting = Inviting(teams, belonging, InvitationCodes(settings.tessera_signing_secret.get_secret_value().encode()))
+    standings, belonging, inviting = _teams(settings, adapters)
     site, post = f"{settings.tessera_public_url}/api", Post(OutboundMail(store), adapters.mailer)
-    sessions = CheckoutSessions(adapters.payments)
-    settlement = Settlement(orders, tickets, sessions)
-    refunding = Refunding(orders, adapters.payments)
-    deadline = timedelta(seconds=settings.tessera_order_deadline_seconds)
+    sessions, deadline = CheckoutSessions(adapters.payments), timedelta(seconds=settings.tessera_order_deadline_seconds)
+    settlement, refunding = Settlement(orders, tickets, sessions), Refunding(orders, adapters.payments)
     reading, trail = Orders(orders), AuditTrail(store)
     accounts = _accounts(adapters, standings, belonging, orders, tickets)
     return UseCases(
@@ -128,6 +124,14 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
         office=DeadLetterOffice(adapters.bus, trail),
         watch=DeadLetterWatch(adapters.bus),
     )
+
+
+def _teams(settings: Settings, adapters: Adapters) -> tuple[Standings, Belonging, Inviting]:
+    """Who works for whom."""
+    teams, standings = TeamRepository(adapters.store), Standings(adapters.store)
+    belonging = Belonging(teams, standings, standings.known)
+    codes = InvitationCodes(settings.tessera_signing_secret.get_secret_value().encode())
+    return standings, belonging, Inviting(teams, belonging, codes)
 
 
 def _accounts(

@@ -68,8 +68,7 @@ class Belonging:
         :raises BeingErased: they are to be forgotten
         :raises ConsentMissing: they are to own the organiser, and never agreed to work there
         :raises LastOwner: nobody would own the organiser
-        :raises TooManyMembers: it would be more than an organiser can have
-        :raises TooManyMemberships: it would be more than a person can have
+        :raises TooManyMembers, TooManyMemberships: it would be more than an organiser, or a person, can have
         :raises Contended: too many changes at once
         """
 
@@ -80,8 +79,7 @@ class Belonging:
             if read is not None and before is role:
                 return read.value
             accepted = read is not None and read.value.accepted
-            if role is Membership.OWNER and not (accepted or trusted or by == person_id):
-                raise ConsentMissing("Invite this person as an owner by mail (remove them first), or ask an admin.")
+            _refuse_without_consent(role, accepted or trusted or by == person_id)
             await self._standings.refuse_if_erased(person_id)
             if before is None:
                 await self._refuse_if_too_many(person_id)
@@ -89,8 +87,7 @@ class Belonging:
             await self._save(team, before, Stored(member, read.etag if read else ""))
             return member
 
-        if not await self._known(person_id):
-            raise NothingThere(f"There is no person {person_id} who ever signed in here; invite them by mail.")
+        await self._refuse_unknown(person_id)
         member = await retry(attempt, on=AGAIN)
         await self.copy(organiser_id, person_id)
         return member
@@ -207,6 +204,10 @@ class Belonging:
         changed = Stored(team.value.changed(before, member.value.role), team.etag)
         await self._teams.save(team.value.organiser_id, team=changed, member=member, invitation=invitation)
 
+    async def _refuse_unknown(self, person_id: PersonId) -> None:
+        if not await self._known(person_id):
+            raise NothingThere(f"There is no person {person_id} who ever signed in here; invite them by mail.")
+
     async def _refuse_if_too_many(self, person_id: PersonId) -> None:
         if len((await self._standings.read(person_id)).memberships) >= MEMBERSHIPS_MAX:
             raise TooManyMemberships(f"A person can belong to {MEMBERSHIPS_MAX} organisers.")
@@ -223,3 +224,8 @@ def _member(
 ) -> Member:
     agreed = role is not None and (accepted or by == person_id)
     return Member(organiser_id=organiser_id, person_id=person_id, role=role, since=now, by=by, accepted=agreed)
+
+
+def _refuse_without_consent(role: Membership, agreed: bool) -> None:
+    if role is Membership.OWNER and not agreed:
+        raise ConsentMissing("Invite this person as an owner by mail (remove them first), or ask an admin.")

@@ -116,20 +116,16 @@ class Endpoints:
         audited: bool = False,
         probe: bool = False,
     ) -> Callable[[Handler[I]], Handler[I]]:
-        """Declare the decorated coroutine as the endpoint `method route`.
-
-        Its docstring is the OpenAPI summary (first line) and description (the rest).
+        """Declare the decorated coroutine as the endpoint `method route`; its docstring is summary and description.
 
         :param takes: the model of the JSON body (POST, PUT, PATCH) or of the query (GET, DELETE)
         :param status: of a success
         :param refuses: what the use case may answer beyond what every endpoint can
         :param headers: request headers to document, e.g. `Idempotency-Key`
-        :param within: for what concerns an organiser: the field or route parameter that names it, or `THING`;
-            for people's own things that an organiser may see too, `OWN_OR_THING`
+        :param within: whose things it is about, as `shared/web/borders.py` says it
         :param audited: whether the audit trail tells who did it
         :param probe: whether the platform asks it itself, past the gateway
-        :raises BorderUndeclared: the permission concerns an organiser and `within` does not say where it is named, or
-            the other way round
+        :raises BorderUndeclared: it is about somebody's things and `within` does not say whose, or the other way round
         """
 
         def register(handler: Handler[I]) -> Handler[I]:
