@@ -53,6 +53,8 @@ type size = {
   siteTier: 'Free' | 'Standard'
   storageRedundancy: 'Standard_LRS' | 'Standard_ZRS'
   vaultProtected: bool
+  @description('Days in which nobody can change or delete a backup.')
+  backupDays: int
   logRetentionDays: int
   logDailyCapGb: int
   traceSampling: string
@@ -79,6 +81,7 @@ var sizes = {
     siteTier: 'Free'
     storageRedundancy: 'Standard_LRS'
     vaultProtected: false
+    backupDays: 1
     logRetentionDays: 30
     logDailyCapGb: 1
     traceSampling: '1.0'
@@ -130,8 +133,14 @@ var sizes = {
     siteTier: 'Standard'
     storageRedundancy: 'Standard_ZRS'
     vaultProtected: true
+    backupDays: 30
     logRetentionDays: 90
     logDailyCapGb: 20
     traceSampling: '0.2'
   }
 }
+
+@description('The name of an installation\'s vault: the one thing that two deployments must agree on.')
+@export()
+func vaultName(subscriptionId string, installation string, environment string) string =>
+  take('kv-${installation}-${environment}-${uniqueString(subscriptionId, installation, environment)}', 24)

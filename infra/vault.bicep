@@ -1,7 +1,7 @@
 // Before everything else: the resource group and its Key Vault. Secrets outlive deployments, and must be there before
 // main.bicep refers to them: `python -m tools.delivery secrets` puts them in.
 
-import { environmentName, sizes } from 'environments.bicep'
+import { environmentName, sizes, vaultName } from 'environments.bicep'
 
 targetScope = 'subscription'
 
@@ -13,7 +13,7 @@ param location string
 
 @description('Begins the names of everything.')
 @minLength(3)
-@maxLength(10)
+@maxLength(9)
 param installation string
 
 @description('The object id of whoever deploys: may put secrets into the vault.')
@@ -36,7 +36,7 @@ module vault 'modules/keyvault.bicep' = {
   params: {
     location: location
     tags: tags
-    name: take('kv-${installation}-${environment}-${uniqueString(group.id)}', 24)
+    name: vaultName(subscription().subscriptionId, installation, environment)
     isProtected: sizes[environment].vaultProtected
     officerPrincipalId: deployerPrincipalId
     officerPrincipalType: deployerPrincipalType

@@ -28,16 +28,10 @@ param vaultName string
 @description('The name of Application Insights.')
 param insightsName string
 
-@description('Whether there is a certificate for the directory of people\'s accounts.')
-param hasDirectory bool
-
-@description('Whether the mail server asks for a password.')
-param hasMailPassword bool
+@description('Secrets that this installation does without.')
+param absentSecrets string[]
 
 var services = loadJsonContent('../services.json')
-
-// These two secrets are not everybody's.
-var absent = union(hasDirectory ? [] : ['directory-certificate'], hasMailPassword ? [] : ['smtp-password'])
 
 module storage 'access-storage.bicep' = [
   for (name, i) in storageNames: {
@@ -76,7 +70,7 @@ module secrets 'access-secrets.bicep' = [
       principalId: identities[i].principalId
       secretNames: filter(
         union(flatten(map(app.services, service => (services[service].secrets))), []),
-        secret => !contains(absent, secret)
+        secret => !contains(absentSecrets, secret)
       )
     }
   }

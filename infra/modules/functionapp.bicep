@@ -111,6 +111,3 @@ output id string = site.id
 
 @description('The name of the app.')
 output name string = site.name
-
-@description('Where it answers.')
-output url string = 'https://${site.properties.defaultHostName}'

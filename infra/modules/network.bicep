@@ -16,7 +16,6 @@ var services = {
   cosmos: 'privatelink.documents.azure.com'
   servicebus: 'privatelink.servicebus.windows.net'
   blob: 'privatelink.blob.${environment().suffixes.storage}'
-  vault: 'privatelink.vaultcore.azure.net'
   sites: 'privatelink.azurewebsites.net'
 }
 
@@ -97,12 +96,10 @@ output zoneIds {
   cosmos: string
   servicebus: string
   blob: string
-  vault: string
   sites: string
 } = {
   cosmos: resourceId('Microsoft.Network/privateDnsZones', services.cosmos)
   servicebus: resourceId('Microsoft.Network/privateDnsZones', services.servicebus)
   blob: resourceId('Microsoft.Network/privateDnsZones', services.blob)
-  vault: resourceId('Microsoft.Network/privateDnsZones', services.vault)
   sites: resourceId('Microsoft.Network/privateDnsZones', services.sites)
 }

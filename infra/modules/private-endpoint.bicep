@@ -15,7 +15,7 @@ param subnetId string
 @description('What it leads to.')
 param targetId string
 
-@description('Which part of that: Sql, namespace, blob, vault, sites.')
+@description('Which part of that: Sql, namespace, blob, sites.')
 param group string
 
 @description('The zone in which its name is.')
