@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 # $(call flag,NAME,--option): the option where NAME says yes, nothing where it says no, and an error where it says neither.
 flag = $(if $(filter 1 yes true,$($(1))),$(2),$(if $(filter-out 0 no false,$($(1))),$(error $(1)=$($(1)): say 1 or 0)))
 
-.PHONY: help setup run demo import deadletters test foreign check format bench package torture lock clean-data clean
+.PHONY: help setup run demo import deadletters test foreign check format bench package openapi torture lock clean-data clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench: $(READY) ## Measure, and write bench/results/latest.json (about 10 minute
 
 package: $(READY) ## The zip that Azure runs, dist/tessera.zip, and the functions of each service in it
 	@$(PYTHON) -m local.package
+
+openapi: $(READY) ## The API as API Management imports it, infra/openapi.json: again after every change of an endpoint
+	@$(PYTHON) -m local.describe
 
 torture: $(READY) ## The fault, misuse and property tests with many more rounds, with a progress bar (about an hour)
 	@$(PYTHON) -m tests.torture

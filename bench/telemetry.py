@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from shared.telemetry import Attribute, Invocation, SpanKind, count, export_to, span
+from shared.telemetry import Attribute, Invocation, SpanKind, charge, count, export_to, observe, span
 
 ROUNDS: Final = 20_000
 REPEATS: Final = 7
@@ -32,6 +32,16 @@ def call_within() -> None:
         nothing()
 
 
+def store_call() -> None:
+    """What each call of the store adds."""
+    charge("orders", "read", 2.0)
+
+
+def queue_wait() -> None:
+    """What each message adds, besides its invocation."""
+    observe("queue_seconds", 0.02, "stock")
+
+
 def microseconds(work: Callable[[], None], rounds: int = ROUNDS) -> float:
     """CPU of one call, the best of several runs."""
     best = float("inf")
@@ -48,6 +58,8 @@ def main() -> None:
     empty = microseconds(nothing)
     for name, work in (("invocation", invocation), ("call of a neighbour", call_within)):
         print(f"{name}, no exporter: {microseconds(work) - empty:.2f} µs")
+    for name, work in (("call of the store", store_call), ("message's wait", queue_wait)):
+        print(f"{name}: {microseconds(work) - empty:.2f} µs")
     from shared.telemetry.applicationinsights import ApplicationInsights
     from shared.telemetry.connection import Authentication, Connection
     from shared.telemetry.waiting import WAKE_AT

@@ -3,12 +3,12 @@
 import azure.functions as func
 
 from functions.composition.adapters import Adapters, choose_adapters, choose_telemetry
-from functions.composition.services import function_app
+from functions.composition.services import assemble, function_app
 from functions.composition.use_cases import UseCases, use_cases
 from shared.settings import Settings
 from shared.telemetry import export_to, quieten_libraries
 
-__all__ = ["Adapters", "UseCases", "choose_adapters", "compose", "function_app", "use_cases"]
+__all__ = ["Adapters", "UseCases", "assemble", "choose_adapters", "compose", "function_app", "use_cases"]
 
 
 def compose(settings: Settings) -> func.FunctionApp:

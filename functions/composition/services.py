@@ -32,14 +32,30 @@ from functions.sales import http as sales_http
 from functions.sales import timers as sales_timers
 from functions.sales.webhook import Webhook
 from shared.auth.gate import Gate
-from shared.settings import Settings
+from shared.settings import SERVICES, Settings
 from shared.store.port import NotFound, Store
 from shared.topology import topology
 from shared.web.endpoint import Endpoints, EndpointSpec
 from shared.web.entrance import Entrance
 
 
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """An app.
+
+    :param specs: every endpoint of the whole API, whichever of its services this app runs: clients see one
+    """
+
+    app: func.FunctionApp
+    specs: Callable[[], Sequence[EndpointSpec]]
+
+
 def function_app(settings: Settings, adapters: Adapters, cases: UseCases) -> func.FunctionApp:
+    """See `assemble`."""
+    return assemble(settings, adapters, cases).app
+
+
+def assemble(settings: Settings, adapters: Adapters, cases: UseCases) -> Assembled:
     """The functions of the services that `TESSERA_SERVICES` names, and those that every app has: health and docs."""
     gate = Gate(
         adapters.validator,
@@ -53,14 +69,16 @@ def function_app(settings: Settings, adapters: Adapters, cases: UseCases) -> fun
     endpoints = [each for part in parts for each in part.endpoints]
 
     def every_spec() -> list[EndpointSpec]:
-        return [spec for each in endpoints for spec in each.specs]
+        others = [_PARTS[name](adapters, cases, entrance) for name in SERVICES if name not in settings.services]
+        described = [*endpoints, *(each for part in others for each in part.endpoints)]
+        return [spec for each in described for spec in each.specs]
 
     health = _health(adapters)
     endpoints.append(operations_http.endpoints(health, every_spec, server=settings.tessera_public_url, gate=entrance))
     app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
     for blueprint in [*(each.blueprint for each in endpoints), *(each for part in parts for each in part.triggers)]:
         app.register_functions(blueprint)
-    return app
+    return Assembled(app, every_spec)
 
 
 @dataclass(frozen=True, slots=True)

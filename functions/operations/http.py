@@ -61,7 +61,7 @@ def endpoints(
 ) -> Endpoints:
     """The endpoints that every app has, whatever services it runs.
 
-    :param specs: every endpoint of this app, these included
+    :param specs: every endpoint of the API, these included, whichever of them this app has
     """
     http = Endpoints("operations", gate)
     _health(http, health)

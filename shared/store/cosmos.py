@@ -7,6 +7,7 @@ The SDK is told to send a write a second time only after a 429, which says that 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from shared.store.conditions import check_grouping, check_query, check_where
@@ -79,16 +80,16 @@ class CosmosStore:
         """
         self._partition_key(container)
         what = f"{id!r} in {container}/{partition}"
-        async with answered(what, self._call_seconds):
+        async with answered(what, self._call_seconds, container=container, kind="read"):
             documents = await self._account.container(container)
             from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
             try:
-                found = await documents.read_item(id, partition, response_hook=_charged)
+                found = await documents.read_item(id, partition, response_hook=partial(_read, container))
             except CosmosResourceNotFoundError as error:
                 if error.sub_status:  # 1003 and the like: what the document would lie in is not there
                     raise
-                charge(charge_of(headers_of(error)))
+                charge(container, "read", charge_of(headers_of(error)))
                 raise NotFound(f"There is no {what}.") from error
         return Document(id, partition, own_part(found), found["_etag"])
 
@@ -103,21 +104,21 @@ class CosmosStore:
         key = self._partition_key(container)
         operations = _operations(writes, partition_key=key, partition=partition)
         what = f"A commit in {container}/{partition}"
-        async with answered(what, self._call_seconds):
+        async with answered(what, self._call_seconds, container=container, kind="write"):
             documents = await self._account.container(container)
             from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 
             try:
                 answers = await documents.execute_item_batch(operations, partition)
             except CosmosBatchOperationError as error:
-                charge(charge_of(headers_of(error)))
+                charge(container, "write", charge_of(headers_of(error)))
                 raise batch_trouble(error, writes, what=what) from error
             except CosmosHttpResponseError as error:
                 if error.status_code != 413:
                     raise
-                charge(charge_of(headers_of(error)))
+                charge(container, "write", charge_of(headers_of(error)))
                 raise ValueError(f"{what} is too large for Cosmos DB.") from error
-        charge(charge_of(answers.get_response_headers()))
+        charge(container, "write", charge_of(answers.get_response_headers()))
         return [
             "" if isinstance(write, Delete) else answer["eTag"] for write, answer in zip(writes, answers, strict=True)
         ]
@@ -145,7 +146,7 @@ class CosmosStore:
         token = None if continuation is None else self._continuations.open(asked, continuation)
         wanted = select(where, order_by, one_partition=isinstance(partition, str))
         found: list[Mapping[str, Json]] = []
-        async with answered(f"A query in {container}", self._call_seconds):
+        async with answered(f"A query in {container}", self._call_seconds, container=container, kind="query"):
             for _ in range(PAGES_MAX):
                 rows, token = await self._page(container, partition, wanted, limit - len(found), token)
                 found += rows
@@ -167,7 +168,7 @@ class CosmosStore:
         check_where(where)
         check_grouping(by)
         wanted, token, total = counts(by, where), None, Counter[tuple[str, ...]]()
-        async with answered(f"A count in {container}", self._call_seconds):
+        async with answered(f"A count in {container}", self._call_seconds, container=container, kind="query"):
             for _ in range(COUNT_PAGES_MAX):
                 rows, token = await self._page(container, partition, wanted, PAGE_MAX, token)
                 for row in rows:  # a part of a group may come with each page
@@ -184,7 +185,7 @@ class CosmosStore:
     ) -> tuple[list[dict[str, Json]], str | None]:
         documents = await self._account.container(container)
         place: dict[str, Any] = {} if isinstance(partition, Everywhere) else {"partition_key": partition}
-        heard = _Heard()
+        heard = _Heard(container)
         pages = documents.query_items(
             wanted.text,
             parameters=wanted.parameters,
@@ -232,8 +233,8 @@ def _operations(writes: Sequence[Write], *, partition_key: str, partition: str) 
     return operations
 
 
-def _charged(headers: Mapping[str, Any], _: object) -> None:
-    charge(charge_of(headers))
+def _read(container: str, headers: Mapping[str, Any], _: object) -> None:
+    charge(container, "read", charge_of(headers))
 
 
 class _Heard:
@@ -243,9 +244,10 @@ class _Heard:
     once it may be another query's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, container: str) -> None:
+        self._container = container
         self.continuation: str | None = None
 
     def __call__(self, headers: Mapping[str, Any], _: object) -> None:
-        charge(charge_of(headers))
+        charge(self._container, "query", charge_of(headers))
         self.continuation = headers.get(_CONTINUATION) or None

@@ -20,7 +20,7 @@ from shared.store.port import (
     Unavailable,
     Write,
 )
-from shared.telemetry import charge
+from shared.telemetry import StoreCall, charge
 
 if TYPE_CHECKING:
     from azure.core.exceptions import AzureError
@@ -67,12 +67,13 @@ def trouble(error: "AzureError", *, what: str) -> StoreError:
 
 
 @asynccontextmanager
-async def answered(what: str, seconds: float) -> AsyncIterator[None]:
+async def answered(what: str, seconds: float, *, container: str, kind: StoreCall) -> AsyncIterator[None]:
     """One call of the store, with whatever the SDK does inside: it ends within its time, and speaks the port's words.
 
     The SDK's own bounds count neither who waits for one of its connections nor the identity's token.
 
     :param what: what is asked for, for the message
+    :param container: who pays, with `kind`, for a call that fails
     :raises Busy: throttled
     :raises Unavailable: no answer, or none that can be read
     """
@@ -82,7 +83,7 @@ async def answered(what: str, seconds: float) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except AzureError as error:
-        charge(charge_of(headers_of(error)))
+        charge(container, kind, charge_of(headers_of(error)))
         raise trouble(error, what=what) from error
     except TimeoutError as error:
         raise Unavailable(f"{what}: no answer from Cosmos DB within {seconds} s.") from error

@@ -42,6 +42,7 @@ from shared.store.port import (
     Where,
     Write,
 )
+from shared.telemetry import charge
 from shared.topology import Topology
 
 _READ = (
@@ -94,6 +95,7 @@ class EmbeddedStore(EmbeddedFeed):
         :raises Unavailable: the database failed
         """
         self._partition_key(container)
+        charge(container, "read")
         await asyncio.sleep(0)  # as on a network, others run between a read and the write that follows it
         rows = self._select(_READ, (container, partition, id, self._timestamp()))
         if not rows:
@@ -116,6 +118,7 @@ class EmbeddedStore(EmbeddedFeed):
             for write in writes
         ]
         check_size(bodies)
+        charge(container, "write")
         now = self._timestamp()
         return await self._write(lambda writer: apply(writer, container, partition, writes, bodies, now))
 
@@ -140,6 +143,7 @@ class EmbeddedStore(EmbeddedFeed):
         check_query(partition, where=where, order_by=order_by, limit=limit)
         asked = query_text(container, partition, where, order_by)
         after = [] if continuation is None else self._continuations.open(asked, continuation)
+        charge(container, "query")
         hint = lookup_hint(self._topology, container, where) if isinstance(partition, Everywhere) else ""
         sql = _query_sql(
             container, hint, isinstance(partition, str), tuple(map(where_sql, where)), order_by, bool(after)
@@ -166,6 +170,7 @@ class EmbeddedStore(EmbeddedFeed):
         self._partition_key(container)
         check_where(where)
         check_grouping(by)
+        charge(container, "query")
         sql = _counts_sql(container, tuple(by), tuple(map(where_sql, where)))
         values = (condition.value for condition in where)
         rows = await self._scan(sql, (partition, self._timestamp(), *values, GROUPS_MAX))

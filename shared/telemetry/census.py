@@ -213,7 +213,7 @@ class Metrics(Told, MetricsExporter):  # type: ignore[misc]  # the library has n
         return [_made(self._envelope, metric)]
 
     def _envelope(self, metric: Measurement) -> Any:
-        point = DataPoint(ns="tessera", name=metric.name, value=metric.value, count=metric.number)
+        point = DataPoint(ns="tessera", name=metric.name, kind="Aggregation", value=metric.value, count=metric.number)
         return self._create_envelope(point, metric.at, dict(metric.properties))
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from shared.telemetry.metrics import Charge, Histogram, charges, count, counters, gauges, histograms
-from shared.telemetry.names import GAUGES, HISTOGRAMS
+from shared.telemetry.metrics import Charge, Charged, Histogram, charges, count, counters, gauges, histograms
+from shared.telemetry.names import CHARGE_LABELS, GAUGES, HISTOGRAMS
 
 LEFT_OUT: Final = "telemetry_left_out"
 
@@ -35,10 +35,10 @@ class Deltas:
     def __init__(self) -> None:
         self._counters: Mapping[str, int] = {}
         self._histograms: Mapping[tuple[str, ...], Histogram] = {}
-        self._charges: Mapping[str, Charge] = {}
+        self._charges: Mapping[Charged, Charge] = {}
 
     def since_last(self) -> list[Measurement]:
-        """Counters that grew, durations that were observed, what use cases cost, and every gauge as it is."""
+        """Counters that grew, durations that were observed, what was asked of the store, and every gauge as it is."""
         now = datetime.now(UTC)
         return [*self._counted(now), *self._observed(now), *self._charged(now), *_gauged(now)]
 
@@ -62,11 +62,12 @@ class Deltas:
 
     def _charged(self, now: datetime) -> Iterator[Measurement]:
         before, self._charges = self._charges, charges()
-        for name, total in self._charges.items():
-            last = before.get(name, Charge())
+        for key, total in self._charges.items():
+            last = before.get(key, Charge())
             if calls := total.calls - last.calls:
                 units = total.request_units - last.request_units
-                yield Measurement("request_units", units, calls, now, {"use_case": name})
+                told = dict(zip(CHARGE_LABELS, key, strict=True))
+                yield Measurement("request_units", units, calls, now, told)
 
 
 def _gauged(now: datetime) -> Iterator[Measurement]:

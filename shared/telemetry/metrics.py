@@ -1,4 +1,4 @@
-"""Measurements of this process: counters, gauges, durations, and what each use case costs at the store.
+"""Measurements of this process: counters, gauges, durations, and what each use case asks of the store.
 
 They are kept whether or not anything exports them: an exporter and `GET /api/metrics` read them, and adding to one
 costs less than a microsecond. Each name is described in `names.py`.
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 from time import monotonic
-from typing import Final
+from typing import Final, Literal
 
 from shared.telemetry.context import use_case
 
@@ -22,9 +22,13 @@ _gauges: Final[
 ] = {}  # each with the moment, by the monotonic clock, until which it is told
 
 
+type StoreCall = Literal["read", "write", "query"]
+type Charged = tuple[str, str, StoreCall]  # the use case, the container, and what was asked of it
+
+
 @dataclass(slots=True)
 class Charge:
-    """What a use case has cost at the store, since this process began."""
+    """What calls of the store have cost, since this process began."""
 
     calls: int = 0
     request_units: float = 0.0
@@ -55,7 +59,7 @@ class Histogram:
         return found
 
 
-_charges: Final[dict[str, Charge]] = {}
+_charges: Final[dict[Charged, Charge]] = {}
 _histograms: Final[dict[tuple[str, ...], Histogram]] = {}
 
 
@@ -103,16 +107,19 @@ def histograms() -> dict[tuple[str, ...], Histogram]:
     return {key: Histogram(list(each.counts), each.seconds) for key, each in list(_histograms.items())}
 
 
-def charge(request_units: float) -> None:
-    """Add one call of the store to what the present `use_case` costs.
+def charge(container: str, kind: StoreCall, request_units: float = 0.0) -> None:
+    """Add one call of the store to what the present `use_case` asked of a container.
 
     :param request_units: what the store charged for it, the tries of it included
     """
-    total = _charges.setdefault(use_case.get(), Charge())
+    key = (use_case.get(), container, kind)
+    total = _charges.get(key)
+    if total is None:
+        total = _charges[key] = Charge()
     total.calls += 1
     total.request_units += request_units
 
 
-def charges() -> dict[str, Charge]:
-    """The running total of every use case of this process, by its name."""
-    return {name: Charge(total.calls, total.request_units) for name, total in list(_charges.items())}
+def charges() -> dict[Charged, Charge]:
+    """The running totals of this process."""
+    return {key: Charge(total.calls, total.request_units) for key, total in list(_charges.items())}

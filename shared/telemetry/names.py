@@ -48,5 +48,13 @@ GAUGES: Final[Mapping[str, tuple[str, str]]] = {  # by what is before the dot: t
 HISTOGRAMS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "function_seconds": (("function", "outcome"), "calls of a function: ok, refused, postponed or failed"),
     "outbox_seconds": ((), "from what an event tells of to the bus"),
+    "queue_seconds": (("queue",), "from a message being on its queue, or due, to its function"),
     "settlement_seconds": ((), "from the provider's word on a payment to an order that is paid"),
 }
+CHARGES: Final[
+    Mapping[str, str]
+] = {  # of the store; exporters of changes tell the calls as the number of request units
+    "store_calls": "calls of the store",
+    "request_units": "what those calls cost, in request units",
+}
+CHARGE_LABELS: Final = ("use_case", "container", "kind")

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from shared.telemetry.context import INSTANCE
 from shared.telemetry.metrics import BUCKETS, charges, counters, gauges, histograms
-from shared.telemetry.names import COUNTERS, GAUGES, HISTOGRAMS
+from shared.telemetry.names import CHARGE_LABELS, CHARGES, COUNTERS, GAUGES, HISTOGRAMS
 
 _PREFIX: Final = "tessera_"
 _BOUNDS: Final = [*(str(bound) for bound in BUCKETS), "+Inf"]
@@ -60,12 +60,12 @@ def _observed(process: str) -> Iterator[Metric]:
 
 
 def _charged(process: str) -> Iterator[Metric]:
-    labels = ["process", "use_case"]
-    calls = CounterMetricFamily(_PREFIX + "store_calls", "calls of the store, by who needed them", labels=labels)
-    units = CounterMetricFamily(_PREFIX + "request_units", "what those calls cost, in request units", labels=labels)
-    for use_case, total in sorted(charges().items()):
-        calls.add_metric([process, use_case], total.calls)
-        units.add_metric([process, use_case], total.request_units)
+    calls, units = (
+        CounterMetricFamily(_PREFIX + name, text, labels=["process", *CHARGE_LABELS]) for name, text in CHARGES.items()
+    )
+    for key, total in sorted(charges().items()):
+        calls.add_metric([process, *key], total.calls)
+        units.add_metric([process, *key], total.request_units)
     yield calls
     yield units
 

@@ -6,7 +6,7 @@ else raises, is redelivered `max_delivery_count` times, and ends among the dead 
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import azure.functions as func
@@ -17,7 +17,7 @@ from shared.bus.port import Bus, BusUnavailable, Message
 from shared.kernel.clock import utc_now
 from shared.kernel.errors import Contended, DependencyUnavailable
 from shared.store.port import Busy, Unavailable
-from shared.telemetry import DIAGNOSTIC_ID, POSTPONED, Attribute, Invocation, Log, SpanKind, correlation, count
+from shared.telemetry import DIAGNOSTIC_ID, POSTPONED, Attribute, Invocation, Log, SpanKind, correlation, count, observe
 from shared.topology import topology
 
 FEED_BATCH_MAX: Final = 100
@@ -114,12 +114,14 @@ def queue_consumer[M: BaseModel](handler: Consumer[M], *, queue: str, message: t
     told = {"queue": queue}
 
     async def run(msg: func.ServiceBusMessage, context: func.Context) -> None:
+        now = utc_now()
+        _tell_wait(msg, queue, now)
         token = correlation.set(msg.correlation_id or "")
         try:
             with Invocation(handler.__name__, SpanKind.CONSUMER, _trace_parent(msg, context), told) as invocation:
                 try:
                     parsed = message.model_validate_json(msg.get_body())
-                    await handler(parsed, utc_now())
+                    await handler(parsed, now)
                 except TRANSIENT as trouble:
                     invocation.outcome = POSTPONED
                     await _postpone(msg, queue, bus, trouble)
@@ -145,6 +147,17 @@ def timer(handler: Callable[[datetime], Awaitable[None]], *, schedule: str) -> f
     run.__name__ = handler.__name__
     blueprint.timer_trigger(arg_name="timer", schedule=schedule, run_on_startup=False, use_monitor=True)(run)
     return blueprint
+
+
+def _tell_wait(msg: func.ServiceBusMessage, queue: str, now: datetime) -> None:
+    """How long the message was on its queue; a postponed one is, from the moment at which it is due.
+
+    The host hands the time over without its zone, which is UTC.
+    """
+    enqueued = msg.enqueued_time_utc
+    if enqueued is not None:
+        waited = now - (enqueued if enqueued.tzinfo is not None else enqueued.replace(tzinfo=UTC))
+        observe("queue_seconds", max(0.0, waited.total_seconds()), queue)
 
 
 def _trace_parent(msg: func.ServiceBusMessage, context: func.Context) -> str:

@@ -1,6 +1,7 @@
 """The functions host, as far as a queue function is concerned: a message in, one call of the function."""
 
-from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Protocol
 
 import azure.functions as func
 from azure.functions.servicebus import ServiceBusMessage
@@ -9,7 +10,16 @@ from azure_functions_runtime.native_invocation import _InvocShim
 
 from shared.bus.port import Message
 
-type Deliver = Callable[[Message], Awaitable[None]]
+
+class Deliver(Protocol):
+    """Hands one message to the function."""
+
+    async def __call__(self, message: Message, *, enqueued_at: datetime | None = None) -> None:
+        """Call the function.
+
+        :param enqueued_at: what the host tells of when the message came; nothing by default
+        """
+        ...
 
 
 def queue_function(blueprint: func.Blueprint) -> Deliver:
@@ -19,13 +29,14 @@ def queue_function(blueprint: func.Blueprint) -> Deliver:
     [function] = app.get_functions()
     run = function.get_user_function()
 
-    async def deliver(message: Message) -> None:
+    async def deliver(message: Message, *, enqueued_at: datetime | None = None) -> None:
         await run(
             ServiceBusMessage(
                 body=message.body,
                 message_id=message.id,
                 correlation_id=message.correlation_id,
                 delivery_count=1,
+                enqueued_time_utc=enqueued_at,
                 application_properties={"type": message.type, **message.properties},
                 user_properties={},
             ),

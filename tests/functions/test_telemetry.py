@@ -1,6 +1,7 @@
 """What a purchase tells Application Insights: one connected operation, and nothing personal."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -321,7 +322,14 @@ def test_a_payment_tells_how_long_it_took_to_settle_and_its_mail_is_counted(api:
 
     assert metric_or_zero(api, settled) == before[0] + 1
     function = 'tessera_function_seconds_count{function="sales_place_order",outcome="ok"'
-    assert function in api.insights.get("metrics").text
+    text = api.insights.get("metrics").text
+    assert function in text
+    waited = {
+        line.split('queue="')[1].partition('"')[0] for line in text.splitlines() if "queue_seconds_count{" in line
+    }
+    assert waited >= {"payments", "stock", "notifications"}
+    asked = {tuple(re.findall(r'="(\w+)"', line)[-3:]) for line in text.splitlines() if "store_calls_total{" in line}
+    assert asked >= {("inventory", "write", "sales_place_order"), ("orders", "write", "sales_place_order")}
 
 
 def metric_or_zero(api: Api, name: str) -> float:

@@ -98,17 +98,20 @@ def test_prometheus_reads_durations_in_growing_buckets() -> None:
     assert found["tessera_function_seconds_sum"][("a_tested_function", "ok")] == pytest.approx(1_000.021001)
 
 
-def test_what_a_use_case_costs_is_added_up_under_its_name() -> None:
+def test_what_a_use_case_asks_of_a_container_is_added_up_by_kind() -> None:
     token = use_case.set("a_tested_use_case")
     try:
-        charge(5.5)
-        charge(1.0)
+        charge("orders", "read", 5.5)
+        charge("orders", "read", 1.0)
+        charge("orders", "write", 9.0)
     finally:
         use_case.reset(token)
 
     found = families()
-    assert found["tessera_store_calls_total"][("a_tested_use_case",)] == 2
-    assert found["tessera_request_units_total"][("a_tested_use_case",)] == 6.5
+    read, written = ("orders", "read", "a_tested_use_case"), ("orders", "write", "a_tested_use_case")
+    calls, units = found["tessera_store_calls_total"], found["tessera_request_units_total"]
+    assert (calls[read], calls[written]) == (2, 1)
+    assert (units[read], units[written]) == (6.5, 9.0)
 
 
 def test_an_exporter_is_told_what_changed_since_it_looked_last() -> None:
@@ -120,7 +123,7 @@ def test_an_exporter_is_told_what_changed_since_it_looked_last() -> None:
     observe("settlement_seconds", 0.5)
     observe("settlement_seconds", 1.5)
     token = use_case.set("told_once")
-    charge(2.5)
+    charge("orders", "query", 2.5)
     use_case.reset(token)
     gauge("breaker.mail", 2)
 
@@ -133,7 +136,7 @@ def test_an_exporter_is_told_what_changed_since_it_looked_last() -> None:
     assert [each for each in told if each not in gauges_] == [
         ("refunds_failed", 2, 1, {}),
         ("settlement_seconds", 2.0, 2, {}),
-        ("request_units", 2.5, 1, {"use_case": "told_once"}),
+        ("request_units", 2.5, 1, {"use_case": "told_once", "container": "orders", "kind": "query"}),
     ]
 
 

@@ -102,8 +102,15 @@ def _problem(context: Context) -> bytes:
     )
 
 
+def _context_asked(context: Context) -> str:
+    """The bounded context of the function, by which its backend is called. Operations have their function's name."""
+    function = context.request.match.function
+    return "" if function is None else function.name.partition("_")[0]
+
+
 _LISTED: Final[Mapping[str, Getter]] = {
     # --- the request
+    "@(context.Operation.Id.Split('-')[0])": _context_asked,
     """@{
         var given = context.Request.Headers.GetValueOrDefault("X-Correlation-Id", "");
         return Regex.IsMatch(given, "^[A-Za-z0-9._-]{8,64}$") ? given : context.RequestId.ToString("N");

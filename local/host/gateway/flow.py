@@ -117,6 +117,13 @@ def _forward(_element: Element, place: Place) -> Step:
     return forward
 
 
+@policy("set-backend-service", sections=frozenset({Section.INBOUND}), required=("backend-id",))
+def _set_backend(element: Element, place: Place) -> Step:
+    """Which app is asked. Here one host runs every function; the names are compared with Bicep's in `tests/infra`."""
+    attribute(element, "backend-id", place)
+    return nothing
+
+
 @policy("set-variable", sections=EVERYWHERE, required=("name", "value"))
 def _set_variable(element: Element, place: Place) -> Step:
     name, value = constant(element, "name", place), attribute(element, "value", place).get

@@ -1,0 +1,37 @@
+// What an installation is told, from the environment: `azd env set NAME value`, or export it. docs/deploy.md lists them.
+using 'main.bicep'
+
+param environment = readEnvironmentVariable('AZURE_ENV_NAME', 'dev') == 'prod' ? 'prod' : 'dev'
+param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')
+param installation = readEnvironmentVariable('TESSERA_INSTALLATION', 'tessera')
+
+param authorities = readEnvironmentVariable('AUTH_AUTHORITIES')
+param audience = readEnvironmentVariable('AUTH_AUDIENCE', 'api://tessera')
+param publicUrl = readEnvironmentVariable('TESSERA_PUBLIC_URL', '')
+param siteOrigin = readEnvironmentVariable('TESSERA_SITE_ORIGIN', '')
+param anonymousBrowsing = readEnvironmentVariable('TESSERA_ANONYMOUS_BROWSING', 'false') == 'true'
+
+param smtp = {
+  host: readEnvironmentVariable('SMTP_HOST')
+  port: int(readEnvironmentVariable('SMTP_PORT', '587'))
+  username: readEnvironmentVariable('SMTP_USERNAME', '')
+  starttls: readEnvironmentVariable('SMTP_STARTTLS', 'true') == 'true'
+}
+param mailFrom = readEnvironmentVariable('MAIL_FROM')
+
+// Without the directory's authority, people's accounts are not administered from here.
+param directory = readEnvironmentVariable('DIRECTORY_AUTHORITY', '') == ''
+  ? null
+  : {
+      authority: readEnvironmentVariable('DIRECTORY_AUTHORITY', '')
+      clientId: readEnvironmentVariable('DIRECTORY_CLIENT_ID', '')
+      issuer: readEnvironmentVariable('DIRECTORY_ISSUER', '')
+    }
+
+param alertMail = readEnvironmentVariable('TESSERA_ALERT_MAIL')
+param budgetMonthly = int(readEnvironmentVariable('TESSERA_BUDGET_MONTHLY', '150'))
+param budgetFrom = readEnvironmentVariable('TESSERA_BUDGET_FROM')
+
+param privateNetworking = readEnvironmentVariable('TESSERA_PRIVATE_NETWORKING', 'false') == 'true'
+param privateFrom = readEnvironmentVariable('TESSERA_PRIVATE_FROM', '127.0.0.0')
+param privateTo = readEnvironmentVariable('TESSERA_PRIVATE_TO', '127.255.255.255')
