@@ -1,9 +1,9 @@
 """`make openapi`: the API as API Management imports it, `infra/openapi.json`, and which service answers what.
 
 It is our OpenAPI document in another shape: paths without the prefix that is the API's own path there, operation ids as
-API Management keeps them (lower case, dashes), each read with its HEAD beside it, since there HEAD is an operation of its
-own, and for each operation its service and its policy, from `infra/policies/operations.json`. Refusals are left out:
-they are most of the text, and `GET /api/docs` tells them.
+API Management keeps them (lower case, dashes), each read with its HEAD beside it, which there is an operation of its own,
+and for each operation its service and its policy, from `infra/policies/operations.json`. Refusals are left out: they are
+most of the text, and `GET /api/docs` tells them.
 https://learn.microsoft.com/azure/api-management/api-management-api-import-restrictions
 """
 
@@ -92,7 +92,7 @@ def described() -> tuple[Mapping[str, str], Json]:
             adapters = choose_adapters(settings)
             assembled = assemble(settings, adapters, use_cases(settings, adapters))
         for function in assembled.app.get_functions():
-            services.setdefault(function.get_function_name(), []).append(service)
+            services.setdefault(str(function.get_function_name()), []).append(service)
         document = openapi(assembled.specs(), server=settings.tessera_public_url)
     return {name: found[0] if len(found) == 1 else ON_EVERY_APP for name, found in services.items()}, document
 
