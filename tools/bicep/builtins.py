@@ -68,7 +68,7 @@ class BuiltinCall:
             return WITH_SYMBOLS[name](self.place, *arguments)
         if name in HASHES:
             return HASHES[name](*arguments)
-        if name in {"any", "sys"}:
+        if name == "any":
             (value,) = arguments
             return value
         if name == "empty":
@@ -122,3 +122,10 @@ def _selected(whole: Any, path: str) -> Any:
     for step in filter(None, path[1:].split(".")):
         whole = whole[step]
     return whole
+
+
+# Every function that a file may call.
+KNOWN: Final = frozenset(
+    {"any", "coalesce", "empty", "environment", "fail", "nameof", "resourceGroup", "subscription"}
+    | WITH_SYMBOLS.keys() | HASHES.keys() | PURE.keys() | STRUCTURAL.keys() | _AZURES | _BAGS | _FILES
+)  # fmt: skip

@@ -59,7 +59,11 @@ def substring(text: str, start: int, length: int | None = None) -> str:
 
 
 def _identity(value: Value) -> str:
-    return "".join([str(value), *(symbol.identity for symbol in symbols(value))])
+    """A value without what its symbols are called, since a resource has another symbol in each file."""
+    found = " ".join(each.identity for each in symbols(value))
+    if isinstance(value, Template):
+        return found + value.known
+    return found or str(value)
 
 
 def unique_string(*values: Value) -> str:
@@ -86,7 +90,8 @@ def to_bool(value: str | int | bool) -> bool:
 
 
 def to_string(place: Place, value: Value) -> Text:
-    if isinstance(value, str) or is_unknown(value):
+    # A boolean becomes True or False here, which is .NET's way and not JSON's.
+    if isinstance(value, str | bool) or is_unknown(value):
         return text_of([value], place)
     return as_json(value)
 

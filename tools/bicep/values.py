@@ -36,8 +36,8 @@ class Symbol:
 
     @property
     def identity(self) -> str:
-        """Its text, and which resource it is of, in whichever module that is declared."""
-        return " ".join((self.text, *(self.of.key if self.of else ())))
+        """Which resource it is of, whatever that is called in its file, and what of it; else its text."""
+        return " ".join((*self.of.key, *map(str, self.path))) if self.of else self.text
 
     def __str__(self) -> str:
         return f"[{self.text}]"
@@ -48,6 +48,11 @@ class Template:
     """A text with symbols in it."""
 
     parts: tuple[str | Symbol, ...]
+
+    @property
+    def known(self) -> str:
+        """What of it is known, a null character in place of each symbol."""
+        return "".join(part if isinstance(part, str) else "\0" for part in self.parts)
 
     def __str__(self) -> str:
         return "".join(str(part) for part in self.parts)
