@@ -1,0 +1,1 @@
+"""What helps to build and deliver Tessera, and is never deployed."""
