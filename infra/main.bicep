@@ -202,7 +202,7 @@ module functionApps 'modules/apps.bicep' = {
     settings: union(settings, directory == null ? {} : directorySettings)
     vaultUri: vaultUri
     absentSecrets: absent
-    subnetIds: network.?outputs.appSubnetIds
+    subnetIds: privateNetworking ? network!.outputs.appSubnetIds : null
     isPublic: !privateNetworking
   }
   dependsOn: [access]
@@ -246,7 +246,7 @@ module gateway 'modules/gateway.bicep' = {
     )
     insights: { id: monitoring.outputs.insightsId, connectionString: monitoring.outputs.connectionString }
     sampling: environment == 'prod' ? 20 : 100
-    subnetId: network.?outputs.gatewaySubnetId
+    subnetId: privateNetworking ? network!.outputs.gatewaySubnetId : null
   }
   dependsOn: [access]
 }
