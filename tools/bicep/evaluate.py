@@ -87,12 +87,17 @@ def _name(node: Name, frame: Frame) -> Value:
 
 
 def _member(node: Member, frame: Frame) -> Value:
-    return member(evaluate(node.of, frame), node.name, safe=node.safe, place=node.place)
+    return member(evaluate(node.of, frame), node.name, safe=_is_safe(node), place=node.place)
 
 
 def _index(node: Index, frame: Frame) -> Value:
     of, at = evaluate(node.of, frame), evaluate(node.index, frame)
-    return indexed(of, -at if node.from_end else at, safe=node.safe, place=node.place)
+    return indexed(of, -at if node.from_end else at, safe=_is_safe(node), place=node.place)
+
+
+def _is_safe(node: Expression) -> bool:
+    """Whether nothing is there instead of an error: what follows a `.?` in the same chain is as safe."""
+    return isinstance(node, Member | Index) and (node.safe or _is_safe(node.of))
 
 
 def _nested(node: Nested, frame: Frame) -> Value:

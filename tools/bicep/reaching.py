@@ -63,7 +63,7 @@ def member(of: Value, name: str, *, safe: bool, place: Place) -> Value:
             return None
         raise BicepError(place, f"there is no '{name}'; there are {', '.join(sorted(values)) or 'none'}")
     if hasattr(of, "output"):
-        return _of_module(of, name, place)
+        return None if safe and not of.deployed else _of_module(of, name, place)
     if of is None and safe:
         return None
     raise BicepError(place, f"{shown(of)} has no '{name}'")
