@@ -88,6 +88,19 @@ module network 'modules/network.bicep' = if (privateNetworking) {
   params: { location: location, tags: tags, name: 'vnet-${prefix}', appNames: map(apps, app => app.name) }
 }
 
+module monitoring 'modules/monitoring.bicep' = {
+  name: 'monitoring'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    prefix: prefix
+    retentionDays: size.logRetentionDays
+    dailyCapGb: size.logDailyCapGb
+    alertMail: alertMail
+  }
+}
+
 module cosmos 'modules/cosmos.bicep' = {
   name: 'cosmos'
   scope: group
@@ -271,6 +284,27 @@ module privately 'modules/private.bicep' = if (privateNetworking) {
     storages: [for (app, i) in apps: { name: app.name, id: storages[i].outputs.id }]
     backupsId: backups.outputs.id
     sites: [for (app, i) in apps: { name: app.name, id: functionApps.outputs.ids[i] }]
+  }
+}
+
+module watch 'modules/watch.bicep' = {
+  name: 'watch'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    prefix: prefix
+    environment: environment
+    workspaceId: monitoring.outputs.workspaceId
+    actionGroupId: monitoring.outputs.actionGroupId
+    cosmosName: cosmos.outputs.name
+    serviceBusName: servicebus.outputs.name
+    gatewayName: gateway.outputs.name
+    vaultName: vault
+    usual: size.usual
+    gatewayTier: size.gateway.name
+    apps: [for (app, i) in apps: { name: app.name, id: functionApps.outputs.ids[i] }]
+    budget: { monthly: budgetMonthly, from: budgetFrom, mail: alertMail }
   }
 }
 
