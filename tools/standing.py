@@ -1,6 +1,6 @@
 """What an environment costs in a month in which nobody buys: `python -m tools.standing` prints docs/cost.md's table.
 
-Worked out from what infra/main.bicep declares (`make plan`) and list prices. A resource of a type that is neither priced
+Worked out from what infra/main.bicep declares (`make plan`) and list prices. A resource whose type is neither priced
 here nor listed as free is an error, so that nobody declares one without asking. What a sale costs: bench/costs.py.
 """
 
