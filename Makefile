@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 # $(call flag,NAME,--option): the option where NAME says yes, nothing where it says no, and an error where it says neither.
 flag = $(if $(filter 1 yes true,$($(1))),$(2),$(if $(filter-out 0 no false,$($(1))),$(error $(1)=$($(1)): say 1 or 0)))
 
-.PHONY: help setup run demo import deadletters test foreign check format bench package smoke openapi torture lock clean-data clean
+.PHONY: help setup run demo import deadletters test foreign check format bench plan package smoke openapi torture lock clean-data clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,7 +52,7 @@ foreign: $(READY) ## Our Cosmos DB double beside one from npm that nobody here w
 
 check: $(READY) ## Format, lint, types, import contracts
 	@$(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/ruff check --quiet .
-	@$(VENV)/bin/mypy shared functions local tools tests bench function_app.py
+	@$(VENV)/bin/mypy shared functions local tests bench tools function_app.py
 	@set -o pipefail; $(VENV)/bin/lint-imports --no-cache | tail -n 12
 
 format: $(READY) ## Format the code
@@ -60,6 +60,9 @@ format: $(READY) ## Format the code
 
 bench: $(READY) ## Measure, and write bench/results/latest.json (about 10 minutes)
 	@$(PYTHON) -m bench.main
+
+plan: $(READY) ## What a deployment would declare, worked out without Azure (ENVIRONMENT=dev; FILE=main.bicepparam)
+	@$(PYTHON) -m tools.plan --environment "$(or $(ENVIRONMENT),dev)" --file "$(or $(FILE),main.bicepparam)"
 
 package: $(READY) ## The zip that Azure runs, dist/tessera.zip, and beside it what is in it: version, checksum, functions
 	@$(PYTHON) -m tools.delivery package

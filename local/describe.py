@@ -1,15 +1,16 @@
 """`make openapi`: the API as API Management imports it, `infra/openapi.json`, and which service answers what.
 
-It is our OpenAPI document in another shape: paths without the prefix that is the API's own path there, operation ids as
-API Management keeps them (lower case, dashes), each read with its HEAD beside it, since there HEAD is an operation of its
-own, and for each operation its service and its policy, from `infra/policies/operations.json`. Refusals are left out:
-they are most of the text, and `GET /api/docs` tells them.
+It is our OpenAPI document in another shape: paths without the prefix that is the API's path there, operation ids as
+API Management keeps them (lower case, dashes), each read with its HEAD beside it (an operation of its own there), and
+of each its service and its policy, from `infra/policies/operations.json`. Refusals are left out: they are most
+of the text, and `GET /api/docs` tells them.
 https://learn.microsoft.com/azure/api-management/api-management-api-import-restrictions
 """
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -63,7 +64,8 @@ def written(document: Json) -> bytes:
 
 def gateway_document() -> Json:
     """The document that API Management imports."""
-    services, document = described()
+    found = described()
+    document, services = found.document, {name: _who_answers(those) for name, those in found.services.items()}
     policy_of = read_configuration(POLICIES).policy_of()
     paths: Json = {}
     for path, methods in document["paths"].items():
@@ -82,9 +84,21 @@ def gateway_document() -> Json:
     }
 
 
-def described() -> tuple[Mapping[str, str], Json]:
-    """Which service has which function, and our own description of all of them."""
-    services: dict[str, list[str]] = {}
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What all services together are.
+
+    :param services: function → the services that have it
+    :param document: our own description of the whole API
+    """
+
+    services: Mapping[str, frozenset[str]]
+    document: Json
+
+
+def described() -> Described:
+    """Each service's app, put together as on Azure; nothing is opened by that."""
+    services: dict[str, frozenset[str]] = {}
     document: Json = {}
     for service in SERVICES:
         with _environment(environment(service)):
@@ -92,9 +106,10 @@ def described() -> tuple[Mapping[str, str], Json]:
             adapters = choose_adapters(settings)
             assembled = assemble(settings, adapters, use_cases(settings, adapters))
         for function in assembled.app.get_functions():
-            services.setdefault(function.get_function_name(), []).append(service)
+            name = str(function.get_function_name())
+            services[name] = services.get(name, frozenset()) | {service}
         document = openapi(assembled.specs(), server=settings.tessera_public_url)
-    return {name: found[0] if len(found) == 1 else ON_EVERY_APP for name, found in services.items()}, document
+    return Described(services, document)
 
 
 @contextmanager
@@ -108,6 +123,10 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(kept)
+
+
+def _who_answers(services: frozenset[str]) -> str:
+    return next(iter(services)) if len(services) == 1 else ON_EVERY_APP
 
 
 def _operation(operation: Json, services: Mapping[str, str], policy_of: Mapping[str, str]) -> Json:

@@ -24,6 +24,7 @@ class SettingsRefused(Exception):
 
 
 type _Url = Annotated[str, AfterValidator(rules.address)]
+_TO_SELL = rules.needed_by("commerce", "workers")  # who sells, and who finishes what was sold
 type _TelemetrySigned = Annotated[str, AfterValidator(rules.telemetry_authentication)]
 
 
@@ -41,9 +42,10 @@ class Settings(DirectorySettings):
     tessera_signing_secret: SecretStr = setting(
         ..., "signs continuation tokens", "<32 random characters>", min_length=32
     )
-    tessera_ticket_key: Annotated[SecretStr, AfterValidator(rules.seeds)] = setting(
-        ..., "Ed25519 seeds that sign ticket codes, newest first, comma-separated", "<32 random bytes, base64url>"
-    )
+    tessera_ticket_key: Annotated[SecretStr, AfterValidator(rules.seeds), _TO_SELL] = setting(
+        SecretStr(""), "Ed25519 seeds that sign ticket codes, newest first, comma-separated",
+        "<32 random bytes, base64url>", validate_default=True,
+    )  # fmt: skip
     tessera_public_url: _Url = setting(..., "where people reach us", "https://tickets.example.org")
     tessera_anonymous_browsing: bool = setting(False, "whether people see events before they sign in", "true")
     tessera_order_deadline_seconds: int = setting(
@@ -93,13 +95,17 @@ class Settings(DirectorySettings):
         "<UUID>",
     )  # fmt: skip
 
-    stripe_api_key: SecretStr = setting(..., "Stripe's secret key", "sk_live_…", min_length=1)
+    stripe_api_key: Annotated[SecretStr, _TO_SELL] = setting(
+        SecretStr(""), "Stripe's secret key", "sk_live_…", validate_default=True
+    )
     stripe_api_base: _Url = setting("https://api.stripe.com", "Stripe's API", "https://api.stripe.com")
-    stripe_webhook_secret: SecretStr = setting(
-        ..., "signing secret of Stripe's webhook endpoint", "whsec_…", min_length=1
+    stripe_webhook_secret: Annotated[SecretStr, rules.needed_by("commerce")] = setting(
+        SecretStr(""), "signing secret of Stripe's webhook endpoint", "whsec_…", validate_default=True
     )
 
-    smtp_host: str = setting(..., "the mail server", "smtp.example.org")
+    smtp_host: Annotated[str, rules.needed_by("workers")] = setting(
+        "", "the mail server", "smtp.example.org", validate_default=True
+    )
     smtp_port: int = setting(587, "the mail server's port", "587", ge=1, le=65_535)
     smtp_username: str = setting("", "who we are at the mail server", "tickets")
     smtp_password: SecretStr = setting(SecretStr(""), "the password there", "…")
@@ -131,13 +137,17 @@ class Settings(DirectorySettings):
     @property
     def services(self) -> tuple[str, ...]:
         """The services this app runs."""
-        named = {part.strip() for part in self.tessera_services.split(",")}
-        return SERVICES if "all" in named else tuple(name for name in SERVICES if name in named)
+        return rules.named(self.tessera_services)
 
     @property
     def authorities(self) -> tuple[str, ...]:
         """The accepted issuers."""
         return tuple(part.strip() for part in self.auth_authorities.split(",") if part.strip())
+
+    @property
+    def ticket_seeds(self) -> tuple[str, ...]:
+        """What ticket codes are signed with, newest first; none where nobody sells."""
+        return tuple(filter(None, self.tessera_ticket_key.get_secret_value().split(",")))
 
     @property
     def gateway_secrets(self) -> tuple[str, ...]:

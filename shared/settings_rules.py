@@ -5,7 +5,7 @@ from base64 import urlsafe_b64decode
 from email.utils import parseaddr
 from typing import Any, Final
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 
 from shared.directory.certificate import looks_like_one
 from shared.telemetry.connection import Authentication, Connection
@@ -21,6 +21,27 @@ _ADDRESS: Final = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
 def setting(default: Any, about: str, example: str, **bounds: Any) -> Any:
     """A field of the settings: what it is for, and an example for whoever has to set it."""
     return Field(default, description=about, examples=[example], **bounds)
+
+
+def needed_by(*services_: str) -> AfterValidator:
+    """What only some services need: an app that runs none of them does without, and is not given the secret.
+
+    :raises ValueError: it is missing where one of them runs
+    """
+
+    def check[T](value: T, info: ValidationInfo) -> T:
+        given = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not given and not set(services_).isdisjoint(named(info.data.get("tessera_services", "all"))):
+            raise ValueError("missing")
+        return value
+
+    return AfterValidator(check)
+
+
+def named(text: str) -> tuple[str, ...]:
+    """The services that a setting names, in our order."""
+    parts = {part.strip() for part in text.split(",")}
+    return SERVICES if "all" in parts else tuple(name for name in SERVICES if name in parts)
 
 
 def filled_in(value: Any) -> Any:
@@ -88,11 +109,12 @@ def services(text: str) -> str:
 
 
 def seeds(secret: SecretStr) -> SecretStr:
-    """Ed25519 seeds, base64url, comma-separated.
+    """Ed25519 seeds, base64url, comma-separated, or none.
 
     :raises ValueError: one is not 32 bytes
     """
-    for part in secret.get_secret_value().split(","):
+    given = secret.get_secret_value()
+    for part in given.split(",") if given else ():
         try:
             seed = urlsafe_b64decode(part + "=" * (-len(part) % 4))
         except ValueError:

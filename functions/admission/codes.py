@@ -49,20 +49,20 @@ class Codes:
     """Signs and checks ticket codes.
 
     :param seeds: Ed25519 private keys, 32 bytes base64url each; the first signs, all are recognised, so that a new
-        key does not void what was sold under the old one
+        key does not void what was sold under the old one. None where neither is asked for
     """
 
     def __init__(self, *seeds: str) -> None:
         keys = [Ed25519PrivateKey.from_private_bytes(_unbase64(seed)) for seed in seeds]
-        self._private = keys[0]
-        self._public: dict[str, Ed25519PublicKey] = {_key_id(key.public_key()): key.public_key() for key in keys}
-        self._key_id = _key_id(keys[0].public_key())
+        self._private = [(_key_id(key.public_key()), key) for key in keys]
+        self._public: dict[str, Ed25519PublicKey] = {key_id: key.public_key() for key_id, key in self._private}
 
     def sign(self, ticket: Ticket) -> str:
         """The ticket's code; always the same for the same ticket."""
         order, event = _bare(ticket.order_id), _bare(ticket.event.event_id)
-        said = f"{VERSION}.{self._key_id}.{order}.{index_of(ticket.number)}.{event}"
-        return f"{said}.{_base64(self._private.sign(said.encode()))}"
+        key_id, key = self._private[0]
+        said = f"{VERSION}.{key_id}.{order}.{index_of(ticket.number)}.{event}"
+        return f"{said}.{_base64(key.sign(said.encode()))}"
 
     def read(self, text: str) -> Code:
         """What the code says, once its signature is checked.

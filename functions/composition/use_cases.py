@@ -89,7 +89,7 @@ def use_cases(settings: Settings, adapters: Adapters) -> UseCases:
     store = adapters.store
     inventory, catalog = InventoryRepository(store), CatalogRepository(store)
     orders, tickets = OrderRepository(store), TicketRepository(store)
-    holds, codes = Holds(inventory), Codes(*settings.tessera_ticket_key.get_secret_value().split(","))
+    holds, codes = Holds(inventory), Codes(*settings.ticket_seeds)
     standings, belonging, inviting = _teams(settings, adapters)
     site, post = f"{settings.tessera_public_url}/api", Post(OutboundMail(store), adapters.mailer)
     sessions, deadline = CheckoutSessions(adapters.payments), timedelta(seconds=settings.tessera_order_deadline_seconds)

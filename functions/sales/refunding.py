@@ -11,7 +11,7 @@ from shared.kernel.ids import OrderId
 from shared.payments.port import Payments, PaymentsRefused
 from shared.retry import retry
 from shared.store.port import Busy, StaleWrite, Unavailable
-from shared.telemetry import Log
+from shared.telemetry import Log, count
 
 _log = Log("sales")
 
@@ -37,6 +37,7 @@ class Refunding:
             try:
                 refund_id = await self._give_back(read.order)
             except PaymentsRefused as refusal:
+                count("refunds_refused")
                 _log.error("refund_refused", order_id=order_id, code=refusal.code)
                 await self._note_refusal(read, refusal, now)
                 raise

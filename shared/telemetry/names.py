@@ -37,6 +37,7 @@ COUNTERS: Final[Mapping[str, str]] = {
     "telemetry_batches_sent": "batches of telemetry that were taken",
     "telemetry_dropped": "pieces of telemetry for which the queue was full",
     "telemetry_left_out": "pieces of telemetry that could not be told or looked through",
+    "refunds_refused": "times that the provider refused to give money back",
     "tickets_sold": "tickets of orders that became paid",
     "webhooks_refused": "webhooks with a wrong signature",
     "webhooks_unreadable": "signed webhooks that could not be read",

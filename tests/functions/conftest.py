@@ -11,6 +11,7 @@ from local.layout import Ports
 from local.stack import ROOT, Stack
 from shared.web.entrance import PROOF_HEADER
 from tests.support.api import Api, Organiser, Seen
+from tests.support.grants import overstepped
 from tests.support.leaks import leaks_below
 
 _HOSTS_OWN = {404, 405, 429}  # answered by the host where no function is asked
@@ -24,12 +25,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def api(stack: Stack) -> Iterator[Api]:
-    """The client; at the end every status it saw must be one the OpenAPI document tells of, and no secret lie about."""
+    """The client. At the end every status it saw must be one the OpenAPI document tells of, no function may have asked
+    a container for more than its service is granted, and no secret may lie about."""
     with httpx.Client(base_url=stack.url, timeout=30) as http:
         client = Api(stack, http)
         yield client
         undocumented = undocumented_statuses(client.seen, http.get("/api/openapi.json").json())
+        told = client.insights.get("metrics").text
     assert undocumented == set()
+    assert overstepped(told) == []
     assert leaks_below(stack.data) == []
 
 

@@ -102,6 +102,26 @@ def test_a_missing_setting_is_named_with_its_purpose_and_an_example(read: Read, 
 
 
 @pytest.mark.parametrize(
+    ("services", "needed"),
+    [
+        ("commerce", {"TESSERA_TICKET_KEY", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET"}),
+        ("identity,insights", set()),
+        ("insights, workers", {"TESSERA_TICKET_KEY", "STRIPE_API_KEY", "SMTP_HOST"}),
+        ("all", {"TESSERA_TICKET_KEY", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "SMTP_HOST"}),
+    ],
+)
+def test_a_service_needs_no_secret_of_another(read: Read, services: str, needed: set[str]) -> None:
+    some = ("TESSERA_TICKET_KEY", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "SMTP_HOST")
+    asked = set()
+    for name in some:
+        try:
+            read(TESSERA_SERVICES=services, **{name: ""})
+        except SettingsRefused as refused:
+            asked.add(str(refused).splitlines()[1].split()[0])
+    assert asked == needed
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("TESSERA_SIGNING_SECRET", "too-short-but-secret"),
