@@ -1,6 +1,6 @@
 // Tessera on Azure, whole: docs/deploy.md says how, docs/architecture.md why. vault.bicep comes first.
 
-import { environmentName, sizes, vaultName } from 'environments.bicep'
+import { environmentName, releasesName, sizes, vaultName } from 'environments.bicep'
 
 targetScope = 'subscription'
 
@@ -325,6 +325,9 @@ output SITE_URL string = site.outputs.url
 
 @description('The vault.')
 output KEY_VAULT_NAME string = vault
+
+@description('The account that keeps packages.')
+output RELEASES_ACCOUNT string = releasesName(subscription().subscriptionId, installation, environment)
 
 @description('Application Insights.')
 output APPLICATION_INSIGHTS_NAME string = monitoring.outputs.insightsName
