@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.world import VARIANTS, Function, Infra, Planned, functions
+from tests.infra.world import VARIANTS, Function, Infra, Planned, Seen, functions
 
 type Break = Callable[..., Infra]
 
@@ -41,6 +41,18 @@ def dev() -> Planned:
 @pytest.fixture(scope="session")
 def prod() -> Planned:
     return _planned("prod")
+
+
+@pytest.fixture(scope="session")
+def seen(plan: Planned, infra: Infra, code: dict[str, list[Function]]) -> Seen:
+    """Each variant in turn, beside the code."""
+    return Seen(plan, infra, code)
+
+
+@pytest.fixture(scope="session")
+def seen_of(code: dict[str, list[Function]]) -> Callable[[Infra], Seen]:
+    """What a folder like `infra/` would make of prod, beside the code."""
+    return lambda infra: Seen(infra.planned("prod"), infra, code)
 
 
 @pytest.fixture

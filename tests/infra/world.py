@@ -90,6 +90,15 @@ class Function:
         return self.trigger == "httpTrigger"
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a check compares: a deployment, the files it comes from, and service → functions."""
+
+    plan: Planned
+    infra: Infra
+    code: Mapping[str, Sequence[Function]]
+
+
 def functions() -> dict[str, list[Function]]:
     """Service → the functions that its app registers."""
     return {service: list(_functions(service)) for service in SERVICES}
