@@ -44,6 +44,16 @@ type throughput = {
 }
 
 @export()
+@description('What is usual in an hour: above it, somebody is told.')
+type usualUse = {
+  @description('Request units; a million cost about a quarter of a dollar, serverless.')
+  requestUnitsPerHour: int
+
+  @description('Gigabyte-seconds of one app; a hundred thousand cost about 2.60 dollars.')
+  gigabyteSecondsPerHour: int
+}
+
+@export()
 type size = {
   apps: appSize[]
   cosmos: throughput
@@ -58,6 +68,7 @@ type size = {
   logRetentionDays: int
   logDailyCapGb: int
   traceSampling: string
+  usual: usualUse
 }
 
 @description('The sizes of each environment; docs/deploy.md says what they cost.')
@@ -85,6 +96,7 @@ var sizes = {
     logRetentionDays: 30
     logDailyCapGb: 1
     traceSampling: '1.0'
+    usual: { requestUnitsPerHour: 2000000, gigabyteSecondsPerHour: 20000 }
   }
   prod: {
     apps: [
@@ -137,10 +149,17 @@ var sizes = {
     logRetentionDays: 90
     logDailyCapGb: 20
     traceSampling: '0.2'
+    // A sale of 100,000 tickets within an hour stays below both.
+    usual: { requestUnitsPerHour: 40000000, gigabyteSecondsPerHour: 200000 }
   }
 }
 
-@description('The name of an installation\'s vault: the one thing that two deployments must agree on.')
+@description('The name of an installation\'s vault, on which two deployments must agree.')
 @export()
 func vaultName(subscriptionId string, installation string, environment string) string =>
   take('kv-${installation}-${environment}-${uniqueString(subscriptionId, installation, environment)}', 24)
+
+@description('The name of the account that keeps an installation\'s packages, on which they must agree too.')
+@export()
+func releasesName(subscriptionId string, installation string, environment string) string =>
+  take('st${installation}${uniqueString(subscriptionId, installation, environment, 'releases')}', 24)

@@ -341,6 +341,6 @@ def test_times_of_spans_are_moments_in_utc(watched: Api) -> None:
     def moment(item: dict[str, Any]) -> bool:
         return datetime.fromisoformat(item["time"]).utcoffset() is not None
 
-    requests = items(watched, type="RequestData")
-    assert len(requests) > 0
+    watched.nobody.get("health/live")
+    requests = soon(lambda: items(watched, type="RequestData") or None, "a request's span")
     assert all(moment(item) for item in requests)
