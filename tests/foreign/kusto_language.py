@@ -1,7 +1,7 @@
 """The queries of infra/queries, read by Microsoft's own parser of the Kusto language, which nobody here wrote.
 
-Not part of `make test`: it needs node and packages from npm. `make foreign` fetches them and runs it. It knows types too,
-which our reader (`tests/infra/kusto.py`) does not.
+Not part of `make test`: it needs node and packages from npm, which `make foreign` fetches. It knows types, and our
+reader (`tests/infra/kusto.py`) does not.
 """
 
 import json
