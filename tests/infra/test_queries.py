@@ -1,7 +1,6 @@
 """Queries of infra/queries: each can be read, and speaks only of what our telemetry says."""
 
 from collections.abc import Mapping
-from typing import Final
 
 import pytest
 
@@ -9,8 +8,6 @@ from tests.infra.kusto import read
 from tests.infra.kusto_expressions import Pipeline, QueryRefused
 from tests.infra.vocabulary import unknown, vocabulary
 from tests.infra.workspace import QUERIES, TABLES, asked, request
-
-ALERT: Final = "// Alert. "
 
 
 def queries() -> Mapping[str, str]:
