@@ -1,4 +1,4 @@
-"""What is wrong with the alerts and the workbook of a deployment: what they ask for, and what the runbook tells of it."""
+"""What is wrong with the alerts and the workbook of a deployment: what they ask for, what the runbook tells of them."""
 
 import json
 import re
