@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 # $(call flag,NAME,--option): the option where NAME says yes, nothing where it says no, and an error where it says neither.
 flag = $(if $(filter 1 yes true,$($(1))),$(2),$(if $(filter-out 0 no false,$($(1))),$(error $(1)=$($(1)): say 1 or 0)))
 
-.PHONY: help setup run demo import deadletters test foreign check format bench plan package openapi torture lock clean-data clean
+.PHONY: help setup run demo import deadletters test foreign check format bench plan package smoke openapi torture lock clean-data clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,8 +64,11 @@ bench: $(READY) ## Measure, and write bench/results/latest.json (about 10 minute
 plan: $(READY) ## What a deployment would declare, worked out without Azure (ENVIRONMENT=dev; FILE=main.bicepparam)
 	@$(PYTHON) -m tools.plan --environment "$(or $(ENVIRONMENT),dev)" --file "$(or $(FILE),main.bicepparam)"
 
-package: $(READY) ## The zip that Azure runs, dist/tessera.zip, and the functions of each service in it
-	@$(PYTHON) -m local.package
+package: $(READY) ## The zip that Azure runs, dist/tessera.zip, and beside it what is in it: version, checksum, functions
+	@$(PYTHON) -m tools.delivery package
+
+smoke: $(READY) ## Sell a ticket on the Tessera of `make run` and refund it, count its functions, find its trace (PORT= DATA= TELEMETRY=0)
+	@$(PYTHON) -m tools.delivery smoke --here --port $(PORT) --data $(DATA) $(if $(filter 0 no false,$(TELEMETRY)),--no-telemetry) $(ARGS)
 
 openapi: $(READY) ## The API as API Management imports it, infra/openapi.json: again after every change of an endpoint
 	@$(PYTHON) -m local.describe

@@ -154,7 +154,12 @@ var sizes = {
   }
 }
 
-@description('The name of an installation\'s vault: the one thing that two deployments must agree on.')
+@description('The name of an installation\'s vault, on which two deployments must agree.')
 @export()
 func vaultName(subscriptionId string, installation string, environment string) string =>
   take('kv-${installation}-${environment}-${uniqueString(subscriptionId, installation, environment)}', 24)
+
+@description('The name of the account that keeps an installation\'s packages, on which they must agree too.')
+@export()
+func releasesName(subscriptionId string, installation string, environment string) string =>
+  take('st${installation}${uniqueString(subscriptionId, installation, environment, 'releases')}', 24)

@@ -1,6 +1,6 @@
 // Tessera on Azure, whole: docs/deploy.md says how, docs/architecture.md why. vault.bicep comes first.
 
-import { environmentName, sizes, vaultName } from 'environments.bicep'
+import { environmentName, releasesName, sizes, vaultName } from 'environments.bicep'
 
 targetScope = 'subscription'
 
@@ -194,12 +194,6 @@ var settings = {
   SMTP_STARTTLS: string(smtp.starttls)
   MAIL_FROM: mailFrom
 }
-var directorySettings = {
-  DIRECTORY_AUTHORITY: directory.?authority ?? ''
-  DIRECTORY_CLIENT_ID: directory.?clientId ?? ''
-  DIRECTORY_ISSUER: directory.?issuer ?? ''
-}
-
 // Without their roles they could neither read their secrets nor their packages.
 module functionApps 'modules/apps.bicep' = {
   name: 'apps'
@@ -212,7 +206,14 @@ module functionApps 'modules/apps.bicep' = {
     identities: identities.outputs.apps
     storages: [for (app, i) in apps: { name: storages[i].outputs.name, blobEndpoint: storages[i].outputs.blobEndpoint }]
     packagesContainer: packages
-    settings: union(settings, directory == null ? {} : directorySettings)
+    settings: settings
+    directorySettings: directory == null
+      ? {}
+      : {
+          DIRECTORY_AUTHORITY: directory!.authority
+          DIRECTORY_CLIENT_ID: directory!.clientId
+          DIRECTORY_ISSUER: directory!.issuer
+        }
     vaultUri: vaultUri
     absentSecrets: absent
     subnetIds: privateNetworking ? network!.outputs.appSubnetIds : null
@@ -325,6 +326,9 @@ output SITE_URL string = site.outputs.url
 
 @description('The vault.')
 output KEY_VAULT_NAME string = vault
+
+@description('The account that keeps packages.')
+output RELEASES_ACCOUNT string = releasesName(subscription().subscriptionId, installation, environment)
 
 @description('Application Insights.')
 output APPLICATION_INSIGHTS_NAME string = monitoring.outputs.insightsName

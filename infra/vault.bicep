@@ -1,7 +1,8 @@
-// Before everything else: the resource group and its Key Vault. Secrets outlive deployments, and must be there before
-// main.bicep refers to them: `python -m tools.delivery secrets` puts them in.
+// Before everything else: the resource group, its Key Vault, and where packages are kept. Secrets outlive deployments, and must
+// be there before main.bicep refers to them: `python -m tools.delivery secrets` puts them in. Packages outlive them as well: one
+// that worked is what is gone back to.
 
-import { environmentName, sizes, vaultName } from 'environments.bicep'
+import { environmentName, releasesName, sizes, vaultName } from 'environments.bicep'
 
 targetScope = 'subscription'
 
@@ -43,8 +44,34 @@ module vault 'modules/keyvault.bicep' = {
   }
 }
 
+module releases 'modules/storage.bicep' = {
+  name: 'releases'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    name: releasesName(subscription().subscriptionId, installation, environment)
+    redundancy: sizes[environment].storageRedundancy
+    containers: ['releases']
+    isPublic: true
+  }
+}
+
+module releasesAccess 'modules/access-releases.bicep' = {
+  name: 'access-releases'
+  scope: group
+  params: {
+    accountName: releases.outputs.name
+    principalId: deployerPrincipalId
+    principalType: deployerPrincipalType
+  }
+}
+
 @description('The resource group.')
 output AZURE_RESOURCE_GROUP string = group.name
 
 @description('The vault to put secrets into.')
 output KEY_VAULT_NAME string = vault.outputs.name
+
+@description('The account to keep packages in.')
+output RELEASES_ACCOUNT string = releases.outputs.name

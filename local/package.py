@@ -1,4 +1,4 @@
-"""`make package`: the zip that Azure runs, and what is in it. `.funcignore` says what stays at home.
+"""For `make package`: the zip that Azure runs, and what is in it. `.funcignore` says what stays at home.
 
 The source is compiled here, once, because a function app's folder is read-only and each cold start would compile it
 again (about a third of the start). The files carry no times and are in one order: the same source gives the same bytes.
@@ -13,15 +13,11 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import pathspec
-import typer
-
-from shared.settings import SERVICES
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-MEGABYTE: Final = 1_048_576
 _MOMENT: Final = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
 _READABLE: Final = 0o100644  # who runs the app is not who unpacked it; a zip's default is for its owner only
 _INDEX: Final = """
@@ -50,22 +46,6 @@ _SETTINGS: Final = {
     "SMTP_HOST": "smtp.tessera.example",
     "INSIGHTS_API_KEY": "x" * 64,
 }
-
-
-def main(
-    output: Annotated[Path, typer.Option(help="Where the zip is written.")] = Path("dist/tessera.zip"),
-) -> None:
-    """Write the package and tell the functions of each service in it."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    names = write_package(output)
-    with tempfile.TemporaryDirectory(prefix="tessera-package-") as folder:
-        zipfile.ZipFile(output).extractall(folder)
-        print(f"{output}: {output.stat().st_size / MEGABYTE:.1f} MB, {len(names)} files")
-        for services in ("all", *SERVICES):
-            kinds = [kind for kind, _ in index(Path(folder), services)["functions"]]
-            told = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
-            print(f"  TESSERA_SERVICES={services:<9} {len(kinds):>3} functions: {told}")
-    print("Health, metrics and the API's description are in each service. Publishing it: docs/azure.md.")
 
 
 def write_package(output: Path, root: Path = ROOT) -> list[str]:
@@ -126,7 +106,3 @@ def _compiled(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
         tag = sys.implementation.cache_tag
         compiled = Path(name).parent / "__pycache__" / f"{path.stem}.{tag}.pyc"
         yield compiled.as_posix(), Path(target.name).read_bytes()
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,4 +1,4 @@
-// Who may do what: the only place where roles are given, but for the officers of the vault. services.json says what each
+// Who may do what: the only place where roles are given, but for who deploys (vault.bicep). services.json says what each
 // service needs; tests compare it with what functions really touch (docs/azure.md).
 
 import { appSize } from '../environments.bicep'

@@ -80,7 +80,7 @@ def undeclared(infra: Infra) -> list[str]:
 
 
 def values_deployed(plan: Planned, infra: Infra) -> list[str]:
-    """Named values that are not deployed as `operations.json` has them; one missing stops each policy that reads it."""
+    """Named values not deployed as `operations.json` has them; a missing one stops each policy that reads it."""
     wanted = infra.json("policies/operations.json")["named_values"]
     found = {str(each.name): each for each in plan.of("Microsoft.ApiManagement/service/namedValues")}
     problems = [f"{name} is not deployed" for name in wanted.keys() - found.keys()]
@@ -143,7 +143,7 @@ def test_a_policy_that_azure_would_refuse_is_found(
         ("name: value.key\n", "name: 'x-${value.key}'\n", "authority is not deployed"),
         ("displayName: value.key", "displayName: toUpper(value.key)", "by which policies find it"),
         ("secret: value.value.?secret ?? false", "secret: false", "insights-key is a secret"),
-        ("(values[?value.key] ?? value.value.default)", "''", "body-bytes has no value"),
+        ("(values[?value.key] ?? value.value.?default)", "''", "body-bytes has no value"),
     ],
 )
 def test_a_named_value_that_policies_would_not_find_is_found(broken: Break, old: str, new: str, found: str) -> None:

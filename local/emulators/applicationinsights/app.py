@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from local.emulators.applicationinsights.ingestion import Ingestion
+from local.emulators.applicationinsights.queries import Queries
 from local.emulators.applicationinsights.store import SCHEMA, Items
 from local.emulators.applicationinsights.web import Web
 from local.emulators.database import Database
@@ -28,5 +29,6 @@ def build(*, data: Path, bearer: str) -> Starlette:
         yield
         database.close()
 
-    routes = [*Ingestion(items, bearer).routes(), *Web(items).routes()]
+    ingestion = Ingestion(items, bearer)
+    routes = [*ingestion.routes(), *Queries(items, ingestion.is_known).routes(), *Web(items).routes()]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refuse_control})

@@ -71,7 +71,7 @@ class Ingestion:
             await self._hold(fault.seconds)
             if await request.is_disconnected():
                 return Response(status_code=499)  # nobody reads it; what was sent is not taken
-        if not self._may_send(request):
+        if not self.is_known(request):
             return json_reply({"itemsReceived": 0, "itemsAccepted": 0, "errors": ["Authorization"]}, 401)
         try:
             envelopes = _envelopes(await _body(request))
@@ -120,7 +120,8 @@ class Ingestion:
         self._left -= 1
         return self._fault
 
-    def _may_send(self, request: Request) -> bool:
+    def is_known(self, request: Request) -> bool:
+        """Whether a request bears the token, where one is asked for."""
         given = request.headers.get("authorization", "")
         return not self._bearer or hmac.compare_digest(given.encode(), f"Bearer {self._bearer}".encode())
 

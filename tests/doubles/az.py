@@ -1,0 +1,159 @@
+"""A double of the `az` program: the commands that delivery uses, over a folder; anything else is refused as `az` does.
+
+That `az` 2.91 takes these words and options was tried with the real program, which then asked for `az login`.
+"""
+
+import argparse
+import base64
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+HOME = Path(os.environ["AZ_DOUBLE"])
+
+
+def read(name: str) -> Any:
+    path = HOME / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def write(name: str, value: Any) -> None:
+    (HOME / f"{name}.json").write_text(json.dumps(value))
+
+
+def refuse(said: str) -> NoReturn:
+    print(f"ERROR: {said}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+def secret_list(_: argparse.Namespace) -> Any:
+    return sorted(read("secrets"))
+
+
+def secret_show(given: argparse.Namespace) -> Any:
+    return read("secrets").get(given.name) or refuse(f"(SecretNotFound) {given.name}")
+
+
+def secret_set(given: argparse.Namespace) -> Any:
+    if given.name == read("faults").get("refuses"):
+        refuse("(Forbidden) Caller is not authorized")
+    write("secrets", {**read("secrets"), given.name: Path(given.file).read_text()})
+    write("modes", {**read("modes"), given.name: oct(Path(given.file).stat().st_mode & 0o777)})
+    return "https://vault/secrets/id"
+
+
+def certificate_create(given: argparse.Namespace) -> Any:
+    policy = json.loads(Path(given.policy.removeprefix("@")).read_text())
+    write("secrets", {**read("secrets"), given.name: f"a certificate of {policy['keyProperties']['keyType']}"})
+    return "https://vault/certificates/id"
+
+
+def blobs(given: argparse.Namespace) -> Path:
+    folder = HOME / "blobs" / str(given.account_name) / str(given.container_name)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def blob_list(given: argparse.Namespace) -> Any:
+    folder = blobs(given)
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def blob_upload(given: argparse.Namespace) -> Any:
+    target = blobs(given) / given.name
+    if target.exists() and given.overwrite == "false":
+        refuse("The specified blob already exists. ErrorCode:BlobAlreadyExists")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(given.file, target)
+    return {"etag": "1"}
+
+
+def blob_download(given: argparse.Namespace) -> Any:
+    source = blobs(given) / given.name
+    if not source.exists():
+        refuse("The specified blob does not exist. ErrorCode:BlobNotFound")
+    shutil.copyfile(source, given.file)
+    return {"name": given.name}
+
+
+def config_zip(given: argparse.Namespace) -> Any:
+    if given.name in read("faults").get("apps", []):
+        refuse("Deployment was unsuccessful")
+    target = HOME / "published" / given.name
+    target.parent.mkdir(exist_ok=True)
+    shutil.copyfile(given.src, target)
+    return {"remote": given.build_remote}
+
+
+def function_list(given: argparse.Namespace) -> Any:
+    return [f"{given.name}/{name}" for name in read("functions")[given.name]]
+
+
+def settings_list(given: argparse.Namespace) -> Any:
+    return [value] if (value := read("services").get(given.name)) else []
+
+
+def token(given: argparse.Namespace) -> Any:
+    claims = base64.urlsafe_b64encode(json.dumps(read("claims")).encode()).decode().rstrip("=")
+    return f"h.{claims}.{given.scope.split('/')[2]}"
+
+
+def deployment_show(given: argparse.Namespace) -> Any:
+    return read("deployments").get(given.name) or refuse(f"(DeploymentNotFound) {given.name}")
+
+
+def deployment_create(given: argparse.Namespace) -> Any:
+    write("created", {**read("created"), given.name: given.parameters})
+    return "Succeeded"
+
+
+def what_if(given: argparse.Namespace) -> Any:
+    return f"Resource changes: 1 to create in {given.location}."
+
+
+VAULT, BLOB = ["--vault-name"], ["--account-name", "--auth-mode", "--container-name"]
+APP, SUB = ["--resource-group", "--name"], ["--name", "--location"]
+COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], Any], list[str]]] = {
+    "keyvault secret list": (secret_list, VAULT),
+    "keyvault secret show": (secret_show, [*VAULT, "--name"]),
+    "keyvault secret set": (secret_set, [*VAULT, "--name", "--file", "--encoding"]),
+    "keyvault certificate create": (certificate_create, [*VAULT, "--name", "--policy"]),
+    "storage blob list": (blob_list, [*BLOB, "--num-results"]),
+    "storage blob upload": (blob_upload, [*BLOB, "--name", "--file", "--overwrite"]),
+    "storage blob download": (blob_download, [*BLOB, "--name", "--file"]),
+    "functionapp deployment source config-zip": (config_zip, [*APP, "--src", "--build-remote", "--timeout"]),
+    "functionapp function list": (function_list, APP),
+    "functionapp config appsettings list": (settings_list, APP),
+    "account get-access-token": (token, ["--scope"]),
+    "deployment sub show": (deployment_show, ["--name"]),
+    "deployment sub create": (deployment_create, [*SUB]),
+    "deployment sub what-if": (what_if, [*SUB]),
+}
+
+
+def main() -> None:
+    with (HOME / "commands").open("a") as log:
+        log.write(json.dumps(sys.argv[1:]) + "\n")
+    words = sys.argv[1 : next(i for i, word in enumerate(sys.argv) if word.startswith("--"))]
+    if " ".join(words) not in COMMANDS:
+        refuse(f"'{' '.join(words)}' is misspelled or not recognized by the system.")
+    do, options = COMMANDS[" ".join(words)]
+    parser = argparse.ArgumentParser(exit_on_error=True, allow_abbrev=False)
+    for option in options:
+        parser.add_argument(option, required=True)
+    for option in ("--query", "--output", "--template-file"):
+        parser.add_argument(option)
+    parser.add_argument("--parameters", nargs="+")
+    for flag in ("--only-show-errors", "--no-progress"):
+        parser.add_argument(flag, action="store_true")
+    given = parser.parse_args(sys.argv[1 + len(words) :])
+    answer = do(given)
+    print(json.dumps(answer) if given.output == "json" else answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""A cloud for delivery's commands: the double of `az` over a folder, and whoever calls them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from local.package import ROOT
+from tools.delivery.azure import Azure
+
+DEPLOYMENT: Final = "tessera-dev"
+APPS: Final = ("tessera-dev-commerce", "tessera-dev-workers")
+ACCOUNT: Final = "streleases"
+OUTPUTS: Final = {  # in the letters that az makes of them
+    "azurE_RESOURCE_GROUP": "rg-tessera-dev",
+    "gatewaY_URL": "https://gateway.tessera.example",
+    "functioN_APPS": ",".join(APPS),
+    "applicatioN_INSIGHTS_APP_ID": "00000000-0000-0000-0000-000000000001",
+    "releaseS_ACCOUNT": ACCOUNT,
+}
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """What `az` sees."""
+
+    home: Path
+
+    @classmethod
+    def make(cls, home: Path) -> "Cloud":
+        """One with a deployment and its vault, and nothing else."""
+        program = home / "az"
+        program.write_text(
+            f'#!/bin/sh\nAZ_DOUBLE="{home}" exec "{sys.executable}" -I -S "{ROOT}/tests/doubles/az.py" "$@"\n'
+        )
+        program.chmod(0o700)
+        cloud = cls(home)
+        vault = {"keY_VAULT_NAME": {"type": "String", "value": "kv-tessera-dev"}}
+        cloud.write("deployments", {DEPLOYMENT: outputs(OUTPUTS), f"{DEPLOYMENT}-vault": vault})
+        cloud.write("services", {APPS[0]: "commerce,identity", APPS[1]: "insights,workers"})
+        cloud.write("claims", {"oid": "11111111-0000-0000-0000-000000000001", "idtyp": "app"})
+        return cloud
+
+    @property
+    def azure(self) -> Azure:
+        """Asks this cloud."""
+        return Azure(program=str(self.home / "az"))
+
+    def read(self, name: str) -> Any:
+        """A part of its state."""
+        path = self.home / f"{name}.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def write(self, name: str, value: Any) -> None:
+        """Change a part of its state."""
+        (self.home / f"{name}.json").write_text(json.dumps(value))
+
+    def commands(self) -> list[list[str]]:
+        """Every command line that `az` was called with."""
+        path = self.home / "commands"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def published(self) -> dict[str, bytes]:
+        """App → its package."""
+        return {path.name: path.read_bytes() for path in sorted((self.home / "published").glob("*"))}
+
+    def command(self, *words: str, **environment: str) -> tuple[int, str]:
+        """A delivery command as somebody at a terminal calls it: its exit code, and all it printed."""
+        own: Mapping[str, str] = {**os.environ, "PATH": f"{self.home}:{os.environ['PATH']}", **environment}
+        line = [sys.executable, "-m", "tools.delivery", *words]
+        done = subprocess.run(line, cwd=ROOT, env=own, check=False, capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stdout + done.stderr
+
+
+def outputs(values: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """As a deployment puts them out."""
+    return {name: {"type": "String", "value": value} for name, value in values.items()}

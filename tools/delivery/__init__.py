@@ -1,0 +1,1 @@
+"""From the repository to a running Tessera on Azure, and whether it works: what pipelines, azd and people call."""

@@ -1,0 +1,78 @@
+"""The `az` command line, which is signed in already: by a person, or by a pipeline's federated identity.
+
+It is a program of its own, since its library is larger than everything else here together, and pipelines have it.
+"""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+COMMAND_SECONDS: Final = 180.0
+DEPLOYMENT_SECONDS: Final = (
+    5_400.0  # a first deployment makes a gateway of the Developer tier, which takes up to an hour
+)
+PUBLISHING_SECONDS: Final = 1_200.0  # with the remote build
+_TOLD_CHARACTERS: Final = 2_000
+
+
+class AzureFailed(Exception):
+    """A command of `az` failed, was not there or took too long; the message has its own words, never an argument."""
+
+
+@dataclass(frozen=True, slots=True)
+class Azure:
+    """Asks `az`.
+
+    :param program: found on the PATH
+    """
+
+    program: str = "az"
+
+    def ask(self, *words: str, seconds: float = COMMAND_SECONDS) -> Any:
+        """What a command answers, read as JSON; None where it says nothing.
+
+        :raises AzureFailed: it failed, is not there or took too long
+        """
+        told = self._run([*words, "--output", "json", "--only-show-errors"], seconds)
+        try:
+            return json.loads(told) if told.strip() else None
+        except ValueError as error:
+            raise AzureFailed(f"{_named(words)} answered no JSON: {told[:200]}") from error
+
+    def text(self, *words: str, seconds: float = COMMAND_SECONDS) -> str:
+        """What a command prints for people.
+
+        :raises AzureFailed: it failed, is not there or took too long
+        """
+        return self._run([*words, "--only-show-errors"], seconds)
+
+    def token(self, scope: str) -> str:
+        """An access token of whoever is signed in.
+
+        :param scope: what it is for, e.g. `https://api.applicationinsights.io/.default`
+        :raises AzureFailed: there is none
+        """
+        found: str = self.ask("account", "get-access-token", "--scope", scope, "--query", "accessToken")
+        return found
+
+    def _run(self, words: Sequence[str], seconds: float) -> str:
+        try:
+            done = subprocess.run(
+                [self.program, *words], check=False, capture_output=True, text=True, timeout=seconds,
+                stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        except FileNotFoundError:
+            raise AzureFailed(f"there is no `{self.program}` on the PATH (docs/deploy.md says how to get it)") from None
+        except subprocess.TimeoutExpired:
+            raise AzureFailed(f"{_named(words)} took longer than {seconds:.0f} s") from None
+        if done.returncode != 0:
+            raise AzureFailed(f"{_named(words)}: {done.stderr.strip()[-_TOLD_CHARACTERS:]}")
+        return done.stdout
+
+
+def _named(words: Sequence[str]) -> str:
+    """A command without its options, whose values may be nobody else's business."""
+    verbs = [word for index, word in enumerate(words) if not any(each.startswith("-") for each in words[: index + 1])]
+    return " ".join(["az", *verbs])

@@ -1,0 +1,87 @@
+"""What was deployed where: the outputs of `infra/main.bicep`, as `az` tells them, or azd by the environment."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from tools.delivery.azure import Azure
+
+
+class NotDeployed(Exception):
+    """There is no such deployment, or it lacks an output; the message names it."""
+
+
+def _names(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class Deployment(BaseModel):
+    """The outputs that delivery needs, each under its own name.
+
+    :param function_apps: the names of the function apps
+    :param releases_account: the storage account that keeps packages
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    resource_group: str = Field(alias="AZURE_RESOURCE_GROUP", min_length=1)
+    gateway_url: str = Field(alias="GATEWAY_URL", min_length=1)
+    function_apps: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(alias="FUNCTION_APPS", min_length=1)
+    insights_app_id: str = Field(alias="APPLICATION_INSIGHTS_APP_ID", min_length=1)
+    releases_account: str = Field(alias="RELEASES_ACCOUNT", min_length=1)
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
+        """What a deployment put out: `{"NAME": {"type": …, "value": …}}`.
+
+        Names are compared without case, because `az` writes `azurE_RESOURCE_GROUP` for `AZURE_RESOURCE_GROUP`.
+
+        :raises NotDeployed: an output is missing
+        """
+        return cls._read({name.upper(): told["value"] for name, told in outputs.items()}, "its outputs")
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """What azd told its hooks.
+
+        :raises NotDeployed: an output is missing
+        """
+        return cls._read(os.environ, "the environment")
+
+    @classmethod
+    def _read(cls, found: Mapping[str, Any], where: str) -> Self:
+        try:
+            return cls.model_validate(dict(found))
+        except ValidationError as error:
+            missing = ", ".join(str(details["loc"][0]) for details in error.errors())
+            raise NotDeployed(f"{where} lack {missing}: was infra/main.bicep deployed?") from None
+
+
+def found(azure: Azure, deployment: str) -> Deployment:
+    """The outputs of a deployment.
+
+    :param deployment: its name at Azure; empty: what the environment says
+    :raises NotDeployed: it has not what is needed
+    :raises AzureFailed: there is none of that name
+    """
+    if not deployment:
+        return Deployment.from_environment()
+    told = azure.ask("deployment", "sub", "show", "--name", deployment, "--query", "properties.outputs")
+    return Deployment.from_outputs(told or {})
+
+
+def services_of(azure: Azure, deployed: Deployment, app: str) -> tuple[str, ...]:
+    """The services that an app runs, as its settings say.
+
+    :raises AzureFailed: Azure does not tell
+    :raises NotDeployed: the app has no such setting
+    """
+    told = azure.ask(
+        "functionapp", "config", "appsettings", "list", "--resource-group", deployed.resource_group, "--name", app,
+        "--query", "[?name=='TESSERA_SERVICES'].value",
+    )  # fmt: skip
+    if not told:
+        raise NotDeployed(f"{app} has no setting TESSERA_SERVICES")
+    return tuple(part.strip() for part in str(told[0]).split(","))

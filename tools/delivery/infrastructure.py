@@ -1,0 +1,116 @@
+"""Bringing `infra/` to Azure: the vault first, then everything, as the environment says (docs/deploy.md)."""
+
+import json
+from base64 import urlsafe_b64decode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tools.delivery.azure import DEPLOYMENT_SECONDS, Azure
+from tools.delivery.deployment import NotDeployed
+
+INFRA: Final = Path(__file__).resolve().parent.parent.parent / "infra"
+ENVIRONMENTS: Final = ("dev", "prod")
+_WHAT_IF_SECONDS: Final = 1_200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who deploys.
+
+    :param kind: `User` or `ServicePrincipal`
+    """
+
+    id: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is deployed where.
+
+    :param environment: `dev` or `prod`
+    :param location: a region, e.g. `westeurope`
+    :param installation: begins the names of everything
+    """
+
+    environment: str
+    location: str
+    installation: str
+
+    @property
+    def vault_deployment(self) -> str:
+        """The name of the vault's deployment at Azure."""
+        return f"{self.installation}-{self.environment}-vault"
+
+    @property
+    def deployment(self) -> str:
+        """The name of the whole deployment at Azure."""
+        return f"{self.installation}-{self.environment}"
+
+
+@dataclass(frozen=True, slots=True)
+class Infrastructure:
+    """Deploys."""
+
+    azure: Azure
+    place: Place
+
+    def vault(self) -> str:
+        """Deploy the resource group, the vault and the store of packages; the vault's name.
+
+        :raises AzureFailed: Azure refused
+        """
+        place, who = self.place, principal(self.azure)
+        self.azure.ask(
+            "deployment", "sub", "create", "--name", place.vault_deployment, "--location", place.location,
+            "--template-file", str(INFRA / "vault.bicep"), "--parameters", f"environment={place.environment}",
+            f"location={place.location}", f"installation={place.installation}", f"deployerPrincipalId={who.id}",
+            f"deployerPrincipalType={who.kind}", "--query", "properties.provisioningState",
+            seconds=DEPLOYMENT_SECONDS,
+        )  # fmt: skip
+        return self.vault_name()
+
+    def vault_name(self) -> str:
+        """The vault's name, as its deployment told it.
+
+        :raises AzureFailed: there was none
+        :raises NotDeployed: it put out no name
+        """
+        told = self.azure.ask(
+            "deployment", "sub", "show", "--name", self.place.vault_deployment, "--query", "properties.outputs"
+        )
+        names = {name.upper(): output["value"] for name, output in (told or {}).items()}
+        if "KEY_VAULT_NAME" not in names:
+            raise NotDeployed(f"the deployment {self.place.vault_deployment} has no output KEY_VAULT_NAME")
+        return str(names["KEY_VAULT_NAME"])
+
+    def what_if(self) -> str:
+        """What a deployment would change, for people to read; nothing is changed.
+
+        :raises AzureFailed: Azure refused, or the files are wrong
+        """
+        return self.azure.text("deployment", "sub", "what-if", *self._whole(), seconds=_WHAT_IF_SECONDS)
+
+    def deploy(self) -> str:
+        """Deploy everything; the deployment's name.
+
+        :raises AzureFailed: Azure refused; what it had made until then stays, and the same again goes on
+        """
+        query = ("--query", "properties.provisioningState")
+        self.azure.ask("deployment", "sub", "create", *self._whole(), *query, seconds=DEPLOYMENT_SECONDS)
+        return self.place.deployment
+
+    def _whole(self) -> tuple[str, ...]:
+        parameters = str(INFRA / "main.bicepparam")
+        return ("--name", self.place.deployment, "--location", self.place.location, "--parameters", parameters)
+
+
+def principal(azure: Azure) -> Principal:
+    """Who is signed in, as their own token says; asking the directory would need rights of its own.
+
+    :raises AzureFailed: nobody is
+    """
+    claims = azure.token("https://management.azure.com/.default").split(".")[1]
+    found = json.loads(urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    return Principal(str(found["oid"]), "ServicePrincipal" if found.get("idtyp") == "app" else "User")

@@ -1,0 +1,103 @@
+"""What a package is: the zip of `make package`, its version, and the functions that each service has in it."""
+
+import hashlib
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from local.package import ROOT, index, write_package
+from shared.settings import SERVICES
+
+_GIT_SECONDS: Final = 30
+
+
+class PackageDamaged(Exception):
+    """A package is not the one its manifest tells of."""
+
+
+class Manifest(BaseModel):
+    """What is in a package.
+
+    :param version: the commit it was made from, and the beginning of `sha256`: another content is another version
+    :param sha256: of the zip
+    :param functions: service → the names of its functions, those that every app has among them
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    functions: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, package: Path, commit: str) -> Self:
+        """What a clean interpreter finds in a package.
+
+        :param commit: what it was made from
+        :raises subprocess.CalledProcessError: it cannot be loaded
+        """
+        with tempfile.TemporaryDirectory(prefix="tessera-package-") as folder:
+            zipfile.ZipFile(package).extractall(folder)
+            found = functions_in(Path(folder))
+        sha256 = _sha256(package)
+        return cls(version=f"{commit}-{sha256[:8]}", sha256=sha256, functions=found)
+
+    def check(self, package: Path) -> None:
+        """:raises PackageDamaged: the file is another one"""
+        if _sha256(package) != self.sha256:
+            raise PackageDamaged(f"{package} is not what was made as version {self.version}")
+
+    def wanted(self, services: Sequence[str]) -> frozenset[str]:
+        """The functions of an app that runs these services."""
+        named = SERVICES if "all" in services else services
+        return frozenset(name for service in named for name in self.functions[service])
+
+
+def functions_in(folder: Path) -> dict[str, tuple[str, ...]]:
+    """Service → the names of its functions, of an unpacked package or the source itself."""
+    return {service: tuple(sorted(name for _, name in index(folder, service)["functions"])) for service in SERVICES}
+
+
+def make(output: Path) -> Manifest:
+    """Write the package and, beside it, its manifest.
+
+    :raises subprocess.CalledProcessError: it cannot be loaded
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_package(output)
+    manifest = Manifest.of(output, committed())
+    output.with_suffix(".json").write_text(manifest.model_dump_json(indent=2))
+    return manifest
+
+
+def manifest_beside(package: Path) -> Manifest:
+    """The manifest that `make` wrote beside a package.
+
+    :raises PackageDamaged: there is none, or it is of another package
+    """
+    try:
+        manifest = Manifest.model_validate_json(package.with_suffix(".json").read_text())
+        manifest.check(package)
+    except (OSError, ValueError) as error:
+        raise PackageDamaged(f"{package} has no manifest beside it: `make package` writes both ({error})") from error
+    return manifest
+
+
+def committed() -> str:
+    """The commit that is checked out, with `-dirty` where something was changed since.
+
+    :raises subprocess.CalledProcessError: this is no repository
+    """
+    command = ["git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=_GIT_SECONDS)
+    return done.stdout.strip()
+
+
+def _sha256(package: Path) -> str:
+    with package.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

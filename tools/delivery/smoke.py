@@ -1,0 +1,193 @@
+"""The smoke test: does what was published work, from the gateway to the telemetry? It leaves an order refunded, its
+stock as before.
+
+A sale at the desk goes the whole way: gateway, token, store, outbox, bus, refund, stock, analytics, Application
+Insights. Its operator has no more rights than to sell at the desk of one organiser.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+
+from tools.delivery.insights import Insights, NotFoundYet
+from tools.delivery.outcome import CheckFailed, Report
+from tools.delivery.shop import REQUEST_SECONDS, Json, Shop, ShopRefused, problem
+
+NAMES_TOLD_MAX: Final = 8
+EXPECTED: Final = (CheckFailed, ShopRefused, NotFoundYet, httpx.HTTPError)
+
+type Functions = Mapping[str, frozenset[str]]  # app → names
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long is waited, in seconds.
+
+    :param ready: until a published app answers
+    :param moved: until the bus moved what a refund leads to; consumers may have to start
+    :param telemetry: until what was done is found in Application Insights
+    :param poll: between two looks
+    """
+
+    ready: float = 300.0
+    moved: float = 120.0
+    telemetry: float = 600.0
+    poll: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is tested.
+
+    :param url: the gateway, without a slash at its end
+    :param token: the operator's access token
+    :param event: an event of the operator's organiser, that is on sale
+    :param wanted: app → functions it should have
+    :param told: asks what functions the apps have
+    :param insights: where its telemetry is; None: not looked for
+    :param whole_traces: whether every span is collected, or a share of the traces only
+    """
+
+    url: str
+    token: str
+    event: str
+    wanted: Functions
+    told: Callable[[], Functions]
+    insights: Insights | None
+    whole_traces: bool = True
+
+
+def smoke(target: Target, report: Report, patience: Patience, *, transport: httpx.BaseTransport | None = None) -> None:
+    """Check everything, and tell what was found in `report`; what cannot work after a failure is not tried.
+
+    :param transport: how requests go; None: as usual
+    """
+    with httpx.Client(base_url=target.url, timeout=REQUEST_SECONDS, transport=transport) as http:
+        shop = Shop(http, target.token, f"smoke-{uuid.uuid4().hex[:16]}")
+        if report.check("answers", lambda: _answers(http, "live", patience)) is None:
+            return
+        report.check("what it stands on answers", lambda: _answers(http, "ready", patience))
+        report.check("functions", lambda: _functions(target, patience))
+        before = report.check("the event is on sale", lambda: _on_sale(shop, target.event))
+        if before is None:
+            return
+        order = report.check("sells at the desk", lambda: _sell(shop, before))
+        if order is None:
+            return
+        refunded = report.check("refunds", lambda: _refund(shop, order, patience))
+        if refunded is not None:
+            report.check("stock is as before", lambda: _stock(shop, before, patience))
+    insights = target.insights
+    if insights is not None:
+        whole = target.whole_traces
+        report.check("its trace is found", lambda: _trace(insights, order["order_id"], patience, whole=whole))
+
+
+def _answers(http: httpx.Client, what: str, patience: Patience) -> tuple[bool, str]:
+    """An app that was just published takes a while."""
+    give_up = time.monotonic() + patience.ready
+    while True:
+        try:
+            answer = http.get(f"/api/health/{what}")
+            if answer.is_success:
+                found = answer.json()
+                return True, "; ".join([found["status"], *found.get("warnings", [])])
+            trouble = problem(answer)
+        except httpx.TransportError as error:
+            trouble = f"{http.base_url} does not answer: {str(error) or type(error).__name__}"
+        if time.monotonic() >= give_up:
+            raise CheckFailed(f"not within {patience.ready:.0f} s: {trouble}")
+        time.sleep(patience.poll)
+
+
+def _functions(target: Target, patience: Patience) -> tuple[int, str]:
+    """A published app tells its new functions once it was restarted."""
+    give_up = time.monotonic() + patience.ready
+    while differences := [*differing(target.wanted, told := target.told())]:
+        if time.monotonic() >= give_up:
+            raise CheckFailed("; ".join(differences))
+        time.sleep(patience.poll)
+    return sum(map(len, told.values())), ", ".join(f"{app}: {len(names)}" for app, names in told.items())
+
+
+def differing(wanted: Functions, told: Functions) -> list[str]:
+    """A sentence for each app that has other functions than it should; pure."""
+    found = []
+    for app, names in wanted.items():
+        has = told.get(app, frozenset())
+        parts = [("lacks", names - has), ("has besides", has - names)]
+        said = [f"{word} {_listed(which)}" for word, which in parts if which]
+        if said:
+            found.append(f"{app} has {len(has)} functions instead of {len(names)}: {' and '.join(said)}")
+    return found
+
+
+def _listed(names: frozenset[str]) -> str:
+    shown = sorted(names)[:NAMES_TOLD_MAX]
+    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
+
+
+def _on_sale(shop: Shop, event_id: str) -> tuple[Json, str]:
+    event = shop.get(f"events/{event_id}")
+    if not event["available"]:
+        raise CheckFailed(f"“{event['name']}” is sold out: nothing can be tried with it; give another event")
+    return event, f"“{event['name']}”, {event['available']} places left"
+
+
+def _sell(shop: Shop, event: Json) -> tuple[Json, str]:
+    wanted = next((each for each in event["ticket_types"] if each["available"]), None)
+    if wanted is None:
+        raise CheckFailed(f"no ticket type of “{event['name']}” is left")
+    line = {"ticket_type_id": wanted["ticket_type_id"], "quantity": 1}
+    order = shop.post("orders", {"event_id": event["event_id"], "lines": [line], "method": "desk"})
+    if order["state"] != "paid":  # and then it ends by itself, at its deadline
+        raise CheckFailed(f"the order {order['order_id']} is {order['state']}, and not paid")
+    return order, f"order {order['order_id']}, correlation id {shop.correlation_id}"
+
+
+def _refund(shop: Shop, order: Json, patience: Patience) -> tuple[bool, str]:
+    path = f"orders/{order['order_id']}"
+    shop.post(f"{path}/refund")
+    state = _until(lambda: str(shop.get(path)["state"]), lambda found: found == "refunded", patience)
+    if state != "refunded":
+        raise CheckFailed(f"the order {order['order_id']} is still {state} after {patience.moved:.0f} s")
+    return True, state
+
+
+def _stock(shop: Shop, before: Json, patience: Patience) -> tuple[int, str]:
+    path, wanted = f"events/{before['event_id']}", before["available"]
+    left = _until(lambda: int(shop.get(path)["available"]), lambda found: found == wanted, patience)
+    if left != wanted:
+        raise CheckFailed(f"{left} places are left, and there were {wanted} before")
+    return left, f"{left} places left"
+
+
+def _until[T](look: Callable[[], T], enough: Callable[[T], bool], patience: Patience) -> T:
+    give_up = time.monotonic() + patience.moved
+    while not enough(found := look()) and time.monotonic() < give_up:
+        time.sleep(patience.poll)
+    return found
+
+
+def _trace(insights: Insights, order_id: str, patience: Patience, *, whole: bool) -> tuple[str, str]:
+    """By the business event, which is told of every order, whatever share of the traces is collected."""
+    told = (
+        f'customEvents | where name == "OrderPaid" and tostring(customDimensions.order_id) == "{order_id}" '
+        "| project operation_Id | take 1"
+    )
+    found = insights.soon(told, seconds=patience.telemetry, poll_seconds=patience.poll, until=bool)
+    operation = str(found[0]["operation_Id"])
+    if not whole:
+        return operation, f"operation {operation}; its spans are collected for a share of the traces only"
+    steps = f'requests | where operation_Id == "{operation}" | project name | take 50'
+    rows = insights.soon(
+        steps,
+        seconds=patience.telemetry,
+        poll_seconds=patience.poll,
+        until=lambda rows: {"POST /api/orders", "move_stock"} <= {row["name"] for row in rows},
+    )
+    return operation, f"operation {operation}: {', '.join(sorted({row['name'] for row in rows}))}"

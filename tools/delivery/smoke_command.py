@@ -1,0 +1,133 @@
+"""`python -m tools.delivery smoke`: the smoke test against a deployment, or against this machine."""
+
+import os
+import sys
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import httpx
+import typer
+from rich.console import Console
+
+from shared.kernel.clock import utc_now
+from tools.delivery import package as packages
+from tools.delivery import preparing
+from tools.delivery.azure import Azure, AzureFailed
+from tools.delivery.deployment import Deployment, NotDeployed, found, services_of
+from tools.delivery.here import Here, NotHere
+from tools.delivery.insights import API, SCOPE, Insights
+from tools.delivery.outcome import Report
+from tools.delivery.package import Manifest, PackageDamaged
+from tools.delivery.releases import Releases
+from tools.delivery.shop import REQUEST_SECONDS, Shop, ShopRefused
+from tools.delivery.signing_in import Operator, SignInFailed
+from tools.delivery.smoke import EXPECTED, Patience, Target
+from tools.delivery.smoke import smoke as run
+from tools.delivery.vault import SMOKE_PASSWORD, Vault
+
+CANNOT_BEGIN: Final = (AzureFailed, NotDeployed, NotHere, PackageDamaged, ShopRefused, SignInFailed, httpx.HTTPError)
+_PACKAGE: Final = Path("dist/tessera.zip")
+
+Event = Annotated[str, typer.Option(envvar="TESSERA_SMOKE_EVENT", help="The event it sells; smoke-event makes one.")]
+Token = Annotated[str, typer.Option(envvar="TESSERA_SMOKE_TOKEN", help="The operator's; without it they sign in.")]
+
+
+def smoke(  # noqa: PLR0913 - one parameter an option
+    *,
+    deployment: Annotated[str, typer.Option(help="The deployment's name; without it the environment tells.")] = "",
+    package: Annotated[Path, typer.Option(help="What was published; its manifest lies beside it.")] = _PACKAGE,
+    event: Event = "",
+    token: Token = "",
+    sampling: Annotated[
+        float, typer.Option(envvar="TESSERA_TRACE_SAMPLING", min=0, max=1, help="The share of traces collected.")
+    ] = 1.0,
+    record: Annotated[bool, typer.Option(help="Write down that this version passed: rollback goes to such.")] = False,
+    insights_api: Annotated[str, typer.Option(help="Where telemetry is asked for; other clouds have others.")] = API,
+    junit: Annotated[Path | None, typer.Option(help="Write the outcome as JUnit, too.")] = None,
+    here: Annotated[bool, typer.Option("--here", help="Test the Tessera of `make run` on this machine.")] = False,
+    port: Annotated[int, typer.Option(min=1, max=65_000, help="With --here: its port.")] = 7071,
+    data: Annotated[Path, typer.Option(help="With --here: its data directory.")] = Path(".tessera"),
+    telemetry: Annotated[bool, typer.Option(help="Whether to look for the trace (make run TELEMETRY=1).")] = True,
+) -> None:
+    """Sell a ticket and refund it, count the functions, find the trace: does what was published work?"""
+    report = Report(Console(width=None if sys.stdout.isatty() else 200), (*EXPECTED, AzureFailed, NotDeployed))
+    try:
+        if here:
+            target = Here(data, port).target(telemetry=telemetry)
+            run(target, report, Patience(ready=30, telemetry=30))
+        else:
+            manifest, azure = packages.manifest_beside(package), Azure()
+            deployed = found(azure, deployment)
+            bearer = token or _operator(azure).token()
+            insights = Insights(insights_api, deployed.insights_app_id, lambda: azure.token(SCOPE))
+            wanted = _target(azure, deployed, manifest, event, bearer)
+            target = replace(wanted, insights=insights if telemetry else None, whole_traces=sampling >= 1)
+            run(target, report, Patience())
+            if record and report.passed:
+                Releases(azure, deployed.releases_account).passed(manifest.version, utc_now())
+    except CANNOT_BEGIN as error:
+        report.failed("begins", f"Not done: {error}")
+    finally:
+        if junit is not None:
+            report.junit(junit)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def prepare(
+    url: Annotated[str, typer.Option(envvar="GATEWAY_URL", help="The gateway.")],
+    creator_token: Annotated[
+        str, typer.Option(envvar="TESSERA_CREATOR_TOKEN", help="Of somebody with the role creator.")
+    ],
+    token: Token = "",
+) -> None:
+    """Make what the smoke test needs, once an environment: an organiser, its event, the operator's membership."""
+    try:
+        with httpx.Client(base_url=url.rstrip("/"), timeout=REQUEST_SECONDS) as http:
+            correlation_id = f"smoke-{uuid.uuid4().hex[:16]}"
+            operator = Shop(http, token or _operator(Azure()).token(), correlation_id)
+            event_id = preparing.prepare(Shop(http, creator_token, correlation_id), operator)
+    except CANNOT_BEGIN as error:
+        print(f"Not done: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    print(f"TESSERA_SMOKE_EVENT={event_id}")
+
+
+def _target(azure: Azure, deployed: Deployment, manifest: Manifest, event: str, token: str) -> Target:
+    if not event:
+        raise NotDeployed("which event? Set TESSERA_SMOKE_EVENT; `python -m tools.delivery smoke-event` makes one")
+    services = {app: services_of(azure, deployed, app) for app in deployed.function_apps}
+    return Target(
+        url=deployed.gateway_url.rstrip("/"),
+        token=token,
+        event=event,
+        wanted={app: manifest.wanted(named) for app, named in services.items()},
+        told=lambda: {app: _functions(azure, deployed, app) for app in deployed.function_apps},
+        insights=None,
+    )
+
+
+def _functions(azure: Azure, deployed: Deployment, app: str) -> frozenset[str]:
+    """What an app has; Azure names each `<app>/<function>`."""
+    words = ("--resource-group", deployed.resource_group, "--name", app, "--query", "[].name")
+    told: list[str] = azure.ask("functionapp", "function", "list", *words) or []
+    return frozenset(name.rpartition("/")[2] for name in told)
+
+
+def _operator(azure: Azure) -> Operator:
+    """Who sells, as the environment says; their password is in the vault, if not in the environment."""
+    wanted = ("AUTH_AUTHORITIES", "TESSERA_SMOKE_CLIENT_ID", "TESSERA_SMOKE_USER")
+    given: dict[str, Any] = {name: os.environ.get(name, "") for name in wanted}
+    missing = [name for name, value in given.items() if not value]
+    if missing:
+        raise SignInFailed(f"no TESSERA_SMOKE_TOKEN, and to sign in set {', '.join(missing)} (docs/deploy.md)")
+    password = os.environ.get("TESSERA_SMOKE_PASSWORD", "")
+    return Operator(
+        authority=given["AUTH_AUTHORITIES"].split(",")[0].strip().rstrip("/").removesuffix("/v2.0"),
+        client_id=given["TESSERA_SMOKE_CLIENT_ID"],
+        scope=f"{os.environ.get('AUTH_AUDIENCE', 'api://tessera')}/tickets.use",
+        username=given["TESSERA_SMOKE_USER"],
+        password=password or Vault(azure, os.environ.get("KEY_VAULT_NAME", "")).value(SMOKE_PASSWORD),
+    )
