@@ -54,9 +54,9 @@ def wrong_with_metrics(text: str) -> Sequence[str]:
             if alert["aggregation"] not in about["aggregations"]:
                 found.append(f"{alert['name']}: {metric} has no {alert['aggregation']}")
             split = "EntityName" if alert["dimensions"] == "eachEntity" else alert["dimensions"]
-            for dimension in re.findall(r"name: '(\w+)'", split) or ([split] if split.isalpha() else []):
-                if dimension not in about["dimensions"]:
-                    found.append(f"{alert['name']}: {metric} is not split by {dimension}")
+            wanted = re.findall(r"name: '(\w+)'", split) or ([split] if split.isalpha() else [])
+            strange = [dimension for dimension in wanted if dimension not in about["dimensions"]]
+            found += [f"{alert['name']}: {metric} is not split by {dimension}" for dimension in strange]
         if FREQUENCIES[alert["window"]] < FREQUENCIES[alert["every"]]:
             found.append(f"{alert['name']} looks back no further than it pauses")
     return found

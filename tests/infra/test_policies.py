@@ -80,7 +80,7 @@ def undeclared(infra: Infra) -> list[str]:
 
 
 def values_deployed(plan: Planned, infra: Infra) -> list[str]:
-    """Named values not deployed as `operations.json` has them; a missing one stops each policy that reads it."""
+    """Named values that are not deployed as `operations.json` has them; one missing stops each policy that reads it."""
     wanted = infra.json("policies/operations.json")["named_values"]
     found = {str(each.name): each for each in plan.of("Microsoft.ApiManagement/service/namedValues")}
     problems = [f"{name} is not deployed" for name in wanted.keys() - found.keys()]

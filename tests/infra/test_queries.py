@@ -1,17 +1,15 @@
 """Queries of infra/queries: each can be read, and speaks only of what our telemetry says."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.infra.kusto import Pipeline, QueryRefused, columns_of, read
-from tests.infra.vocabulary import ROOT, unknown, vocabulary
+from tests.infra.kusto import read
+from tests.infra.kusto_expressions import Pipeline, QueryRefused
+from tests.infra.vocabulary import unknown, vocabulary
+from tests.infra.workspace import QUERIES, TABLES
 
-QUERIES: Final = ROOT / "infra" / "queries"
-TABLES: Final = columns_of(json.loads((Path(__file__).parent / "workspace_tables.json").read_text()))
 ALERT: Final = "// Alert. "
 
 

@@ -11,7 +11,7 @@ from functions.insights import bus as insights_bus
 from shared.telemetry import FAILED, OK, POSTPONED, REFUSED
 from shared.telemetry.names import CHARGE_LABELS, CHARGES, COUNTERS, GAUGES, HISTOGRAMS
 from shared.topology import topology
-from tests.infra.kusto import Pipeline
+from tests.infra.kusto_expressions import Pipeline
 
 ROOT: Final = Path(__file__).parents[2]
 # Of requests: what `Invocation` adds to each, then of HTTP, of queues, of change feeds, and of an adopted trace.
