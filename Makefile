@@ -46,9 +46,9 @@ deadletters: $(READY) ## Messages nobody could handle: QUEUE= REASON= TYPE= NUMB
 test: $(READY) ## All tests (6 to 12 minutes on two cores)
 	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup
 
-foreign: $(READY) ## Our Cosmos DB double beside one from npm that nobody here wrote (needs node and npm)
+foreign: $(READY) ## What nobody here wrote beside ours: a Cosmos DB double, and Microsoft's reader of Kusto queries (needs node and npm)
 	@cd tests/foreign && npm ci --ignore-scripts --no-audit --no-fund --silent
-	@$(PYTHON) -m pytest -q tests/foreign/cosmosdb_server.py
+	@$(PYTHON) -m pytest -q tests/foreign/cosmosdb_server.py tests/foreign/kusto_language.py
 
 check: $(READY) ## Format, lint, types, import contracts
 	@$(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/ruff check --quiet .

@@ -194,12 +194,6 @@ var settings = {
   SMTP_STARTTLS: string(smtp.starttls)
   MAIL_FROM: mailFrom
 }
-var directorySettings = {
-  DIRECTORY_AUTHORITY: directory.?authority ?? ''
-  DIRECTORY_CLIENT_ID: directory.?clientId ?? ''
-  DIRECTORY_ISSUER: directory.?issuer ?? ''
-}
-
 // Without their roles they could neither read their secrets nor their packages.
 module functionApps 'modules/apps.bicep' = {
   name: 'apps'
@@ -212,7 +206,14 @@ module functionApps 'modules/apps.bicep' = {
     identities: identities.outputs.apps
     storages: [for (app, i) in apps: { name: storages[i].outputs.name, blobEndpoint: storages[i].outputs.blobEndpoint }]
     packagesContainer: packages
-    settings: union(settings, directory == null ? {} : directorySettings)
+    settings: settings
+    directorySettings: directory == null
+      ? {}
+      : {
+          DIRECTORY_AUTHORITY: directory!.authority
+          DIRECTORY_CLIENT_ID: directory!.clientId
+          DIRECTORY_ISSUER: directory!.issuer
+        }
     vaultUri: vaultUri
     absentSecrets: absent
     subnetIds: privateNetworking ? network!.outputs.appSubnetIds : null

@@ -18,6 +18,7 @@ import orjson
 import typer
 
 from functions.composition import assemble, choose_adapters, use_cases
+from functions.composition.services import Assembled
 from functions.operations.openapi import openapi
 from local.host.gateway.configuration import read_configuration
 from local.package import ROOT, environment
@@ -101,15 +102,20 @@ def described() -> Described:
     services: dict[str, frozenset[str]] = {}
     document: Json = {}
     for service in SERVICES:
-        with _environment(environment(service)):
-            settings = Settings.from_environment()
-            adapters = choose_adapters(settings)
-            assembled = assemble(settings, adapters, use_cases(settings, adapters))
+        assembled = composed(service)
         for function in assembled.app.get_functions():
             name = str(function.get_function_name())
             services[name] = services.get(name, frozenset()) | {service}
-        document = openapi(assembled.specs(), server=settings.tessera_public_url)
+        document = openapi(assembled.specs(), server=environment(service)["TESSERA_PUBLIC_URL"])
     return Described(services, document)
+
+
+def composed(service: str) -> Assembled:
+    """The app of one service, put together as on Azure; nothing is opened by that."""
+    with _environment(environment(service)):
+        settings = Settings.from_environment()
+        adapters = choose_adapters(settings)
+        return assemble(settings, adapters, use_cases(settings, adapters))
 
 
 @contextmanager

@@ -25,6 +25,7 @@ ZONE_MONTH: Final = 0.5
 LOG_GIGABYTE: Final = 2.76
 LOG_ALERT_MONTH: Final[Mapping[str, float]] = {"PT5M": 1.5, "PT10M": 1.0, "PT15M": 0.5}  # the more often, the dearer
 METRIC_ALERT_MONTH: Final = 0.1  # of one series
+VAULT_MONTH: Final = 1.0
 STORAGE_MONTH: Final = 1.0  # of an account with packages and locks: less than that
 
 # What is done although nobody buys: each feed asks every five seconds, timers ask the store once a minute, and an app
@@ -71,8 +72,9 @@ def standing(environment: str, variables: Mapping[str, str] | None = None) -> di
 
     :raises Unpriced: something is declared whose price is not known here
     """
-    declared = list(planned(environment, variables=variables).declared())
-    found = {"Key Vault, by use": 1.0, "logs and traces": IDLE_LOG_GIGABYTES[environment] * LOG_GIGABYTE}
+    files = ("vault.bicepparam", "main.bicepparam")
+    declared = [each for file in files for each in planned(environment, file=file, variables=variables).declared()]
+    found = {"logs and traces": IDLE_LOG_GIGABYTES[environment] * LOG_GIGABYTE}
     for each in declared:
         priced = _PRICED.get(each.type.lower())
         if priced is None:
@@ -151,6 +153,7 @@ _PRICED: Final[Mapping[str, tuple[str, Callable[[Declared], float]]]] = {
     "microsoft.operationalinsights/workspaces": ("logs and traces", lambda _: 0.0),
     "microsoft.insights/scheduledqueryrules": ("alerts", _log_alert),
     "microsoft.insights/metricalerts": ("alerts", lambda _: METRIC_ALERT_MONTH),
+    "microsoft.keyvault/vaults": ("Key Vault, by use", lambda _: VAULT_MONTH),
     "microsoft.network/privateendpoints": ("private networking", lambda _: ENDPOINT_MONTH),
     "microsoft.network/privatednszones": ("private networking", lambda _: ZONE_MONTH),
 }

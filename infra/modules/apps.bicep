@@ -27,6 +27,9 @@ param packagesContainer string
 @description('What every app is told.')
 param settings object
 
+@description('What the app is told besides that administers people\'s accounts; it alone has the certificate.')
+param directorySettings object
+
 @description('Where the vault is reached, with a slash at its end.')
 param vaultUri string
 
@@ -76,7 +79,7 @@ module sites 'functionapp.bicep' = [
       blobEndpoint: storages[i].blobEndpoint
       storageName: storages[i].name
       packagesContainer: packagesContainer
-      settings: union(settings, secretSettings[i])
+      settings: union(settings, secretSettings[i], contains(app.services, 'identity') ? directorySettings : {})
       subnetId: subnetIds[?i]
       isPublic: isPublic
     }

@@ -75,7 +75,6 @@ resource site 'Microsoft.Web/sites@2024-11-01' = {
     virtualNetworkSubnetId: subnetId
     siteConfig: {
       minTlsVersion: '1.2'
-      http20Enabled: true
       appSettings: map(items(union(own, settings)), setting => { name: setting.key, value: setting.value })
     }
     functionAppConfig: {

@@ -43,7 +43,6 @@ resource around 'Microsoft.ApiManagement/service/apis/operations/policies@2024-0
     parent: imported[i]
     name: 'policy'
     properties: { format: 'xml', value: policies[operation['x-policy']] }
-    dependsOn: [api]
   }
 ]
 

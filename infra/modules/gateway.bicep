@@ -40,7 +40,7 @@ param sampling int
 @description('The subnet it calls backends from; none: the internet.')
 param subnetId string?
 
-var namedValues = loadJsonContent('../policies/operations.json').named_values
+var declared = loadJsonContent('../policies/operations.json').named_values
 var secretNames = { 'gateway-secret': 'gateway-secret', 'insights-key': 'insights-api-key' }
 
 resource gateway 'Microsoft.ApiManagement/service@2024-05-01' = {
@@ -53,18 +53,18 @@ resource gateway 'Microsoft.ApiManagement/service@2024-05-01' = {
     publisherEmail: publisher.email
     publisherName: publisher.name
     virtualNetworkType: subnetId == null ? 'None' : 'External'
-    virtualNetworkConfiguration: subnetId == null ? null : { subnetResourceId: subnetId }
+    virtualNetworkConfiguration: subnetId == null ? null : { subnetResourceId: subnetId! }
   }
 }
 
-resource values_ 'Microsoft.ApiManagement/service/namedValues@2024-05-01' = [
-  for value in items(namedValues): {
+resource namedValues 'Microsoft.ApiManagement/service/namedValues@2024-05-01' = [
+  for value in items(declared): {
     parent: gateway
     name: value.key
     properties: {
       displayName: value.key
       secret: value.value.?secret ?? false
-      value: (value.value.?secret ?? false) ? null : (values[?value.key] ?? value.value.default)
+      value: (value.value.?secret ?? false) ? null : (values[?value.key] ?? value.value.?default)
       keyVault: (value.value.?secret ?? false)
         ? { secretIdentifier: '${vaultUri}secrets/${secretNames[value.key]}', identityClientId: identity.clientId }
         : null
@@ -123,7 +123,7 @@ resource around 'Microsoft.ApiManagement/service/policies@2024-05-01' = {
   parent: gateway
   name: 'policy'
   properties: { format: 'xml', value: loadTextContent('../policies/global.xml') }
-  dependsOn: [values_, apps]
+  dependsOn: [namedValues, apps]
 }
 
 @description('The id of the gateway.')

@@ -11,7 +11,7 @@ from functions.insights import bus as insights_bus
 from shared.telemetry import FAILED, OK, POSTPONED, REFUSED
 from shared.telemetry.names import CHARGE_LABELS, CHARGES, COUNTERS, GAUGES, HISTOGRAMS
 from shared.topology import topology
-from tests.infra.kusto import Pipeline
+from tests.infra.kusto_expressions import Pipeline
 
 ROOT: Final = Path(__file__).parents[2]
 # Of requests: what `Invocation` adds to each, then of HTTP, of queues, of change feeds, and of an adopted trace.
@@ -82,6 +82,7 @@ def _words(asked: Pipeline, known: Vocabulary) -> Iterator[str]:
         ("AppMetrics", "Properties", "outcome"): frozenset({OK, REFUSED, POSTPONED, FAILED}),
         ("AppRequests", "Properties", "outcome"): frozenset({OK, REFUSED, POSTPONED, FAILED}),
         ("AppRequests", "Name"): known.functions | PARTS_OF_NAMES,
+        ("AppRequests", "AppRoleName"): frozenset({"azure-api.net"}),  # as API Management calls itself
         ("AppEvents", "Name"): known.events,
         ("AppTraces", "Message", "event"): known.logged,
         ("_LogOperation", "Category"): frozenset({"Ingestion"}),

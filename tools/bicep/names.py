@@ -56,7 +56,7 @@ def findings(path: Path) -> list[Finding]:
 def _findings(source: Source) -> Iterator[Finding]:
     imported = {local: each for each in source.imports for _, local in each.names}
     declared = {each.name: each for each in source.declarations if not isinstance(each, Output)}
-    nested = {inner.name for each in source.declarations for inner in _within(each) if isinstance(inner, Resource)}
+    nested = {inner.name for each in source.declarations for inner in within(each) if isinstance(inner, Resource)}
     known = {**_BUILT_IN, "function": KNOWN | ({"readEnvironmentVariable"} if source.using else set())}
     used: set[str] = set()
     nodes: list[Node] = [*source.declarations, *(expression for _, expression in source.asserts)]
@@ -97,10 +97,11 @@ def _children(node: Node) -> Iterator[Node]:
             yield from (item for item in flat if isinstance(item, Node))
 
 
-def _within(node: Node) -> Iterator[Node]:
+def within(node: Node) -> Iterator[Node]:
+    """Everything that a node consists of, however deep; decorators are no part of it."""
     for child in _children(node):
         yield child
-        yield from _within(child)
+        yield from within(child)
 
 
 def _free(node: Node, bound: frozenset[str]) -> Iterator[tuple[Place, str, str]]:
@@ -162,7 +163,7 @@ def _module(module: Module, source: Source) -> Iterator[Finding]:
 def _asked_of(module: Module, source: Source) -> Iterator[tuple[str, Member]]:
     """The outputs of a module that a file asks for."""
     for each in source.declarations:
-        for node in _within(each):
+        for node in within(each):
             if isinstance(node, Member) and isinstance(node.of, Member) and node.of.name == "outputs":
                 of: Node = node.of.of
                 while isinstance(of, Index | Unary):
@@ -173,7 +174,7 @@ def _asked_of(module: Module, source: Source) -> Iterator[tuple[str, Member]]:
 
 def _parameters(module: Module) -> set[str] | None:
     """The names of the parameters that a module is given; None if they are not all written out."""
-    body = next((node for node in [module.body, *_within(module.body)] if isinstance(node, Object)), None)
+    body = next((node for node in [module.body, *within(module.body)] if isinstance(node, Object)), None)
     inside = body.properties if body else ()
     found = [each.value for each in inside if isinstance(each, Property) and _key(each) == "params"]
     if not found:

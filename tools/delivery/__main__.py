@@ -139,11 +139,15 @@ def publish(package: Package = Path("dist/tessera.zip"), deployment: Deployed = 
 
 
 @app.command()
-def rollback(package: Package = Path("dist/tessera.zip"), deployment: Deployed = "") -> None:
-    """Publish the version again that passed its smoke test last, instead of this package."""
+def rollback(
+    package: Package = Path("dist/tessera.zip"),
+    deployment: Deployed = "",
+    failed: Annotated[str, typer.Option(help="The version that runs and should not; else the package's.")] = "",
+) -> None:
+    """Publish the version again that passed its smoke test last, instead of the one that runs."""
     with failures_told(), tempfile.TemporaryDirectory(prefix="tessera-rollback-") as folder:
         azure = Azure()
-        failed = packages.manifest_beside(package).version
+        failed = failed or packages.manifest_beside(package).version
         release = Publishing(azure, found(azure, deployment), print).go_back(failed, Path(folder))
     print(f"{release.version} runs again; {failed} does not. Infrastructure was not changed.")
 

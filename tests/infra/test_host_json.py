@@ -1,0 +1,63 @@
+"""host.json: the host passes over in silence what it does not know, so a schema refuses it."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import jsonschema
+import pytest
+
+from local.host.settings import duration_seconds
+
+ROOT: Final = Path(__file__).parents[2]
+SCHEMA: Final = json.loads((Path(__file__).parent / "schemas" / "host.json").read_text())
+
+
+def problems(host: Any) -> list[str]:
+    """What speaks against a host.json."""
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    found = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(host)]
+    if found:
+        return found
+    renewed = host["extensions"]["serviceBus"]["maxAutoLockRenewalDuration"]
+    if duration_seconds(renewed) < duration_seconds(host["functionTimeout"]):
+        found.append("a message's lock may lapse while its function still runs, and it is delivered twice")
+    if host["extensions"]["http"]["maxConcurrentRequests"] > host["extensions"]["http"]["maxOutstandingRequests"]:
+        found.append("more requests at once than may wait")
+    return found
+
+
+def host() -> Any:
+    return json.loads((ROOT / "host.json").read_text())
+
+
+def test_our_host_json_says_what_the_host_understands() -> None:
+    assert problems(host()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "found"),
+    [
+        (("version",), "3.0", "'2.0' was expected"),
+        (("functionTimeout",), "5 minutes", "does not match"),
+        (("extensions", "serviceBus", "messageHandlerOptions"), {"maxConcurrentCalls": 16}, "messageHandlerOptions"),
+        (("extensions", "serviceBus", "autoComplete"), True, "autoComplete"),
+        (("extensions", "serviceBus", "maxConcurrentCalls"), "16", "is not of type 'integer'"),
+        (("extensions", "cosmosDb"), {}, "cosmosDb"),
+        (("extensions", "http", "routePrefix"), "/api", "does not match"),
+        (("extensionBundle", "version"), "[2.*, 3.0.0)", "does not match"),
+        (("logging", "logLevel", "Function"), "Info", "'Info' is not one of"),
+        (("logging", "applicationInsights", "samplingSettings", "excludedTypes"), "Requests", "does not match"),
+        (("logging", "samplingSettings"), {}, "samplingSettings"),
+        (("tracing",), {}, "tracing"),
+        (("extensions", "serviceBus", "maxAutoLockRenewalDuration"), "00:01:00", "delivered twice"),
+        (("extensions", "http", "maxOutstandingRequests"), 100, "may wait"),
+    ],
+)
+def test_what_the_host_would_pass_over_or_stumble_over_is_found(path: tuple[str, ...], value: Any, found: str) -> None:
+    broken = host()
+    part = broken
+    for step in path[:-1]:
+        part = part[step]
+    part[path[-1]] = value
+    assert [problem for problem in problems(broken) if found in problem] != []
