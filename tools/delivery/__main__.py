@@ -21,7 +21,7 @@ from tools.delivery.infrastructure import ENVIRONMENTS, Infrastructure, Place
 from tools.delivery.package import PackageDamaged
 from tools.delivery.publishing import Publishing
 from tools.delivery.releases import NothingToGoBackTo
-from tools.delivery.smoke_command import prepare, smoke
+from tools.delivery.smoke_command import prepare, smoke, token
 from tools.delivery.vault import CannotRotate, SecretMissing, Vault, plan
 
 MEGABYTE: Final = 1_048_576
@@ -179,6 +179,7 @@ def emulators(
 
 app.command()(smoke)
 app.command(name="smoke-event")(prepare)
+app.command()(token)
 
 if __name__ == "__main__":
     app()
