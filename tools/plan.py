@@ -33,7 +33,11 @@ EXAMPLES: Final = {
 }
 # Type → what of its properties is worth a place in the list.
 _TELLING: Final[dict[str, tuple[tuple[str | int, ...], ...]]] = {
-    "microsoft.authorization/roleassignments": (("properties", "description"),),
+    "microsoft.authorization/roleassignments": (("properties", "description"), ("properties", "principalId")),
+    "microsoft.documentdb/databaseaccounts/sqlroleassignments": (
+        ("properties", "scope"),
+        ("properties", "principalId"),
+    ),
     "microsoft.documentdb/databaseaccounts/sqldatabases/containers": (
         ("properties", "resource", "partitionKey", "paths", 0),
         ("properties", "options", "autoscaleSettings", "maxThroughput"),

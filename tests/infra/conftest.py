@@ -1,7 +1,7 @@
 """What the checks look at, made once: evaluated deployments, and the functions of each service."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -55,17 +55,24 @@ def seen_of(code: dict[str, list[Function]]) -> Callable[[Infra], Seen]:
     return lambda infra: Seen(infra.planned("prod"), infra, code)
 
 
+@pytest.fixture(scope="session")
+def _copy(tmp_path_factory: pytest.TempPathFactory, infra: Infra) -> Path:
+    """One folder for all that is broken: the files that a test leaves alone are read once."""
+    return Path(shutil.copytree(infra.folder, tmp_path_factory.mktemp("broken") / "infra"))
+
+
 @pytest.fixture
-def broken(tmp_path: Path, infra: Infra) -> Break:
-    """A copy of `infra/` with a text in one file in place of another, which must be there."""
+def broken(_copy: Path) -> Iterator[Break]:
+    """A copy of `infra/` with a text in one file in place of another, which must be there; whole again afterwards."""
+    whole: dict[Path, str] = {}
 
-    def broken(file: str, old: str, new: str, *, times: int = 1) -> Infra:
-        copy = tmp_path / "infra"
-        if not copy.exists():
-            shutil.copytree(infra.folder, copy)
-        text = (copy / file).read_text()
-        assert old in text, f"{file} has no {old!r}, so this test breaks nothing"
-        (copy / file).write_text(text.replace(old, new, times))
-        return Infra(copy)
+    def broken(file: str, old: str, new: str) -> Infra:
+        path = _copy / file
+        whole[path] = path.read_text()
+        assert old in whole[path], f"{file} has no {old!r}, so this test breaks nothing"
+        path.write_text(whole[path].replace(old, new, 1))
+        return Infra(_copy)
 
-    return broken
+    yield broken
+    for path, text in whole.items():
+        path.write_text(text)

@@ -1,0 +1,52 @@
+"""No key opens anything; what is closed is reached from its own network; roles come before who needs them."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import pytest
+
+from tests.infra.checks.closed import keys, order, reachable, subnets
+from tests.infra.conftest import Break
+from tests.infra.world import Function, Infra, Seen
+
+type Check = Callable[[Seen], Iterator[str]]
+PRIVATE: Final = "prod, with everything"
+
+
+@pytest.mark.parametrize("check", [keys, reachable, subnets, order])
+def test_everything_is_closed_and_still_reached(seen: Seen, check: Check) -> None:
+    assert list(check(seen)) == []
+
+
+def test_a_network_of_our_own_closes_everything_that_it_can(infra: Infra, code: dict[str, list[Function]]) -> None:
+    """So the checks above have looked at something."""
+    plan = Seen(infra.planned(PRIVATE), infra, code).plan
+    closed = [each.type for each in plan.declared if each.at("properties", "publicNetworkAccess") == "Disabled"]
+    assert len(closed) == len(plan.of("Microsoft.Network/privateEndpoints")) == 11
+
+
+@pytest.mark.parametrize(
+    ("check", "file", "old", "new", "found"),
+    [
+        (keys, "modules/storage.bicep", "allowSharedKeyAccess: false", "allowSharedKeyAccess: true", "allowSharedKey"),
+        (keys, "modules/monitoring.bicep", "    DisableLocalAuth: true\n", "", "DisableLocalAuth is None"),
+        (keys, "modules/functionapp.bicep", "allow: false", "allow: true", "allow is True"),
+        (reachable, "modules/private.bicep", "group: 'Sql'", "group: 'SQL'", "it is closed, and has 0 private"),
+        (reachable, "modules/private.bicep", "range(0, 3 +", "range(1, 2 +", "databaseAccounts tessera"),
+        (reachable, "modules/private.bicep", "zone: zones.cosmos", "zone: zones.blob", "its name is not in"),
+        (reachable, "modules/network.bicep", "sites: 'privatelink.azurewebsites.net'", "sites: 'privatelink.azure.net'",
+         "its name is not in privatelink.azurewebsites.net"),
+        (reachable, "modules/network.bicep", "parent: zones[i]", "parent: zones[0]", "nobody in the network knows"),
+        (reachable, "environments.bicep", "serviceBusTier: 'Premium'", "serviceBusTier: 'Standard'", "only Premium"),
+        (subnets, "modules/network.bicep", "'Microsoft.App/environments'", "'Microsoft.Web/serverFarms'",
+         "needs a subnet of Microsoft.App/environments"),
+        (subnets, "modules/apps.bicep", "subnetId: subnetIds[?i]", "subnetId: subnetIds[?0]", "somebody else has"),
+        (order, "main.bicep", "  dependsOn: [access]\n", "", "functionApps: it does not wait"),
+    ],
+)  # fmt: skip
+def test_what_is_open_or_out_of_reach_is_found(
+    broken: Break, code: dict[str, list[Function]], check: Check, file: str, old: str, new: str, found: str
+) -> None:
+    copy = broken(file, old, new)
+    problems = list(check(Seen(copy.planned(PRIVATE), copy, code)))
+    assert [each for each in problems if found in each] != [], problems
