@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 # $(call flag,NAME,--option): the option where NAME says yes, nothing where it says no, and an error where it says neither.
 flag = $(if $(filter 1 yes true,$($(1))),$(2),$(if $(filter-out 0 no false,$($(1))),$(error $(1)=$($(1)): say 1 or 0)))
 
-.PHONY: help setup run demo import deadletters test foreign check format bench plan package smoke openapi torture lock clean-data clean
+.PHONY: help setup run demo import deadletters test foreign check format bench plan bicep package smoke emulators emulators-end contract containers openapi torture lock clean-data clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,9 +46,9 @@ deadletters: $(READY) ## Messages nobody could handle: QUEUE= REASON= TYPE= NUMB
 test: $(READY) ## All tests (6 to 12 minutes on two cores)
 	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup
 
-foreign: $(READY) ## Our Cosmos DB double beside one from npm that nobody here wrote (needs node and npm)
+foreign: $(READY) ## What nobody here wrote beside ours: a Cosmos DB double, and Microsoft's reader of Kusto queries (needs node and npm)
 	@cd tests/foreign && npm ci --ignore-scripts --no-audit --no-fund --silent
-	@$(PYTHON) -m pytest -q tests/foreign/cosmosdb_server.py
+	@$(PYTHON) -m pytest -q tests/foreign/cosmosdb_server.py tests/foreign/kusto_language.py
 
 check: $(READY) ## Format, lint, types, import contracts
 	@$(VENV)/bin/ruff format --check --quiet . && $(VENV)/bin/ruff check --quiet .
@@ -64,11 +64,33 @@ bench: $(READY) ## Measure, and write bench/results/latest.json (about 10 minute
 plan: $(READY) ## What a deployment would declare, worked out without Azure (ENVIRONMENT=dev; FILE=main.bicepparam)
 	@$(PYTHON) -m tools.plan --environment "$(or $(ENVIRONMENT),dev)" --file "$(or $(FILE),main.bicepparam)"
 
+bicep: ## Build and lint infra/ with Microsoft's compiler (needs `az bicep install`)
+	@for file in infra/vault.bicep infra/main.bicep; do \
+	  az bicep build --file $$file --stdout > /dev/null && az bicep lint --file $$file || exit 1; \
+	done
+
 package: $(READY) ## The zip that Azure runs, dist/tessera.zip, and beside it what is in it: version, checksum, functions
 	@$(PYTHON) -m tools.delivery package
 
 smoke: $(READY) ## Sell a ticket on the Tessera of `make run` and refund it, count its functions, find its trace (PORT= DATA= TELEMETRY=0)
 	@$(PYTHON) -m tools.delivery smoke --here --port $(PORT) --data $(DATA) $(if $(filter 0 no false,$(TELEMETRY)),--no-telemetry) $(ARGS)
+
+emulators: $(READY) ## Microsoft's emulators of Cosmos DB and Service Bus, in Docker, with our containers and queues
+	@$(PYTHON) -m tools.delivery emulators
+	@docker compose --env-file .containers/env up --detach --wait cosmos servicebus
+	@$(PYTHON) -m tools.delivery emulators --endpoint https://localhost:8081
+
+emulators-end: ## End them, and forget what they hold
+	@docker compose --env-file .containers/env --profile app down --volumes
+
+contract: $(READY) ## The contract suites against the emulators that `make emulators` started (out/contract.xml)
+	@set -a && . .containers/env && SSL_CERT_FILE=$(CURDIR)/.containers/trusted.pem COSMOS_ENDPOINT=https://localhost:8081 \
+	  SERVICEBUS_CONNECTION="Endpoint=sb://localhost;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true" \
+	  $(PYTHON) -m pytest -q tests/contract -k "cosmos-account or namespace" --junitxml out/contract.xml
+
+containers: $(READY) ## The images of all services, in Docker (docs/containers.md)
+	@$(PYTHON) -m tools.delivery emulators
+	@docker compose --env-file .containers/env --profile app build
 
 openapi: $(READY) ## The API as API Management imports it, infra/openapi.json: again after every change of an endpoint
 	@$(PYTHON) -m local.describe

@@ -5,6 +5,7 @@ begins with `COSMOS` and `SERVICEBUS` is read by the Functions host too, for the
 (https://learn.microsoft.com/azure/azure-functions/functions-reference#configure-an-identity-based-connection).
 """
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,7 +17,7 @@ from shared import settings_rules as rules
 from shared.settings_directory import DirectorySettings
 from shared.settings_rules import SERVICES, setting
 
-__all__ = ["SERVICES", "Settings", "SettingsRefused", "connection_parts", "settings", "variable"]
+__all__ = ["SERVICES", "Settings", "SettingsRefused", "connection_parts", "is_emulator", "settings", "variable"]
 
 
 class SettingsRefused(Exception):
@@ -164,6 +165,8 @@ class Settings(DirectorySettings):
         _one_way(self, "tessera_store", "cosmos", ("cosmos_endpoint", "cosmos_connection"))
         _one_way(self, "tessera_bus", "servicebus", ("servicebus_namespace", "servicebus_connection"))
         _whole(self.cosmos_connection, "cosmos_connection", ("AccountEndpoint", "AccountKey"))
+        if self.website_instance_id and is_emulator(connection_parts(self.cosmos_connection)):
+            raise ValueError("COSMOS is not for emulators on Azure: an account must say that it is Strong")
         _whole(self.servicebus_connection, "servicebus_connection", ("Endpoint", "SharedAccessKey"))
         self.check_directory(on_azure=bool(self.website_instance_id))
         return self
@@ -187,6 +190,11 @@ def connection_parts(connection: SecretStr | None) -> dict[str, str]:
         return {}
     pairs = (part.partition("=") for part in connection.get_secret_value().split(";") if part.strip())
     return {name.strip().lower(): value for name, _, value in pairs}
+
+
+def is_emulator(parts: Mapping[str, str]) -> bool:
+    """Whether a connection string says that it is an emulator's, in the word that Service Bus has for it."""
+    return parts.get("usedevelopmentemulator", "").lower() == "true"
 
 
 def variable(field: str) -> str:

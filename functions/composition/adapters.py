@@ -16,7 +16,7 @@ from shared.mail.smtp import SmtpMailer
 from shared.payments.guarded import GuardedPayments
 from shared.payments.port import Payments
 from shared.payments.stripe import StripePayments
-from shared.settings import Settings, connection_parts
+from shared.settings import Settings, connection_parts, is_emulator
 from shared.store.port import Store
 from shared.telemetry import Exporter
 from shared.topology import topology
@@ -92,7 +92,7 @@ def cosmos_account(settings: Settings) -> "CosmosAccount":
     if settings.cosmos_endpoint is not None:
         return CosmosAccount(settings.cosmos_endpoint, partial(managed_identity, settings.cosmos_client_id), database)
     parts = connection_parts(settings.cosmos_connection)
-    return CosmosAccount(parts["accountendpoint"], parts["accountkey"], database)
+    return CosmosAccount(parts["accountendpoint"], parts["accountkey"], database, alone=is_emulator(parts))
 
 
 def choose_bus(settings: Settings) -> ManagedBus:

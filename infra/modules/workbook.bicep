@@ -30,6 +30,7 @@ var panels = [
   { title: 'Calls by outcome', query: loadTextContent('../queries/outcomes.kql'), shown: 'timechart', width: '50' }
   { title: 'Endpoints', query: loadTextContent('../queries/endpoints.kql'), shown: 'table', width: '50' }
   { title: 'Refusals', query: loadTextContent('../queries/refusals.kql'), shown: 'table', width: '50' }
+  { title: 'Answers of the gateway', query: loadTextContent('../queries/gateway-answers.kql'), shown: 'table', width: '50' }
   { title: 'Seconds to paid, and to the bus', query: loadTextContent('../queries/waits.kql'), shown: 'timechart', width: '50' }
   { title: 'Seconds on the queues', query: loadTextContent('../queries/queues.kql'), shown: 'timechart', width: '50' }
   { title: 'Dead letters', query: loadTextContent('../queries/dead-letters.kql'), shown: 'table', width: '33' }

@@ -27,15 +27,23 @@ class CosmosAccount:
     :param endpoint: `https://….documents.azure.com`
     :param credential: what gives an identity, asked at the first call (its library takes long to import); or a key,
         where the account is an emulator
+    :param alone: whether it is an emulator of one process: whatever it says of consistency, there is no second copy
     :param options: arguments of the SDK's client that differ from ours
     """
 
     def __init__(
-        self, endpoint: str, credential: "str | Callable[[], AsyncTokenCredential]", database: str, **options: Any
+        self,
+        endpoint: str,
+        credential: "str | Callable[[], AsyncTokenCredential]",
+        database: str,
+        *,
+        alone: bool = False,
+        **options: Any,
     ) -> None:
         self._endpoint = endpoint
         self._credential = credential
         self._database = database
+        self._alone = alone
         self._options = options
         self._identity: AsyncTokenCredential | None = None
         self._opening: asyncio.Task[CosmosClient] | None = None
@@ -87,7 +95,8 @@ class CosmosAccount:
             async with asyncio.timeout(OPEN_SECONDS):
                 await client.__aenter__()  # as `async with`, but for the life of the process
                 account = await client._get_database_account()  # noqa: SLF001 - there is no other way to ask for it
-            _refuse_weak(account)
+            if not self._alone:
+                _refuse_weak(account)
         except BaseException as error:
             await client.close()
             if isinstance(error, AzureError):

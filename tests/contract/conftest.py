@@ -14,6 +14,7 @@ from tests.contract.cosmos import on_an_account, with_a_key, with_an_identity
 from tests.contract.harness import BusUnderTest, FakeClock, StoreUnderTest
 from tests.contract.servicebus import real_servicebus, servicebus
 
+REAL_BUS = {"SERVICEBUS_NAMESPACE", "SERVICEBUS_CONNECTION"}
 SIGNING_SECRET = b"a signing secret of thirty-two b"
 
 
@@ -37,7 +38,7 @@ async def under_test(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
         yield found
 
 
-@pytest.fixture(params=["embedded", "servicebus", *(["namespace"] if "SERVICEBUS_NAMESPACE" in os.environ else [])])
+@pytest.fixture(params=["embedded", "servicebus", *(["namespace"] if REAL_BUS & os.environ.keys() else [])])
 async def bus_under_test(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BusUnderTest]:
     """A fresh, empty bus of each kind."""
     if request.param != "embedded":

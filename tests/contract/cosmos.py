@@ -82,7 +82,8 @@ async def on_an_account(signing_secret: bytes) -> AsyncIterator[StoreUnderTest]:
     from azure.identity.aio import DefaultAzureCredential
 
     endpoint, key = os.environ["COSMOS_ENDPOINT"], os.environ.get("COSMOS_KEY", "")
-    async with _opened(endpoint, key or DefaultAzureCredential, signing_secret, _sleep, _seconds) as found:
+    credential = key or DefaultAzureCredential
+    async with _opened(endpoint, credential, signing_secret, _sleep, _seconds, alone=bool(key)) as found:
         for container in topology().containers:
             await _empty(found.store, container.name)
         yield found
@@ -90,10 +91,17 @@ async def on_an_account(signing_secret: bytes) -> AsyncIterator[StoreUnderTest]:
 
 @asynccontextmanager
 async def _opened(
-    endpoint: str, credential: Credential, signing_secret: bytes, pass_time: PassTime, now: Callable[[], datetime]
+    endpoint: str,
+    credential: Credential,
+    signing_secret: bytes,
+    pass_time: PassTime,
+    now: Callable[[], datetime],
+    *,
+    alone: bool = False,
 ) -> AsyncIterator[StoreUnderTest]:
-    store = CosmosStore(CosmosAccount(endpoint, credential, topology().database), topology(), signing_secret)
-    feed = CosmosFeed(CosmosAccount(endpoint, credential, topology().database), store, now=now)
+    database = topology().database
+    store = CosmosStore(CosmosAccount(endpoint, credential, database, alone=alone), topology(), signing_secret)
+    feed = CosmosFeed(CosmosAccount(endpoint, credential, database, alone=alone), store, now=now)
     try:
         yield StoreUnderTest(store, feed, pass_time, now)
     finally:

@@ -94,7 +94,7 @@ def function_list(given: argparse.Namespace) -> Any:
 
 
 def settings_list(given: argparse.Namespace) -> Any:
-    return [value] if (value := read("services").get(given.name)) else []
+    return [{"name": name, "value": value} for name, value in read("settings").get(given.name, {}).items()]
 
 
 def token(given: argparse.Namespace) -> Any:

@@ -10,8 +10,9 @@ from local.layout import Ports
 from local.stack import Stack
 from shared.topology import topology
 from tests.functions.test_telemetry import items, operation_with
+from tests.infra.checks.alerts import ALERT
 from tests.infra.kusto_expressions import Rows
-from tests.infra.test_queries import ALERT, queries
+from tests.infra.test_queries import queries
 from tests.infra.workspace import COLUMNS, TABLES, asked, rows_of
 from tests.support.api import Api, Json
 

@@ -20,6 +20,7 @@ OUTPUTS: Final = {  # in the letters that az makes of them
     "gatewaY_URL": "https://gateway.tessera.example",
     "functioN_APPS": ",".join(APPS),
     "applicatioN_INSIGHTS_APP_ID": "00000000-0000-0000-0000-000000000001",
+    "keY_VAULT_NAME": "kv-tessera-dev",
     "releaseS_ACCOUNT": ACCOUNT,
 }
 
@@ -41,7 +42,8 @@ class Cloud:
         cloud = cls(home)
         vault = {"keY_VAULT_NAME": {"type": "String", "value": "kv-tessera-dev"}}
         cloud.write("deployments", {DEPLOYMENT: outputs(OUTPUTS), f"{DEPLOYMENT}-vault": vault})
-        cloud.write("services", {APPS[0]: "commerce,identity", APPS[1]: "insights,workers"})
+        services = {APPS[0]: "commerce,identity", APPS[1]: "insights,workers"}
+        cloud.write("settings", {app: {"TESSERA_SERVICES": named} for app, named in services.items()})
         cloud.write("claims", {"oid": "11111111-0000-0000-0000-000000000001", "idtyp": "app"})
         return cloud
 

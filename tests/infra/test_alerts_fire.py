@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import pytest
 
+from tests.infra.checks.alerts import ALERT
 from tests.infra.kusto_expressions import Rows
-from tests.infra.test_queries import ALERT, queries
+from tests.infra.test_queries import queries
 from tests.infra.workspace import asked, line, metric, request
 
 type Tables = Mapping[str, Rows]

@@ -1,16 +1,13 @@
 """Queries of infra/queries: each can be read, and speaks only of what our telemetry says."""
 
 from collections.abc import Mapping
-from typing import Final
 
 import pytest
 
 from tests.infra.kusto import read
 from tests.infra.kusto_expressions import Pipeline, QueryRefused
 from tests.infra.vocabulary import unknown, vocabulary
-from tests.infra.workspace import QUERIES, TABLES
-
-ALERT: Final = "// Alert. "
+from tests.infra.workspace import QUERIES, TABLES, asked, request
 
 
 def queries() -> Mapping[str, str]:
@@ -92,3 +89,16 @@ def test_what_is_not_of_the_language_we_use_is_refused(was: str, becomes: str, r
     assert was in text
     with pytest.raises(QueryRefused, match=refusal.replace("(", r"\(").replace(")", r"\)")):
         pipelines(text.replace(was, becomes))
+
+
+def test_what_the_gateway_tells_of_requests_is_kept_apart_from_what_we_tell() -> None:
+    """API Management sends its requests to the same place, without an `outcome`."""
+    ours = request(outcome="refused", code="409")
+    theirs = {
+        **request("tessera - place", outcome="", code="429", times=7),
+        "AppRoleName": "x.azure-api.net West Europe",
+    }
+    rows = {"AppRequests": [{**ours, "AppRoleName": "tessera-prod-commerce"}, theirs]}
+    assert [(row["ResultCode"], row["Requests"]) for row in asked("gateway-answers", rows)] == [("429", 7)]
+    assert [(row["ResultCode"], row["Requests"]) for row in asked("refusals", rows)] == [("409", 1)]
+    assert [row["Requests"] for row in asked("endpoints", rows)] == [1]

@@ -82,6 +82,7 @@ def _words(asked: Pipeline, known: Vocabulary) -> Iterator[str]:
         ("AppMetrics", "Properties", "outcome"): frozenset({OK, REFUSED, POSTPONED, FAILED}),
         ("AppRequests", "Properties", "outcome"): frozenset({OK, REFUSED, POSTPONED, FAILED}),
         ("AppRequests", "Name"): known.functions | PARTS_OF_NAMES,
+        ("AppRequests", "AppRoleName"): frozenset({"azure-api.net"}),  # as API Management calls itself
         ("AppEvents", "Name"): known.events,
         ("AppTraces", "Message", "event"): known.logged,
         ("_LogOperation", "Category"): frozenset({"Ingestion"}),

@@ -159,6 +159,16 @@ def test_a_malformed_setting_is_named_and_its_value_not_shown(read: Read, name: 
     [
         ({"TESSERA_STORE": "cosmos"}, "TESSERA_STORE=cosmos needs COSMOS__accountEndpoint"),
         ({"TESSERA_BUS": "servicebus"}, "TESSERA_BUS=servicebus needs SERVICEBUS__fullyQualifiedNamespace"),
+        (
+            {
+                "WEBSITE_INSTANCE_ID": "i-1",
+                "TESSERA_STORE": "cosmos",
+                "TESSERA_BUS": "servicebus",
+                "SERVICEBUS__fullyQualifiedNamespace": "t.servicebus.windows.net",
+                "COSMOS": f"{COSMOS_STRING}UseDevelopmentEmulator=true",
+            },
+            "COSMOS is not for emulators on Azure",
+        ),
         ({"COSMOS": "AccountKey=c2VjcmV0"}, "COSMOS must say AccountEndpoint and AccountKey"),
         ({"SERVICEBUS": "Endpoint=sb://127.0.0.1"}, "SERVICEBUS must say Endpoint and SharedAccessKey"),
         ({"COSMOS": "AccountEndpoint=;AccountKey=c2VjcmV0"}, "COSMOS must say AccountEndpoint and AccountKey"),

@@ -1,5 +1,6 @@
 """`python -m tools.delivery`: from an empty subscription to a running Tessera, step by step (docs/deploy.md)."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -11,21 +12,21 @@ from typing import Annotated, Final
 
 import typer
 
+from shared.topology import topology
 from tools.delivery import package as packages
 from tools.delivery.azure import Azure, AzureFailed
 from tools.delivery.deployment import NotDeployed, found
+from tools.delivery.emulators import Folder, NotReady, make_containers
 from tools.delivery.infrastructure import ENVIRONMENTS, Infrastructure, Place
 from tools.delivery.package import PackageDamaged
 from tools.delivery.publishing import Publishing
 from tools.delivery.releases import NothingToGoBackTo
-from tools.delivery.shop import ShopRefused
-from tools.delivery.signing_in import SignInFailed
 from tools.delivery.smoke_command import prepare, smoke
 from tools.delivery.vault import CannotRotate, SecretMissing, Vault, plan
 
 MEGABYTE: Final = 1_048_576
 EXPECTED: Final = (
-    AzureFailed, CannotRotate, NothingToGoBackTo, NotDeployed, PackageDamaged, SecretMissing, ShopRefused, SignInFailed,
+    AzureFailed, CannotRotate, NothingToGoBackTo, NotDeployed, NotReady, PackageDamaged, SecretMissing,
 )  # fmt: skip
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -154,6 +155,22 @@ def releases(deployment: Deployed = "") -> None:
         azure = Azure()
         for each in Publishing(azure, found(azure, deployment), print).releases.all():
             print(f"  {each.version:<32} {each.passed_at or 'never passed'}")
+
+
+@app.command()
+def emulators(
+    folder: Annotated[Path, typer.Option(help="Where what containers are given is kept.")] = Path(".containers"),
+    endpoint: Annotated[str, typer.Option(help="Make the containers of this Cosmos DB emulator, as it answers.")] = "",
+) -> None:
+    """Prepare what Microsoft's emulators in containers are given; with --endpoint, make Cosmos DB's containers."""
+    given = Folder(folder)
+    given.prepare(topology())
+    if endpoint:
+        os.environ["SSL_CERT_FILE"] = str((folder / "trusted.pem").resolve())
+        with failures_told():
+            made = asyncio.run(make_containers(endpoint, given.secrets()["COSMOS_KEY"], topology()))
+        print(f"{endpoint} has {', '.join(made)}.")
+    print(f"{folder} has what compose.yaml needs.")
 
 
 app.command()(smoke)

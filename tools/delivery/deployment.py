@@ -21,6 +21,7 @@ class Deployment(BaseModel):
     """The outputs that delivery needs, each under its own name.
 
     :param function_apps: the names of the function apps
+    :param vault: the Key Vault
     :param releases_account: the storage account that keeps packages
     """
 
@@ -30,6 +31,7 @@ class Deployment(BaseModel):
     gateway_url: str = Field(alias="GATEWAY_URL", min_length=1)
     function_apps: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(alias="FUNCTION_APPS", min_length=1)
     insights_app_id: str = Field(alias="APPLICATION_INSIGHTS_APP_ID", min_length=1)
+    vault: str = Field(alias="KEY_VAULT_NAME", min_length=1)
     releases_account: str = Field(alias="RELEASES_ACCOUNT", min_length=1)
 
     @classmethod
@@ -72,16 +74,31 @@ def found(azure: Azure, deployment: str) -> Deployment:
     return Deployment.from_outputs(told or {})
 
 
-def services_of(azure: Azure, deployed: Deployment, app: str) -> tuple[str, ...]:
-    """The services that an app runs, as its settings say.
+class AppSettings(BaseModel):
+    """The settings of an app that delivery has to know.
+
+    :param services: what it runs
+    :param sampling: the share of its traces that is collected
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    services: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(alias="TESSERA_SERVICES", min_length=1)
+    sampling: float = Field(alias="TESSERA_TRACE_SAMPLING", default=1.0)
+
+
+def settings_of(azure: Azure, deployed: Deployment, app: str) -> AppSettings:
+    """The settings of an app; those that are secrets are references, and not asked for.
 
     :raises AzureFailed: Azure does not tell
-    :raises NotDeployed: the app has no such setting
+    :raises NotDeployed: the app lacks one
     """
     told = azure.ask(
         "functionapp", "config", "appsettings", "list", "--resource-group", deployed.resource_group, "--name", app,
-        "--query", "[?name=='TESSERA_SERVICES'].value",
+        "--query", "[?starts_with(name, 'TESSERA_')].{name: name, value: value}",
     )  # fmt: skip
-    if not told:
-        raise NotDeployed(f"{app} has no setting TESSERA_SERVICES")
-    return tuple(part.strip() for part in str(told[0]).split(","))
+    try:
+        return AppSettings.model_validate({each["name"]: each["value"] for each in told or []})
+    except ValidationError as error:
+        missing = ", ".join(str(details["loc"][0]) for details in error.errors())
+        raise NotDeployed(f"{app} has no good setting {missing}") from None

@@ -15,7 +15,7 @@ from shared.kernel.clock import utc_now
 from tools.delivery import package as packages
 from tools.delivery import preparing
 from tools.delivery.azure import Azure, AzureFailed
-from tools.delivery.deployment import Deployment, NotDeployed, found, services_of
+from tools.delivery.deployment import Deployment, NotDeployed, found, settings_of
 from tools.delivery.here import Here, NotHere
 from tools.delivery.insights import API, SCOPE, Insights
 from tools.delivery.outcome import Report
@@ -40,9 +40,9 @@ def smoke(  # noqa: PLR0913 - one parameter an option
     package: Annotated[Path, typer.Option(help="What was published; its manifest lies beside it.")] = _PACKAGE,
     event: Event = "",
     token: Token = "",
-    sampling: Annotated[
-        float, typer.Option(envvar="TESSERA_TRACE_SAMPLING", min=0, max=1, help="The share of traces collected.")
-    ] = 1.0,
+    sale: Annotated[
+        bool, typer.Option(envvar="TESSERA_SMOKE_SALE", help="Whether to sell; not before there is an operator.")
+    ] = True,
     record: Annotated[bool, typer.Option(help="Write down that this version passed: rollback goes to such.")] = False,
     insights_api: Annotated[str, typer.Option(help="Where telemetry is asked for; other clouds have others.")] = API,
     junit: Annotated[Path | None, typer.Option(help="Write the outcome as JUnit, too.")] = None,
@@ -60,11 +60,10 @@ def smoke(  # noqa: PLR0913 - one parameter an option
         else:
             manifest, azure = packages.manifest_beside(package), Azure()
             deployed = found(azure, deployment)
-            bearer = token or _operator(azure).token()
+            bearer = "" if not sale else token or _operator(azure, deployed.vault).token()
             insights = Insights(insights_api, deployed.insights_app_id, lambda: azure.token(SCOPE))
-            wanted = _target(azure, deployed, manifest, event, bearer)
-            target = replace(wanted, insights=insights if telemetry else None, whole_traces=sampling >= 1)
-            run(target, report, Patience())
+            target = _target(azure, deployed, manifest, event, bearer)
+            run(replace(target, insights=insights if telemetry else None), report, Patience())
             if record and report.passed:
                 Releases(azure, deployed.releases_account).passed(manifest.version, utc_now())
     except CANNOT_BEGIN as error:
@@ -87,7 +86,9 @@ def prepare(
     try:
         with httpx.Client(base_url=url.rstrip("/"), timeout=REQUEST_SECONDS) as http:
             correlation_id = f"smoke-{uuid.uuid4().hex[:16]}"
-            operator = Shop(http, token or _operator(Azure()).token(), correlation_id)
+            operator = Shop(
+                http, token or _operator(Azure(), os.environ.get("KEY_VAULT_NAME", "")).token(), correlation_id
+            )
             event_id = preparing.prepare(Shop(http, creator_token, correlation_id), operator)
     except CANNOT_BEGIN as error:
         print(f"Not done: {error}", file=sys.stderr)
@@ -96,16 +97,17 @@ def prepare(
 
 
 def _target(azure: Azure, deployed: Deployment, manifest: Manifest, event: str, token: str) -> Target:
-    if not event:
+    if token and not event:
         raise NotDeployed("which event? Set TESSERA_SMOKE_EVENT; `python -m tools.delivery smoke-event` makes one")
-    services = {app: services_of(azure, deployed, app) for app in deployed.function_apps}
+    settings = {app: settings_of(azure, deployed, app) for app in deployed.function_apps}
     return Target(
         url=deployed.gateway_url.rstrip("/"),
         token=token,
         event=event,
-        wanted={app: manifest.wanted(named) for app, named in services.items()},
+        wanted={app: manifest.wanted(told.services) for app, told in settings.items()},
         told=lambda: {app: _functions(azure, deployed, app) for app in deployed.function_apps},
         insights=None,
+        whole_traces=all(told.sampling >= 1 for told in settings.values()),
     )
 
 
@@ -116,7 +118,7 @@ def _functions(azure: Azure, deployed: Deployment, app: str) -> frozenset[str]:
     return frozenset(name.rpartition("/")[2] for name in told)
 
 
-def _operator(azure: Azure) -> Operator:
+def _operator(azure: Azure, vault: str) -> Operator:
     """Who sells, as the environment says; their password is in the vault, if not in the environment."""
     wanted = ("AUTH_AUTHORITIES", "TESSERA_SMOKE_CLIENT_ID", "TESSERA_SMOKE_USER")
     given: dict[str, Any] = {name: os.environ.get(name, "") for name in wanted}
@@ -129,5 +131,5 @@ def _operator(azure: Azure) -> Operator:
         client_id=given["TESSERA_SMOKE_CLIENT_ID"],
         scope=f"{os.environ.get('AUTH_AUDIENCE', 'api://tessera')}/tickets.use",
         username=given["TESSERA_SMOKE_USER"],
-        password=password or Vault(azure, os.environ.get("KEY_VAULT_NAME", "")).value(SMOKE_PASSWORD),
+        password=password or Vault(azure, vault).value(SMOKE_PASSWORD),
     )
