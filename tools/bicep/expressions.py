@@ -175,17 +175,21 @@ class ExpressionReader(Cursor):
         return found
 
     def _lambda_parameters(self) -> tuple[str, ...]:
-        ahead, names = 1, list[str]()
-        while self.peek(ahead).kind == "name":
-            names.append(self.peek(ahead).text)
-            ahead += 1
-            if not self.sees(",", ahead):
+        """The names in parentheses before `=>`, which are passed; none, and nothing is passed, if it is no lambda."""
+        began = self._at
+        names: list[str] = []
+        self.expect("(")
+        self.newlines()
+        while self.peek().kind == "name":
+            names.append(self.word())
+            self.newlines()
+            if not self.accept(","):
                 break
-            ahead += 1
-        if not (names and self.sees(")", ahead) and self.sees("=>", ahead + 1)):
-            return ()
-        self._at += ahead + 1
-        return tuple(names)
+            self.newlines()
+        if names and self.accept(")") and self.sees("=>"):
+            return tuple(names)
+        self._at = began
+        return ()
 
     def _bracketed(self) -> Expression:
         place = self.expect("[").place
