@@ -21,7 +21,7 @@ from tools.delivery.infrastructure import ENVIRONMENTS, Infrastructure, Place
 from tools.delivery.package import PackageDamaged
 from tools.delivery.publishing import Publishing
 from tools.delivery.releases import NothingToGoBackTo
-from tools.delivery.smoke_command import prepare, smoke
+from tools.delivery.smoke_command import prepare, smoke, token
 from tools.delivery.vault import CannotRotate, SecretMissing, Vault, plan
 
 MEGABYTE: Final = 1_048_576
@@ -139,11 +139,15 @@ def publish(package: Package = Path("dist/tessera.zip"), deployment: Deployed = 
 
 
 @app.command()
-def rollback(package: Package = Path("dist/tessera.zip"), deployment: Deployed = "") -> None:
-    """Publish the version again that passed its smoke test last, instead of this package."""
+def rollback(
+    package: Package = Path("dist/tessera.zip"),
+    deployment: Deployed = "",
+    failed: Annotated[str, typer.Option(help="The version that runs and should not; else the package's.")] = "",
+) -> None:
+    """Publish the version again that passed its smoke test last, instead of the one that runs."""
     with failures_told(), tempfile.TemporaryDirectory(prefix="tessera-rollback-") as folder:
         azure = Azure()
-        failed = packages.manifest_beside(package).version
+        failed = failed or packages.manifest_beside(package).version
         release = Publishing(azure, found(azure, deployment), print).go_back(failed, Path(folder))
     print(f"{release.version} runs again; {failed} does not. Infrastructure was not changed.")
 
@@ -175,6 +179,7 @@ def emulators(
 
 app.command()(smoke)
 app.command(name="smoke-event")(prepare)
+app.command()(token)
 
 if __name__ == "__main__":
     app()

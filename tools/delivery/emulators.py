@@ -132,12 +132,15 @@ async def make_containers(endpoint: str, key: str, topology: Topology) -> list[s
 
     give_up = time.monotonic() + READY_SECONDS
     while True:
+        client = CosmosClient(endpoint, key, enable_endpoint_discovery=False)
         try:
-            async with CosmosClient(endpoint, key, enable_endpoint_discovery=False) as client:
-                return await _made(client, topology)
+            await client.__aenter__()  # what fails here would not be closed by `async with`
+            return await _made(client, topology)
         except AzureError as error:
             if time.monotonic() > give_up:
                 raise NotReady(f"{endpoint}, for {READY_SECONDS:.0f} s: {error}") from error
+        finally:
+            await client.close()
         await asyncio.sleep(POLL_SECONDS)
 
 

@@ -96,6 +96,21 @@ def prepare(
     print(f"TESSERA_SMOKE_EVENT={event_id}")
 
 
+def token(
+    user: Annotated[str, typer.Option(help="The mail address of an account in the directory.")],
+    password: Annotated[
+        str,
+        typer.Option(envvar="TESSERA_PASSWORD", prompt=True, hide_input=True, help="Asked for where it is missing."),
+    ],
+) -> None:
+    """Sign somebody in without a browser and print their access token, for `curl`."""
+    try:
+        print(_operator(Azure(), "", password=password, user=user).token())
+    except CANNOT_BEGIN as error:
+        print(f"Not done: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
 def _target(azure: Azure, deployed: Deployment, manifest: Manifest, event: str, token: str) -> Target:
     if token and not event:
         raise NotDeployed("which event? Set TESSERA_SMOKE_EVENT; `python -m tools.delivery smoke-event` makes one")
@@ -118,14 +133,15 @@ def _functions(azure: Azure, deployed: Deployment, app: str) -> frozenset[str]:
     return frozenset(name.rpartition("/")[2] for name in told)
 
 
-def _operator(azure: Azure, vault: str) -> Operator:
-    """Who sells, as the environment says; their password is in the vault, if not in the environment."""
+def _operator(azure: Azure, vault: str, *, user: str = "", password: str = "") -> Operator:
+    """Who signs in, as the environment says; the operator's password is in the vault, if not in the environment."""
     wanted = ("AUTH_AUTHORITIES", "TESSERA_SMOKE_CLIENT_ID", "TESSERA_SMOKE_USER")
     given: dict[str, Any] = {name: os.environ.get(name, "") for name in wanted}
+    given["TESSERA_SMOKE_USER"] = user or given["TESSERA_SMOKE_USER"]
     missing = [name for name, value in given.items() if not value]
     if missing:
         raise SignInFailed(f"no TESSERA_SMOKE_TOKEN, and to sign in set {', '.join(missing)} (docs/deploy.md)")
-    password = os.environ.get("TESSERA_SMOKE_PASSWORD", "")
+    password = password or os.environ.get("TESSERA_SMOKE_PASSWORD", "")
     return Operator(
         authority=given["AUTH_AUTHORITIES"].split(",")[0].strip().rstrip("/").removesuffix("/v2.0"),
         client_id=given["TESSERA_SMOKE_CLIENT_ID"],
