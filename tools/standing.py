@@ -7,6 +7,7 @@ here nor listed as free is an error, so that nobody declares one without asking.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from shared.topology import topology
 from tools.bicep.values import Declared
 from tools.plan import ENVIRONMENTS, planned
 
@@ -142,6 +143,12 @@ def _log_alert(each: Declared) -> float:
     return LOG_ALERT_MONTH[str(each.at("properties", "evaluationFrequency"))]
 
 
+def _metric_alert(each: Declared) -> float:
+    """A rule that is split by queue watches a series for each of them, and for the topic."""
+    split = "EntityName" in str(each.body)
+    return METRIC_ALERT_MONTH * (len(topology().queues) + 1 if split else 1)
+
+
 _PRICED: Final[Mapping[str, tuple[str, Callable[[Declared], float]]]] = {
     "microsoft.apimanagement/service": ("API Management", _gateway),
     "microsoft.servicebus/namespaces": ("Service Bus", _bus),
@@ -152,7 +159,7 @@ _PRICED: Final[Mapping[str, tuple[str, Callable[[Declared], float]]]] = {
     "microsoft.storage/storageaccounts": ("storage", lambda _: STORAGE_MONTH),
     "microsoft.operationalinsights/workspaces": ("logs and traces", lambda _: 0.0),
     "microsoft.insights/scheduledqueryrules": ("alerts", _log_alert),
-    "microsoft.insights/metricalerts": ("alerts", lambda _: METRIC_ALERT_MONTH),
+    "microsoft.insights/metricalerts": ("alerts", _metric_alert),
     "microsoft.keyvault/vaults": ("Key Vault, by use", lambda _: VAULT_MONTH),
     "microsoft.network/privateendpoints": ("private networking", lambda _: ENDPOINT_MONTH),
     "microsoft.network/privatednszones": ("private networking", lambda _: ZONE_MONTH),

@@ -150,9 +150,10 @@ def timer(handler: Callable[[datetime], Awaitable[None]], *, schedule: str) -> f
 
 
 def _tell_wait(msg: func.ServiceBusMessage, queue: str, now: datetime) -> None:
-    """How long the message was on its queue; a postponed one is, from the moment at which it is due.
+    """How long the message was on its queue; one that was scheduled is there from the moment at which it is due.
 
-    The host hands the time over without its zone, which is UTC.
+    https://learn.microsoft.com/azure/service-bus-messaging/message-sequencing: it is as if it came at that instant. The
+    host hands the time over without its zone, which is UTC.
     """
     enqueued = msg.enqueued_time_utc
     if enqueued is not None:

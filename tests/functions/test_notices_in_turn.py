@@ -24,7 +24,7 @@ from shared.events.sales import PaymentReported
 from shared.kernel.clock import utc_now
 from shared.kernel.ids import OrderId
 from shared.payments.port import PaymentsRefused
-from shared.telemetry import Histogram, histograms
+from shared.telemetry import Histogram, counters, histograms
 from tests.doubles.host import queue_function
 from tests.doubles.mailbag import Mailbag
 from tests.doubles.mailbox import Mailbox
@@ -198,12 +198,13 @@ async def test_a_refused_refund_is_told_once_and_the_refund_when_it_comes(office
     assert await office.write() == ["Your tickets for Summer concert"]
     await office.cases.settlement.refund(order.order_id, caller=catalog.owner(order.organiser_id), now=office.now)
 
-    office.provider.trouble = [refusal, refusal]
+    office.provider.trouble, refused = [refusal, refusal], counters().get("refunds_refused", 0)
     for _ in range(2):
         with pytest.raises(PaymentsRefused):
             await office.cases.refunding.run(order.order_id, now=office.now)
         await office.collect(order)
 
+    assert counters()["refunds_refused"] == refused + 2
     assert [message.type for message in office.waiting if message.type != "OrderRefunding"] == ["RefundDelayed"]
     assert await office.write() == ["Your refund for Summer concert takes longer"]
     done = await office.cases.refunding.run(order.order_id, now=office.now)

@@ -42,7 +42,7 @@ def test_every_panel_of_the_workbook_shows_something(plan: Planned) -> None:
     assert sum(panel["type"] == 3 for panel in panels(plan)) > 15
 
 
-def test_every_query_of_an_alert_is_asked_by_one_and_every_other_is_shown_or_told_of(prod: Planned) -> None:
+def test_no_query_is_left_out_alerts_ask_theirs_and_others_are_shown_or_told_of(prod: Planned) -> None:
     asked = {section_of(rule) for rule in queried(prod)}
     assert {name for name, text in queries().items() if text.startswith(ALERT)} == asked
     shown = {panel["content"].get("query") for panel in panels(prod)}
@@ -104,7 +104,7 @@ CHECKS: Final[dict[str, Check]] = {
          "Messages on queues: ActiveMessages is not split by Queue"),
     ],
 )  # fmt: skip
-def test_an_alert_that_could_never_fire_and_a_panel_that_stays_empty_are_found(
+def test_what_could_never_fire_and_what_stays_empty_is_found(
     broken: Break, file: str, was: str, becomes: str, finding: str
 ) -> None:
     plan = broken(file, was, becomes).planned("prod")
@@ -112,7 +112,7 @@ def test_an_alert_that_could_never_fire_and_a_panel_that_stays_empty_are_found(
     assert finding in list(check(plan))
 
 
-def test_an_alert_without_a_section_and_a_section_without_an_alert_are_found(prod: Planned) -> None:
+def test_an_alert_and_its_section_are_missed_by_name(prod: Planned) -> None:
     assert "### silence\n" in RUNBOOK
     assert list(wrong_with_runbook(prod, RUNBOOK.replace("### silence\n", "### quiet\n"))) == [
         "silence has no section",

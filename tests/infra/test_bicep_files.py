@@ -16,7 +16,8 @@ from tests.infra.world import VARIANTS, Infra, Planned
 from tools.bicep.names import findings, within
 from tools.bicep.reader import read
 from tools.bicep.resources import no_two
-from tools.bicep.syntax import Call, Output, Parameter, Resource
+from tools.bicep.statements import Output, Parameter, Resource
+from tools.bicep.syntax import Call
 from tools.plan import planned, wrong
 
 VERSION: Final = re.compile(r"\d{4}-\d\d-\d\d")

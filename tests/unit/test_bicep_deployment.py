@@ -194,6 +194,14 @@ def test_decorators_bound_a_parameter(folder: Folder, decorator: str, given: obj
         ("resource a 'Microsoft.X/y/z@1' = { name: 'a' }", "'a' has 1 segments, and Microsoft.X/y/z needs 2"),
         ("resource a 'Microsoft.X/y' = { name: 'a' }", "is no resource type with its version"),
         (f"{NAMESPACE}resource a 'Microsoft.X/y/z@1' = {{ parent: bus, name: 'a' }}", "is no child of"),
+        (
+            f"{NAMESPACE}resource a 'Microsoft.ServiceBus/namespaces/topics/rules@1' = {{ parent: bus, name: 'a' }}",
+            "is no child of",
+        ),
+        (
+            "targetScope = 'subscription'\nmodule m 'identity.bicep' = { params: { name: 'a' } }",
+            "it is for a resourceGroup, and deployed to a subscription",
+        ),
         (f"{NAMESPACE}resource a 'A.B/c@1' = if (bus.properties.x == 'y') {{ name: 'a' }}", "must be known before"),
         (
             "resource a 'A.B/c@1' = if (false) { name: 'a' }\noutput x string = a.properties.y",
@@ -225,8 +233,20 @@ def test_a_module_that_is_not_deployed_has_no_outputs_and_that_can_be_said(folde
         module m 'identity.bicep' = if (false) { params: { name: 'a' } }
         output x string? = m.?outputs.?name
         output y string[]? = m.?outputs.name
+        output z bool = m.?outputs == null
     """
-    assert folder.deployed(text).outputs == {"x": None, "y": None}
+    assert folder.deployed(text).outputs == {"x": None, "y": None, "z": True}
+
+
+def test_what_is_declared_in_a_resource_that_is_not_deployed_is_not_either(folder: Folder) -> None:
+    text = """
+        resource bus 'Microsoft.ServiceBus/namespaces@2024-01-01' = if (false) {
+          name: 'bus'
+          resource topic 'topics' = { name: 'events' }
+        }
+        resource queue 'Microsoft.ServiceBus/namespaces/queues@2024-01-01' = { parent: bus, name: 'stock' }
+    """
+    assert folder.declared(text) == []
 
 
 def test_a_parameters_file_reads_the_environment(folder: Folder) -> None:
@@ -248,40 +268,3 @@ def test_a_parameters_file_reads_the_environment(folder: Folder) -> None:
         parameters(file, {})
     with pytest.raises(BicepError, match="does not say which file"):
         parameters(folder.write("param a = 1", "lost.bicepparam"), {})
-
-
-@pytest.mark.parametrize(
-    ("text", "findings"),
-    [
-        ("param a string\nvar b = 1\ntype c = string\nfunc d() int => 1", [
-            "1: parameter 'a' is not used", "2: variable 'b' is not used",
-            "3: type 'c' is not used", "4: function 'd' is not used",
-        ]),
-        ("output x string = nowhere", ["1: name 'nowhere' is not defined"]),
-        ("output x string = unheard('a')", ["1: function 'unheard' is not defined"]),
-        ("output x string = az.unheard('a')", ["1: function 'unheard' is not defined"]),
-        ("output x unheard = 'a'", ["1: type 'unheard' is not defined"]),
-        ("output x int[] = [for a in [1]: a]\noutput y int = a", ["2: name 'a' is not defined"]),
-        ("output x int[] = map([1], a => a + b)", ["1: name 'b' is not defined"]),
-        ("output x int[] = [for a in a: a]", ["1: name 'a' is not defined"]),
-        ("import { other } from 'lib.bicep'", [
-            "1: import 'other' is not used", "1: lib.bicep exports no 'other'",
-        ]),
-        ("module m 'lib.bicep' = { params: { no: 1 } }\noutput x string = m.outputs.gone", [
-            "1: lib.bicep has no parameter 'no'", "2: lib.bicep has no output 'gone'",
-        ]),
-        ("module m 'lib.bicep' = [for a in [1]: { params: {} }]\noutput x string = m[0]!.outputs.gone", [
-            "2: lib.bicep has no output 'gone'",
-        ]),
-        ("resource r 'A.B/c@1' existing = { name: 'x' }", ["1: existing resource 'r' is not used"]),
-        ("resource r 'A.B/c@1' = {\n name: 'x'\n resource s 'd' = { name: t.name }\n resource t 'd' = { name: 'y' }\n}",
-         []),
-        ("@export()\nvar a = 1", []),
-        ("var a = [1", ["1: expected a comma, a new line or ']', found 'end'"]),
-    ],
-)  # fmt: skip
-def test_names_that_nothing_declares_or_uses_are_found_without_values(
-    folder: Folder, text: str, findings: list[str]
-) -> None:
-    folder.write("output there string = 'x'", "lib.bicep")
-    assert folder.findings(text) == findings

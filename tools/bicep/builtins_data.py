@@ -127,10 +127,10 @@ def to_object(values: Sequence[Value], key: Function, value: Function | None = N
     return found
 
 
-def group_by(values: Sequence[Value], key: Function) -> dict[str, list[Value]]:
+def group_by(values: Sequence[Value], key: Function, value: Function | None = None) -> dict[str, list[Value]]:
     found: dict[str, list[Value]] = {}
     for item in values:
-        found.setdefault(str(key(item)), []).append(item)
+        found.setdefault(str(key(item)), []).append(value(item) if value else item)
     return found
 
 

@@ -10,19 +10,10 @@ from tools.bicep.evaluate import Frame, evaluate
 from tools.bicep.file_world import FileWorld
 from tools.bicep.reader import read
 from tools.bicep.resources import ResourceMaker, instances, property_of
-from tools.bicep.syntax import (
-    Declaration,
-    For,
-    Module,
-    NullableType,
-    Object,
-    Output,
-    Parameter,
-    Resource,
-    Source,
-    Variable,
-)
+from tools.bicep.statements import Declaration, Module, Output, Parameter, Resource, Source, Variable
+from tools.bicep.syntax import For, Object
 from tools.bicep.type_check import problems
+from tools.bicep.type_syntax import NullableType
 from tools.bicep.values import Declared, Scope, Value, shown
 
 MODULES_DEEP_MAX: Final = 16

@@ -1,8 +1,9 @@
 """The reader of expressions: recursive descent, with Bicep's precedence and its rules for newlines."""
 
-from typing import Final, NoReturn
+from typing import Final
 
-from tools.bicep.errors import BicepError, Place
+from tools.bicep.cursor import Cursor
+from tools.bicep.errors import Place
 from tools.bicep.lexer import Token
 from tools.bicep.syntax import (
     Array,
@@ -38,60 +39,8 @@ PRECEDENCE: Final = (
 _CONSTANTS: Final = {"true": True, "false": False, "null": None}
 
 
-class ExpressionReader:
+class ExpressionReader(Cursor):
     """Reads expressions from tokens; what else a file has is read by those who extend it."""
-
-    def __init__(self, tokens: tuple[Token, ...]) -> None:
-        self._tokens = tokens
-        self._at = 0
-
-    @property
-    def place(self) -> Place:
-        return self._tokens[self._at].place
-
-    def peek(self, ahead: int = 0) -> Token:
-        return self._tokens[min(self._at + ahead, len(self._tokens) - 1)]
-
-    def take(self) -> Token:
-        token = self.peek()
-        self._at = min(self._at + 1, len(self._tokens) - 1)
-        return token
-
-    def sees(self, sign: str, ahead: int = 0) -> bool:
-        token = self.peek(ahead)
-        return token.kind == "sign" and token.text == sign
-
-    def sees_word(self, word: str, ahead: int = 0) -> bool:
-        token = self.peek(ahead)
-        return token.kind == "name" and token.text == word
-
-    def accept(self, sign: str) -> bool:
-        if not self.sees(sign):
-            return False
-        self.take()
-        return True
-
-    def expect(self, sign: str) -> Token:
-        if not self.sees(sign):
-            self.refuse(f"expected {sign!r}")
-        return self.take()
-
-    def word(self) -> str:
-        if self.peek().kind != "name":
-            self.refuse("expected a name")
-        return self.take().text
-
-    def newlines(self) -> bool:
-        """Pass newlines, and the pragmas between them; whether there were any."""
-        before = self._at
-        while self.peek().kind in {"newline", "pragma"}:
-            self.take()
-        return self._at > before
-
-    def refuse(self, problem: str) -> NoReturn:
-        token = self.peek()
-        seen = token.text if token.kind in {"name", "number", "sign"} else token.kind
-        raise BicepError(token.place, f"{problem}, found {seen!r}")
 
     def expression(self) -> Expression:
         """An expression, a conditional one at the loosest."""
@@ -108,12 +57,6 @@ class ExpressionReader:
         self.expect(":")
         self.newlines()
         return Ternary(place, condition, then, self.expression())
-
-    def _sees_after_newlines(self, sign: str) -> bool:
-        ahead = 0
-        while self.peek(ahead).kind == "newline":
-            ahead += 1
-        return self.sees(sign, ahead)
 
     def _binary(self, level: int) -> Expression:
         if level == len(PRECEDENCE):
@@ -232,17 +175,21 @@ class ExpressionReader:
         return found
 
     def _lambda_parameters(self) -> tuple[str, ...]:
-        ahead, names = 1, list[str]()
-        while self.peek(ahead).kind == "name":
-            names.append(self.peek(ahead).text)
-            ahead += 1
-            if not self.sees(",", ahead):
+        """The names in parentheses before `=>`, which are passed; none, and nothing is passed, if it is no lambda."""
+        began = self._at
+        names: list[str] = []
+        self.expect("(")
+        self.newlines()
+        while self.peek().kind == "name":
+            names.append(self.word())
+            self.newlines()
+            if not self.accept(","):
                 break
-            ahead += 1
-        if not (names and self.sees(")", ahead) and self.sees("=>", ahead + 1)):
-            return ()
-        self._at += ahead + 1
-        return tuple(names)
+            self.newlines()
+        if names and self.accept(")") and self.sees("=>"):
+            return tuple(names)
+        self._at = began
+        return ()
 
     def _bracketed(self) -> Expression:
         place = self.expect("[").place

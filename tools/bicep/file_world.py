@@ -8,9 +8,10 @@ from tools.bicep.errors import BicepError, Place
 from tools.bicep.evaluate import Frame, evaluate
 from tools.bicep.reaching import Namespace
 from tools.bicep.reader import read
-from tools.bicep.syntax import Function as FunctionDeclaration
-from tools.bicep.syntax import NullableType, Parameter, Source, Type, Variable
+from tools.bicep.statements import Function as FunctionDeclaration
+from tools.bicep.statements import Parameter, Source, Variable
 from tools.bicep.type_check import Types, problems, types_of
+from tools.bicep.type_syntax import NullableType, Type
 from tools.bicep.values import Function, Scope, Value
 
 _UNDER_WAY: Final = object()

@@ -8,31 +8,20 @@ from typing import Final
 from tools.bicep.builtins import KNOWN
 from tools.bicep.errors import BicepError, Finding, Place
 from tools.bicep.reader import read
-from tools.bicep.syntax import (
-    Call,
+from tools.bicep.statements import (
     Declaration,
-    For,
     Function,
-    Index,
-    Lambda,
-    Literal,
-    Member,
     Module,
-    Name,
-    NamedType,
-    Node,
-    Object,
     Output,
     Parameter,
-    Property,
     Resource,
     Source,
-    Spread,
     TypeDeclaration,
-    Unary,
     Variable,
 )  # fmt: skip
+from tools.bicep.syntax import Call, For, Index, Lambda, Literal, Member, Name, Node, Object, Property, Spread, Unary
 from tools.bicep.type_check import PRIMITIVES
+from tools.bicep.type_syntax import NamedType
 
 _NAMESPACES: Final = frozenset({"az", "sys"})
 _TYPES: Final = frozenset({*PRIMITIVES, "any"})

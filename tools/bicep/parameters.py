@@ -7,7 +7,7 @@ from tools.bicep.errors import BicepError, Place
 from tools.bicep.evaluate import evaluate
 from tools.bicep.file_world import FileWorld
 from tools.bicep.reader import read
-from tools.bicep.syntax import Assignment
+from tools.bicep.statements import Assignment
 from tools.bicep.values import Function, Scope, Value
 
 

@@ -10,29 +10,22 @@ from pathlib import Path
 
 from tools.bicep.errors import BicepError, Place
 from tools.bicep.lexer import tokens
-from tools.bicep.syntax import (
+from tools.bicep.statements import (
     Assignment,
-    Call,
     Declaration,
-    Expression,
-    For,
     Function,
-    If,
     Import,
-    Literal,
     Module,
-    Object,
     Output,
     Parameter,
-    Property,
     Resource,
     Source,
-    Spread,
-    Type,
     TypeDeclaration,
     Variable,
 )  # fmt: skip
+from tools.bicep.syntax import Call, Expression, For, If, Literal, Object, Property, Spread
 from tools.bicep.type_reader import TypeReader
+from tools.bicep.type_syntax import Type
 
 
 def read(path: Path) -> Source:

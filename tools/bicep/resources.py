@@ -5,7 +5,8 @@ from typing import Final
 
 from tools.bicep.errors import BicepError, Place
 from tools.bicep.evaluate import Frame, evaluate, holds, turns
-from tools.bicep.syntax import Expression, For, If, Literal, Object, Property, Resource, Spread
+from tools.bicep.statements import Resource
+from tools.bicep.syntax import Expression, For, If, Literal, Object, Property, Spread
 from tools.bicep.values import Declared, Scope, Symbol, Text, Value, shown, text_of
 
 # What says where a resource is, and is no property of it.

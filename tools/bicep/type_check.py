@@ -5,20 +5,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from tools.bicep.errors import BicepError
-from tools.bicep.syntax import (
+from tools.bicep.statements import Source, TypeDeclaration
+from tools.bicep.syntax import Call, Literal
+from tools.bicep.type_syntax import (
     ArrayType,
-    Call,
-    Literal,
     LiteralType,
     NamedType,
     NullableType,
     ObjectType,
     PropertyType,
     ResourceType,
-    Source,
     TupleType,
     Type,
-    TypeDeclaration,
     UnionType,
 )  # fmt: skip
 from tools.bicep.values import Template, Value, is_unknown, shown

@@ -3,10 +3,9 @@
 from typing import Final
 
 from tools.bicep.expressions import ExpressionReader
-from tools.bicep.syntax import (
+from tools.bicep.syntax import Call, Constant
+from tools.bicep.type_syntax import (
     ArrayType,
-    Call,
-    Constant,
     LiteralType,
     NamedType,
     NullableType,

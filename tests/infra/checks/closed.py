@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from tests.infra.world import Planned, Seen
 from tools.bicep.reader import read
-from tools.bicep.syntax import Array, For, If, Literal, Module, Name, Object, Property
+from tools.bicep.statements import Module
+from tools.bicep.syntax import Array, For, If, Literal, Name, Object, Property
 from tools.bicep.values import Declared, Symbol, Value
 
 # Type → where it says that keys, passwords or access policies are off, and how.
