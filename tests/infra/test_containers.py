@@ -17,7 +17,7 @@ from local.emulators.cosmos.signatures import Gate, MasterKey
 from local.emulators.serving import served
 from local.package import ROOT, packaged
 from shared.kernel.clock import utc_now
-from shared.settings import SERVICES, Settings, variable
+from shared.settings import SERVICES, Settings, connection_parts, is_emulator, variable
 from shared.topology import Topology, topology
 from tests.infra.commands import targets
 from tests.infra.yamls import of_file, read, refusals
@@ -171,6 +171,8 @@ def test_the_settings_of_containers_are_ones_that_tessera_starts_with(
 
     assert found.services == ("commerce",)
     assert (found.tessera_store, found.tessera_bus) == ("cosmos", "servicebus")
+    assert is_emulator(connection_parts(found.cosmos_connection))  # or its account would be refused: it says Session
+    assert is_emulator(connection_parts(found.servicebus_connection))  # or the SDK would want TLS
 
 
 def filled(text: str, values: dict[str, str] | Any) -> str:

@@ -180,6 +180,8 @@ def test_where_the_smoke_test_fails_the_last_good_package_comes_back() -> None:
         assert (forward, back) == (
             ["make setup", "delivery publish", "delivery smoke"], ["make setup", "delivery rollback"],
         )  # fmt: skip
+        [tested] = [script_of(step) for step in deploy["steps"] if " smoke " in script_of(step)]
+        assert "--record" in tested.split(), "or there would never be a version to go back to"
 
 
 def test_the_workflows_are_well_formed_and_all_they_name_is_there() -> None:

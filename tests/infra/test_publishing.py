@@ -91,6 +91,7 @@ def test_where_no_other_version_ever_passed_nothing_is_changed(
     package, manifest = packed(tmp_path, "one")
     publishing.publish(package, manifest)
     publishing.releases.passed(manifest.version, NOW)
+    publishing.releases.keep(*packed(tmp_path, "untested"))
     before = cloud.published()
 
     with pytest.raises(NothingToGoBackTo, match="has passed its smoke test here"):
