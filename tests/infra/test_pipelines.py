@@ -146,10 +146,12 @@ def test_what_only_an_administrator_can_make_is_told_of() -> None:
     } == set()
 
 
+def bicep_parameters() -> str:
+    return "".join(path.read_text() for path in (ROOT / "infra").glob("*.bicepparam"))
+
+
 def test_every_variable_that_infrastructure_reads_is_told_of_where_variables_are_set() -> None:
-    read_by_bicep = set(
-        re.findall(r"readEnvironmentVariable\('(\w+)'", (ROOT / "infra" / "main.bicepparam").read_text())
-    )
+    read_by_bicep = set(re.findall(r"readEnvironmentVariable\('(\w+)'", bicep_parameters()))
     read_by_delivery = {
         name
         for path in (ROOT / "tools" / "delivery").glob("*.py")

@@ -1,6 +1,5 @@
 """The smoke test against a Tessera on this machine: it passes, leaves nothing behind, and finds what is wrong."""
 
-import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,14 +13,12 @@ import pytest
 from rich.console import Console
 
 from local.host.process import HostProcess
-from local.layout import Ports
 from local.stack import ROOT, Stack
-from tests.infra.cloud import ACCOUNT, APPS, DEPLOYMENT, OUTPUTS, Cloud, outputs
+from tests.infra.cloud import ACCOUNT, APPS, DEPLOYMENT, OUTPUTS, Cloud, outputs, ports_in_a_row
 from tests.support.api import Api, Json, Organiser
 from tools.delivery.here import APP, told_by_host
 from tools.delivery.insights import Insights
 from tools.delivery.outcome import Outcome, Report
-from tools.delivery.package import Manifest, functions_in
 from tools.delivery.preparing import CAPACITY, prepare
 from tools.delivery.releases import Releases
 from tools.delivery.shop import Shop
@@ -41,23 +38,9 @@ EVERYTHING = [
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A Tessera whose telemetry is collected, on ports in a row as `make run` has them."""
-    while not all_free(first := Ports.free().host):
-        pass
-    ports = Ports.counted_from(first)
-    stack = Stack(tmp_path_factory.mktemp("smoke"), ports, telemetry=True)
+    stack = Stack(tmp_path_factory.mktemp("smoke"), ports_in_a_row(), telemetry=True)
     with stack, httpx.Client(base_url=stack.url, timeout=30) as http:
         yield Api(stack, http)
-
-
-def all_free(first: int) -> bool:
-    import socket
-
-    try:
-        for number in range(first, first + 10):
-            socket.create_server(("127.0.0.1", number)).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -266,24 +249,11 @@ def deployed(cloud: Cloud, api: Api, shop: Organiser, event: Json, *options: str
     )  # fmt: skip
 
 
-def packed_as_here(cloud: Cloud) -> Manifest:
-    """A package with the functions of this source, which both apps of the cloud have."""
-    package = cloud.home / "tessera.zip"
-    package.write_bytes(b"a package")
-    found = functions_in(ROOT)
-    sha256 = hashlib.sha256(package.read_bytes()).hexdigest()
-    manifest = Manifest(version=f"here-{sha256[:8]}", sha256=sha256, functions=found)
-    package.with_suffix(".json").write_text(manifest.model_dump_json())
-    services = {app: told["TESSERA_SERVICES"].split(",") for app, told in cloud.read("settings").items()}
-    cloud.write("functions", {app: sorted(manifest.wanted(named)) for app, named in services.items()})
-    return manifest
-
-
 def test_a_deployment_that_works_is_written_down_as_one_to_go_back_to(
     api: Api, shop: Organiser, event: Json, cloud: Cloud
 ) -> None:
     """Of one of its apps only a share of the traces is collected: there the business event has to be enough."""
-    manifest = packed_as_here(cloud)
+    manifest = cloud.pack_as_here()
     releases = Releases(cloud.azure, ACCOUNT)
     releases.keep(cloud.home / "tessera.zip", manifest)
     settings = cloud.read("settings")
@@ -301,7 +271,7 @@ def test_a_deployment_that_works_is_written_down_as_one_to_go_back_to(
 def test_a_deployment_that_lacks_a_function_fails_by_name_and_is_not_gone_back_to(
     api: Api, shop: Organiser, event: Json, cloud: Cloud
 ) -> None:
-    manifest = packed_as_here(cloud)
+    manifest = cloud.pack_as_here()
     releases = Releases(cloud.azure, ACCOUNT)
     releases.keep(cloud.home / "tessera.zip", manifest)
     functions = cloud.read("functions")
@@ -314,7 +284,7 @@ def test_a_deployment_that_lacks_a_function_fails_by_name_and_is_not_gone_back_t
 
 
 def test_before_there_is_an_operator_it_looks_and_counts(api: Api, shop: Organiser, event: Json, cloud: Cloud) -> None:
-    packed_as_here(cloud)
+    cloud.pack_as_here()
 
     code, text = deployed(cloud, api, shop, event, "--no-sale")
 
