@@ -15,6 +15,7 @@ from tests.infra.checks.topology import (
     containers,
     queues,
     subscriptions,
+    throughput,
     topic,
     triggers,
     types,
@@ -29,7 +30,7 @@ STORE: Final = "modules/cosmos.bicep"
 TOPOLOGY: Final = "topology.json"
 
 
-@pytest.mark.parametrize("check", [containers, account, queues, topic, subscriptions, types, triggers])
+@pytest.mark.parametrize("check", [containers, account, throughput, queues, topic, subscriptions, types, triggers])
 def test_everything_the_code_stands_on_is_declared_as_it_is_used(seen: Seen, check: Check) -> None:
     assert list(check(seen)) == []
 
@@ -55,6 +56,10 @@ def test_everything_the_code_stands_on_is_declared_as_it_is_used(seen: Seen, che
         (account, STORE, "disableLocalAuth: true", "disableLocalAuth: false", "keys open the account"),
         (account, STORE, "type: 'Continuous', continuousModeProperties: { tier: 'Continuous30Days' }",
          "type: 'Periodic'", "cannot be restored"),
+        (throughput, "environments.bicep", "orders: 10000", "orders: 1500", "orders: 1500 request units are no"),
+        (throughput, STORE, "serverless ? [{ name: 'EnableServerless' }] : []", "[{ name: 'EnableServerless' }]",
+         "tessera: a serverless account takes no autoscaleSettings"),
+        (throughput, STORE, "options: serverless ? {} : {", "options: !serverless ? {} : {", "it has no throughput"),
         (queues, BUS, "      maxDeliveryCount: queue.max_delivery_count\n", "", "a message is delivered None"),
         (queues, BUS, "lockDuration: 'PT${queue.lock_seconds}S'", "lockDuration: 'PT${queue.lock_seconds}M'",
          "stock: its lock lasts PT15M"),

@@ -248,20 +248,23 @@ def test_what_is_declared_in_a_resource_that_is_not_deployed_is_not_either(folde
 
 
 def test_a_parameters_file_reads_the_environment(folder: Folder) -> None:
-    folder.write("param size string\nparam ports int[]\noutput all string = '${size}${length(ports)}'")
+    folder.write(
+        "param size string\nparam name string\nparam ports int[]\noutput all string = '${name}${size}${length(ports)}'"
+    )
     file = folder.write(
         dedent("""
         using 'main.bicep'
         var usual = '80,443'
         param size = readEnvironmentVariable('SIZE')
+        param name = '${size}-one'
         param ports = map(split(readEnvironmentVariable('PORTS', usual), ','), port => int(port))
         """),
         "main.bicepparam",
     )
     path, values = parameters(file, {"SIZE": "big"})
 
-    assert values == {"size": "big", "ports": [80, 443]}
-    assert deploy(path, values).outputs == {"all": "big2"}
+    assert values == {"size": "big", "name": "big-one", "ports": [80, 443]}
+    assert deploy(path, values).outputs == {"all": "big-onebig2"}
     with pytest.raises(BicepError, match="SIZE is not set"):
         parameters(file, {})
     with pytest.raises(BicepError, match="does not say which file"):

@@ -18,6 +18,7 @@ SUBSCRIPTIONS: Final = f"{BUS}/topics/subscriptions"
 _SPAN: Final = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _TERM: Final = re.compile(r"type\s+IN\s*\(([^()]*)\)|type\s*=\s*('[^']*')")
 _TEXT: Final = re.compile(r"'((?:[^']|'')*)'")
+THROUGHPUT_STEP: Final = 1000  # https://learn.microsoft.com/azure/cosmos-db/provision-throughput-autoscale
 STRANGER: Final = "SomethingNobodyKnows"
 # Commands: sent to the queue that they name, not published.
 COMMANDS: Final = frozenset({"ErasePerson", "ExpireOrder", "PaymentReported"})
@@ -72,6 +73,21 @@ def account(seen: Seen) -> Iterator[str]:
     database = plan.one(f"{ACCOUNT}/sqlDatabases")
     if database.name != topology_of(seen).database or database.at("properties", "resource", "id") != database.name:
         yield f"the database is {database.name}"
+
+
+def throughput(seen: Seen) -> Iterator[str]:
+    """Request units that Cosmos DB would not take: in thousands where it scales, none at all where it is serverless."""
+    serverless = {"name": "EnableServerless"} in seen.plan.one(ACCOUNT).properties["capabilities"]
+    shared = False
+    for each in (seen.plan.one(f"{ACCOUNT}/sqlDatabases"), *seen.plan.of(CONTAINERS)):
+        most = each.at("properties", "options", "autoscaleSettings", "maxThroughput")
+        shared = shared or (most is not None and each.type.endswith("sqlDatabases"))
+        if serverless and each.at("properties", "options"):
+            yield f"{each.name}: a serverless account takes no {', '.join(each.at('properties', 'options'))}"
+        elif most is not None and (most < THROUGHPUT_STEP or most % THROUGHPUT_STEP):
+            yield f"{each.name}: {most} request units are no thousands"
+        elif most is None and not serverless and not shared:
+            yield f"{each.name}: it has no throughput of its own and none to share"
 
 
 def queues(seen: Seen) -> Iterator[str]:
