@@ -50,6 +50,9 @@ def test_every_function_is_reached_and_nothing_else_is_promised(seen: Seen, chec
         (apps, SIZES, "function:relay_orders", "function:settle_order", "settle_order is no function of its own"),
         (apps, SIZES, "{ name: 'http', instanceCount: 2 }", "{ name: 'https', instanceCount: 2 }", "no group https"),
         (apps, SIZES, "services: ['insights']", "services: ['insights', 'identity']", "2 apps run identity"),
+        (apps, "modules/functionapp.bicep", "Count: app.maximumInstanceCount", "Count: 2000", "2000 instances"),
+        (apps, "modules/functionapp.bicep", "Count: app.maximumInstanceCount", "Count: 1", "more always run than may"),
+        (apps, "modules/functionapp.bicep", "Concurrency: app.httpConcurrency", "Concurrency: 500", "json lets in"),
         (apps, MAIN, "join(appNames, ',')", "join(take(appNames, 2), ',')", "FUNCTION_APPS is"),
     ],
 )  # fmt: skip

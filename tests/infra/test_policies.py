@@ -124,6 +124,13 @@ def _tier(tier: str) -> Callable[[Infra], list[str]]:
         (misplaced, "anonymous.xml", "<outbound>", "<outbound><validate-jwt />", "may not stand in outbound"),
         (misplaced, "global.xml", "<allowed-origins>", "<allowed-headers /><origins>", "mismatched tag"),
         (misplaced, "global.xml", "<origin>{{site-origin}}</origin>", "<host>x</host>", "has no <host>"),
+        (
+            misplaced,
+            "anonymous.xml",
+            "<on-error>\n    <base />\n  </on-error>\n",
+            "",
+            "it is not <policies> with inbound",
+        ),
         (misplaced, "global.xml", "<forward-request />", "<cors />", "<cors> may not stand in backend"),
         (misplaced, "global.xml", "<backend>", "<backend><set-method />", "backend has one policy, not 2"),
         (_tier("StandardV2"), "anonymous.xml", "rate-limit-by-key", "quota-by-key", "<quota-by-key>"),

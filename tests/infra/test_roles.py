@@ -52,6 +52,7 @@ def test_everybody_may_do_what_they_need_and_nothing_else(seen: Seen, check: Che
         (too_many, STORAGE, "  scope: account\n", "", "everything in resourceGroup"),
         (too_many, TELEMETRY, "description: 'Monitoring", "description: 'Monitored", "is called Monitored"),
         (too_many, BUS, "var sends = union(", "var sends = union(['payments'], ", "identity: Azure Service Bus Data"),
+        (services, SERVICES, '{\n  "commerce"', '{\n  "kitchen": {},\n  "commerce"', "the services are"),
         (services, SERVICES, '"triggers": ["insights"]', '"triggers": []', "insights: its triggers are on insights"),
         (services, SERVICES, '"sends": ["erasures"]', '"sends": []', "identity: it cannot postpone"),
         (services, SERVICES, '"leases", "mail"', '"mail"', "workers: it follows"),

@@ -15,12 +15,13 @@ from tests.infra.checks.topology import (
     containers,
     queues,
     subscriptions,
+    throughput,
     topic,
     triggers,
     types,
 )  # fmt: skip
 from tests.infra.conftest import Break
-from tests.infra.world import Infra, Seen
+from tests.infra.world import Function, Infra, Seen
 
 type Check = Callable[[Seen], Iterator[str]]
 ROOT: Final = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ STORE: Final = "modules/cosmos.bicep"
 TOPOLOGY: Final = "topology.json"
 
 
-@pytest.mark.parametrize("check", [containers, account, queues, topic, subscriptions, types, triggers])
+@pytest.mark.parametrize("check", [containers, account, throughput, queues, topic, subscriptions, types, triggers])
 def test_everything_the_code_stands_on_is_declared_as_it_is_used(seen: Seen, check: Check) -> None:
     assert list(check(seen)) == []
 
@@ -47,11 +48,18 @@ def test_everything_the_code_stands_on_is_declared_as_it_is_used(seen: Seen, che
         (containers, STORE, "for container in topology.containers:", "for container in skip(topology.containers, 1):",
          "organisers is not declared"),
         (containers, STORE, "version: 2", "version: 1", "wallets: partitionKey is"),
+        (containers, STORE, "defaultTtl: -1", "defaultTtl: -1\n        uniqueKeyPolicy: { uniqueKeys: [] }",
+         "orders: it has unique keys"),
+        (account, STORE, "  name: topology.database\n", "  name: 'tickets'\n", "the database is tickets"),
         (account, STORE, "'Strong'", "'Session'", "not strongly consistent"),
         (account, STORE, "enableMultipleWriteLocations: false", "enableMultipleWriteLocations: true", "more than one"),
         (account, STORE, "disableLocalAuth: true", "disableLocalAuth: false", "keys open the account"),
         (account, STORE, "type: 'Continuous', continuousModeProperties: { tier: 'Continuous30Days' }",
          "type: 'Periodic'", "cannot be restored"),
+        (throughput, "environments.bicep", "orders: 10000", "orders: 1500", "orders: 1500 request units are no"),
+        (throughput, STORE, "serverless ? [{ name: 'EnableServerless' }] : []", "[{ name: 'EnableServerless' }]",
+         "tessera: a serverless account takes no autoscaleSettings"),
+        (throughput, STORE, "options: serverless ? {} : {", "options: !serverless ? {} : {", "it has no throughput"),
         (queues, BUS, "      maxDeliveryCount: queue.max_delivery_count\n", "", "a message is delivered None"),
         (queues, BUS, "lockDuration: 'PT${queue.lock_seconds}S'", "lockDuration: 'PT${queue.lock_seconds}M'",
          "stock: its lock lasts PT15M"),
@@ -59,6 +67,12 @@ def test_everything_the_code_stands_on_is_declared_as_it_is_used(seen: Seen, che
          "refunds: a message sent twice"),
         (queues, BUS, "deadLetteringOnMessageExpiration: true\n      max", "requiresSession: true\n      max",
          "erasures: it has sessions"),
+        (queues, BUS, "lockDuration: 'PT${queue.lock_seconds}S'", "lockDuration: '15 s'", "stock: its lock lasts 15 s"),
+        (queues, BUS, "'PT${queue.duplicate_detection_minutes}M'", "'PT1M'", "duplicates are known for PT1M"),
+        (queues, BUS, "      maxDeliveryCount:", "      defaultMessageTimeToLive: 'P1D'\n      maxDeliveryCount:",
+         "vanish by getting old"),
+        (topic, BUS, "name: topology.topic.name", "name: 'event'", "the topic is event, not events"),
+        (topic, BUS, "name: 'Premium', tier: 'Premium', capacity: 1", "name: 'Basic', tier: 'Basic'", "Basic has no"),
         (topic, BUS, "disableLocalAuth: true", "disableLocalAuth: false", "keys open the namespace"),
         (topic, BUS, "requiresDuplicateDetection: true", "requiresDuplicateDetection: false", "the topic: "),
         (subscriptions, BUS, "name: '$Default'", "name: 'types'", "another than $Default leaves that one"),
@@ -66,6 +80,8 @@ def test_everything_the_code_stands_on_is_declared_as_it_is_used(seen: Seen, che
         (subscriptions, BUS, "join(subscription.types, '\\', \\'')", "first(subscription.types)", "stock: it takes"),
         (subscriptions, BUS, "forwardTo: subscription.forward_to", "forwardTo: topology.queues[0].name",
          "refunds: it forwards to payments"),
+        (subscriptions, BUS, "      forwardTo: sub", "      requiresSession: true\n      forwardTo: sub",
+         "a subscription with sessions cannot forward"),
         (subscriptions, BUS, "filterType: 'SqlFilter'", "filterType: 'CorrelationFilter'", "a CorrelationFilter"),
         (types, TOPOLOGY, '["OrderRefunding"]', '["OrderRefundig"]', "nobody publishes OrderRefundig"),
         (types, TOPOLOGY, '"MemberInvited", "PersonInvited"', '"MemberInvited"', "nobody hears of PersonInvited"),
@@ -80,12 +96,17 @@ def test_what_would_not_work_on_azure_is_found(
     assert [each for each in problems if found in each] != [], problems
 
 
-def test_two_feeds_with_the_same_leases_are_found(infra: Infra, seen_of: Callable[[Infra], Seen]) -> None:
+def test_two_feeds_with_the_same_leases_and_one_that_would_make_them_are_found(
+    infra: Infra, seen_of: Callable[[Infra], Seen]
+) -> None:
     seen = seen_of(infra)
     twin = next(each for each in seen.code["commerce"] if each.trigger == "cosmosDBTrigger")
-    copy = type(twin)("another", twin.trigger, twin.binding)
+    copy = Function("another", twin.trigger, {**twin.binding, "createLeaseContainerIfNotExists": True})
     doubled = Seen(seen.plan, infra, {**seen.code, "commerce": [*seen.code["commerce"], copy]})
-    assert [each for each in triggers(doubled) if "another feed has its leases" in each] != []
+    assert [each.partition(": ")[2] for each in triggers(doubled)] == [
+        f"another feed has its leases, {twin.binding['leaseContainerPrefix']}",
+        "no identity may make its leases' container",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,39 @@ def test_modules_hand_on_what_they_know_and_what_azure_will(folder: Folder) -> N
     assert declared[2].key[2] == "resourcegroup rg"
 
 
+def test_what_a_resource_and_a_module_say_of_themselves_is_known_and_the_rest_is_azures(folder: Folder) -> None:
+    folder.write(IDENTITY, "identity.bicep")
+    text = """
+        targetScope = 'subscription'
+        resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+          name: 'rg'
+          location: 'north'
+          tags: { a: 'b' }
+        }
+        module m 'identity.bicep' = { name: 'named', scope: resourceGroup('other'), params: { name: 'a' } }
+        module n 'inner.bicep' = { name: 'inner', scope: group }
+        output said array = [group.name, group.type, group.apiVersion, group.location, m.name, nameof(m), nameof(m.x)]
+        output azures array = [group.properties.x[0].y, group.tags['a'], n.outputs.where]
+    """
+    folder.write(
+        """
+        resource bus 'Microsoft.ServiceBus/namespaces@2024-01-01' existing = { name: 'bus' }
+        var key = bus.listKeys('2024-01-01').primaryKey
+        output where string = '${resourceGroup().location} ${resourceGroup().name} ${key}'
+        """,
+        "inner.bicep",
+    )
+    outputs = folder.deployed(text).outputs
+
+    kind = "Microsoft.Resources/resourceGroups"
+    assert outputs["said"] == ["rg", kind, "2024-03-01", "north", "named", "m", "x"]
+    assert [str(each) for each in outputs["azures"]] == [
+        "[group.properties.x[0].y]",
+        "b",
+        "north rg [bus.listKeys('2024-01-01').primaryKey]",
+    ]
+
+
 def test_a_resource_that_is_there_already_is_the_same_as_the_one_that_makes_it(folder: Folder) -> None:
     text = f"""{NAMESPACE}
         resource again 'Microsoft.ServiceBus/namespaces@2024-01-01' existing = {{ name: 'bus' }}
@@ -130,51 +163,6 @@ def test_types_variables_and_functions_come_from_other_files(folder: Folder) -> 
 
 
 @pytest.mark.parametrize(
-    ("declared", "given", "problem"),
-    [
-        ("string", 1, "1 is no string"),
-        ("int", True, "true is no int"),
-        ("'dev' | 'prod'", "test", "'test' is none of 'dev', 'prod'"),
-        ("string[]", ["a", 1], "[1]: 1 is no string"),
-        ("{ a: string, b: int? }", {"b": 1}, "'a' is missing"),
-        ("{ a: string }", {"a": "x", "c": 1}, "'c' is not one of its properties, a"),
-        ("{ a: string, *: int }", {"a": "x", "c": "y"}, ".c: 'y' is no int"),
-        ("[int, string]", [1], "it has 1 items, not 2"),
-        ("512 | 2048", 1024, "1024 is none of 512, 2048"),
-        ("object", [], "[] is no object"),
-        ("bool[]?", "x", "'x' is no array"),
-        ("unheard", "x", "unknown type 'unheard'"),
-    ],
-)
-def test_a_parameter_of_another_type_is_refused(folder: Folder, declared: str, given: object, problem: str) -> None:
-    with pytest.raises(BicepError) as refused:
-        folder.deployed(f"\nparam p {declared}", p=given)
-    assert problem in str(refused.value)
-    assert refused.value.place.line == 2
-
-
-@pytest.mark.parametrize(
-    ("decorator", "given", "accepted"),
-    [
-        ("@minLength(2)", "a", False),
-        ("@maxLength(2)", ["a", "b"], True),
-        ("@minValue(1)\n@maxValue(5)", 6, False),
-        ("@minValue(1)\n@maxValue(5)", 5, True),
-        ("@allowed(['a', 'b'])", "c", False),
-        ("@sys.allowed(['a', 'b'])", "b", True),
-    ],
-)
-def test_decorators_bound_a_parameter(folder: Folder, decorator: str, given: object, accepted: bool) -> None:
-    kind = {str: "string", list: "string[]", int: "int"}[type(given)]
-    text = f"{decorator}\nparam p {kind}"
-    if accepted:
-        folder.deployed(text, p=given)
-        return
-    with pytest.raises(BicepError, match="parameter 'p'"):
-        folder.deployed(text, p=given)
-
-
-@pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("module m 'identity.bicep' = { name: 'm' }", "identity.bicep needs the parameter 'name'"),
@@ -210,6 +198,16 @@ def test_decorators_bound_a_parameter(folder: Folder, decorator: str, given: obj
         ("resource a 'A.B/c@1' = { name: a.name }", "'a' needs its own value"),
         ("targetScope = 'subscription'\nvar x = resourceGroup().id", "not deployed to a resource group"),
         ("output x string = 1", "output 'x': 1 is no string"),
+        ("module m 'identity.bicep' = { scope: 'rg', params: { name: 'a' } }", "a module goes to a subscription or"),
+        (
+            "module m 'identity.bicep' = { params: { name: 'a' } }\nvar x = m.principal",
+            "a module has a name",
+        ),
+        (f"{NAMESPACE}var x = bus::topic", "no resource 'topic' is declared in bus"),
+        (f"{NAMESPACE}var x = bus.find('x')", "bus has no function 'find'"),
+        ("var x = 'text'.length", "'text' has no 'length'"),
+        ("func f() string => 'x'\nvar x = '${map}'", "'map' is not defined"),
+        (f"{NAMESPACE}var x = '${{bus}}'", "bus cannot be written into a text"),
         ("assert never = 1 == 2", "assert 'never' does not hold"),
         ("func f(a string) int => 1\nvar x = f(2)", "f: 'a': 2 is no string"),
         ("func f(a string) int => 1\nvar x = f()", "f takes 1 arguments, not 0"),
@@ -250,20 +248,23 @@ def test_what_is_declared_in_a_resource_that_is_not_deployed_is_not_either(folde
 
 
 def test_a_parameters_file_reads_the_environment(folder: Folder) -> None:
-    folder.write("param size string\nparam ports int[]\noutput all string = '${size}${length(ports)}'")
+    folder.write(
+        "param size string\nparam name string\nparam ports int[]\noutput all string = '${name}${size}${length(ports)}'"
+    )
     file = folder.write(
         dedent("""
         using 'main.bicep'
         var usual = '80,443'
         param size = readEnvironmentVariable('SIZE')
+        param name = '${size}-one'
         param ports = map(split(readEnvironmentVariable('PORTS', usual), ','), port => int(port))
         """),
         "main.bicepparam",
     )
     path, values = parameters(file, {"SIZE": "big"})
 
-    assert values == {"size": "big", "ports": [80, 443]}
-    assert deploy(path, values).outputs == {"all": "big2"}
+    assert values == {"size": "big", "name": "big-one", "ports": [80, 443]}
+    assert deploy(path, values).outputs == {"all": "big-onebig2"}
     with pytest.raises(BicepError, match="SIZE is not set"):
         parameters(file, {})
     with pytest.raises(BicepError, match="does not say which file"):

@@ -31,6 +31,8 @@ NUMBERS = st.integers(min_value=0, max_value=999)
         ("{ a: 1, 'b c': [], '${'d'}': null }", {"a": 1, "b c": [], "d": None}),
         ("{\n  a: 1 // one\n  /* two */\n  ...{ b: 2 }\n}", {"a": 1, "b": 2}),
         ("[...[1, 2], 3]", [1, 2, 3]),
+        ("'${{ a: 1, ...{ b: 2 } }.b} ${[\n1]}'", "2 [1]"),
+        ("'${null}|${{ a: true }}'", '|{"a":true}'),
         ("[1, 2, 3][^1]", 3),
         ("[1][?3]", None),
         ("{ a: { b: 1 } }.a.b", 1),
@@ -89,6 +91,16 @@ def test_operators_and_literals_are_worth_what_they_are_in_bicep(expression: str
         ("tryGet({ a: [1] }, 'a', 0)", 1),
         ("bool('true')", True),
         ("last(split('a/b', '/'))", "b"),
+        ("any(1) + coalesce(null, 2)", 3),
+        ("intersection({ a: 1, b: 2 }, { a: 1, b: 3 })", {"a": 1}),
+        ("shallowMerge([{ a: { x: 1 } }, { a: 2 }])", {"a": 2}),
+        ("[indexOf('aBc', 'B'), indexOf(['x', 'y'], 'y'), indexOf(['x'], 'z')]", [1, 1, -1]),
+        ("[lastIndexOf('abcb', 'b'), lastIndexOf([1, 2, 1], 1), lastIndexOf([1], 2)]", [3, 2, -1]),
+        ("bool(1) && !bool('false')", True),
+        ("uri('https://a.example.org/x/', 'y')", "https://a.example.org/x/y"),
+        ("uriComponent('a b/c')", "a%20b%2Fc"),
+        ("uriComponentToString('a%20b')", "a b"),
+        ("resourceGroup('other').name", "other"),
     ],
 )
 def test_functions_give_what_microsoft_documents(expression: str, worth: object) -> None:
@@ -114,6 +126,11 @@ def test_functions_give_what_microsoft_documents(expression: str, worth: object)
         ("result", "'result' needs its own value"),
         ("substring('abc', 2, 5)", "has no 5 characters"),
         ("length(1)", "length: "),
+        ("filter([1], n => subscription().id == 'x')", "is not known before the deployment"),
+        ("bool('perhaps')", "'perhaps' is neither true nor false"),
+        ("cidrSubnet('10.0.0.0/24', 25, 2)", "has 2 networks of /25, none at 2"),
+        ("!'a'", "! does not apply to 'a'"),
+        ("true && 'a'", "&& does not apply to 'a'"),
     ],
 )
 def test_what_has_no_value_is_refused_with_file_and_line(expression: str, problem: str) -> None:
@@ -159,6 +176,14 @@ def test_what_only_azure_knows_survives_whatever_is_done_with_it() -> None:
     assert str(value("toLower(tenant().tenantId)")) == "[toLower(tenant().tenantId)]"
     assert str(value("subscription().id == 'x' ? 1 : 2")) == "[subscription().id == 'x' ? 1 : 2]"
     assert value("empty('${subscription().id}-x')") is False
+    assert str(value("contains([subscription().id], 'x')")).startswith("[contains(")
+    assert value("contains(['x', subscription().id], 'x')") is True
+    assert str(value("subscription().tags['a']")) == "[subscription().tags.a]"
+    assert str(value("!subscription().ready && true")) == "[!subscription().ready && true]"
+    assert str(value("subscription().count + 1")) == "[subscription().count + 1]"
+    assert str(value("replace('${subscription().id}-x', 'x', 'y')")) == "[subscription().id]-y"
+    assert str(value("toUpper('${subscription().id}-x')")) == "[toUpper('${subscription().id}-x')]"
+    assert str(value("['a'][length(subscription().tags)]")) == "[[…][length(subscription().tags)]]"
     assert str(value("string({ a: subscription().id })")) == '{"a":"[subscription().id]"}'
 
 
@@ -172,6 +197,7 @@ def test_files_are_read_from_beside_the_bicep_file(tmp_path: Path) -> None:
     (tmp_path / "queues.json").write_text(json.dumps({"queues": [{"name": "payments"}]}))
     assert value("loadJsonContent('queues.json', '$.queues')[0].name", folder=tmp_path) == "payments"
     assert value("json(loadTextContent('queues.json'))", folder=tmp_path) == {"queues": [{"name": "payments"}]}
+    assert value("base64ToString(loadFileAsBase64('queues.json'))", folder=tmp_path).startswith('{"queues"')
     with pytest.raises(BicepError, match="only names can be followed"):
         value("loadJsonContent('queues.json', '$.queues[*]')", folder=tmp_path)
 

@@ -100,19 +100,6 @@ def uri(base: str, relative: str) -> str:
     return urllib.parse.urljoin(base, relative)
 
 
-def parse_cidr(network: str) -> dict[str, Value]:
-    read = ipaddress.ip_network(network)
-    usable = list(read.hosts())[:: max(1, read.num_addresses - 3)]
-    return {
-        "network": str(read.network_address),
-        "netmask": str(read.netmask),
-        "broadcast": str(read.broadcast_address),
-        "firstUsable": str(usable[0]),
-        "lastUsable": str(usable[-1]),
-        "cidr": read.prefixlen,
-    }
-
-
 def cidr_subnet(network: str, prefix: int, index: int) -> str:
     found = list(ipaddress.ip_network(network).subnets(new_prefix=prefix))
     if not 0 <= index < len(found):
@@ -134,7 +121,6 @@ PURE: Final[dict[str, Function]] = {
     "endsWith": lambda text, end: text.lower().endswith(end.lower()),
     "int": to_int,
     "padLeft": pad_left,
-    "parseCidr": parse_cidr,
     "split": split,
     "startsWith": lambda text, start: text.lower().startswith(start.lower()),
     "substring": substring,

@@ -133,11 +133,6 @@ class CalledModule:
         """The name of the deployment."""
         return property_of(self._body, "name", self._frame)
 
-    @property
-    def place(self) -> Place:
-        """Where it is called."""
-        return self._node.place
-
     def output(self, name: str, place: Place) -> Value:
         """One of its outputs."""
         return self.inner.output(name, place)

@@ -74,8 +74,9 @@ def _of_resource(of: Declared, name: str, place: Place) -> Value:
         return {"name": of.name, "type": of.type, "apiVersion": of.api_version}[name]
     if not of.deployed and name != "id":
         raise BicepError(place, f"'{of.symbol}' is not deployed here, and its '{name}' is asked for")
-    if name in _DECLARED and not of.existing and name in of.body:
-        return of.body[name]
+    said = of.written(name) if name in _DECLARED and not of.existing else None
+    if said is not None:
+        return said
     return Symbol(f"{of.symbol}.{name}", of, (name,))
 
 
@@ -98,8 +99,9 @@ def _of_module(of: ModuleLike, name: str, place: Place) -> Value:
 def _of_scope(of: Scope, name: str) -> Value:
     if name == "name" and of.name is not None:
         return of.name
-    if name in {"location", "tags"} and of.group is not None and name in of.group.body:
-        return of.group.body[name]
+    said = of.group.written(name) if name in {"location", "tags"} and of.group is not None else None
+    if said is not None:
+        return said
     return Symbol(f"{of.kind}().{name}", of.group, (name,))
 
 

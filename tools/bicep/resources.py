@@ -71,6 +71,7 @@ class ResourceMaker:
             parent=parent,
             existing=node.existing,
             deployed=deployed and (parent is None or parent.deployed),
+            written=lambda name: property_of(body, name, frame),
         )
         _check_name(declared)
         self.made.append(Made(declared, body, frame))

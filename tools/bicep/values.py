@@ -76,7 +76,8 @@ class Declared:
 
     :param name: the last segment of its name; `parent` has those before it
     :param scope: the deployment's, or the resource that this one extends
-    :param body: all its properties but those above
+    :param body: all its properties but those above, once everything is evaluated
+    :param written: gives one property of the body before that
     """
 
     type: str
@@ -90,6 +91,7 @@ class Declared:
     deployed: bool = True
     body: dict[str, Value] = field(default_factory=dict)
     children: "dict[str, Declared | list[Declared]]" = field(default_factory=dict)
+    written: Callable[[str], Value] = field(default=lambda name: None, repr=False)
 
     @property
     def full_name(self) -> str:

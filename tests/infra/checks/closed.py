@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from tests.infra.world import Planned, Seen
+from tools.bicep.names import within
 from tools.bicep.reader import read
 from tools.bicep.statements import Module
-from tools.bicep.syntax import Array, For, If, Literal, Name, Object, Property
+from tools.bicep.syntax import Array, Literal, Name, Object, Property
 from tools.bicep.values import Declared, Symbol, Value
 
 # Type → where it says that keys, passwords or access policies are off, and how.
@@ -113,10 +114,8 @@ def order(seen: Seen) -> Iterator[str]:
     """Modules that may be made before the roles that they need."""
     modules = read(seen.infra.folder / "main.bicep").of(Module)
     for name in AFTER_ACCESS:
-        body = modules[name].body
-        while isinstance(body, For | If):
-            body = body.body
-        assert isinstance(body, Object), "the reader lets nothing else through"
+        module = modules[name]
+        body = next(node for node in (module.body, *within(module.body)) if isinstance(node, Object))
         after = [
             one.name
             for each in body.properties

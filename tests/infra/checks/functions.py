@@ -1,8 +1,10 @@
 """Functions, the API's description, the gateway's operations and backends, and what always runs: one set everywhere."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from local.package import ROOT
 from shared.settings import SERVICES
 from tests.infra.world import Function, Seen, services_of
 
@@ -110,6 +112,11 @@ def backends(seen: Seen) -> Iterator[str]:
             yield f"the backend {name} has no circuit breaker"
 
 
+def _let_in() -> int:
+    host = json.loads((ROOT / "host.json").read_text())
+    return int(host["extensions"]["http"]["maxConcurrentRequests"])
+
+
 def apps(seen: Seen) -> Iterator[str]:
     """Services that no app or two apps run, and what always runs of functions that there are not."""
     run = [service for site in seen.plan.of(SITES) for service in services_of(site)]
@@ -125,6 +132,8 @@ def apps(seen: Seen) -> Iterator[str]:
                 yield f"{site.name}: there is no group {each['name']}"
         if scale["instanceMemoryMB"] not in MEMORY or not 1 <= scale["maximumInstanceCount"] <= INSTANCES_MAX:
             yield f"{site.name}: {scale['instanceMemoryMB']} MB and {scale['maximumInstanceCount']} instances"
+        if scale["triggers"]["http"]["perInstanceConcurrency"] > _let_in():
+            yield f"{site.name}: an instance is given more requests at once than host.json lets in"
         if sum(each["instanceCount"] for each in scale["alwaysReady"]) > scale["maximumInstanceCount"]:
             yield f"{site.name}: more always run than may"
     outputs = seen.plan.deployment.outputs["FUNCTION_APPS"].split(",")

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from local.emulators.cosmos.app import definition_of
-from local.host.settings import duration_seconds
 from shared.events import catalog, identity, sales
 from shared.events.envelope import Event
 from shared.topology import Queue, Subscription, Topology
@@ -19,6 +18,7 @@ SUBSCRIPTIONS: Final = f"{BUS}/topics/subscriptions"
 _SPAN: Final = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _TERM: Final = re.compile(r"type\s+IN\s*\(([^()]*)\)|type\s*=\s*('[^']*')")
 _TEXT: Final = re.compile(r"'((?:[^']|'')*)'")
+THROUGHPUT_STEP: Final = 1000  # https://learn.microsoft.com/azure/cosmos-db/provision-throughput-autoscale
 STRANGER: Final = "SomethingNobodyKnows"
 # Commands: sent to the queue that they name, not published.
 COMMANDS: Final = frozenset({"ErasePerson", "ExpireOrder", "PaymentReported"})
@@ -41,7 +41,7 @@ def containers(seen: Seen) -> Iterator[str]:
             found = _comparable(resource).get(part)
             if found != value:
                 yield f"{name}: {part} is {found}, not {value}"
-        if resource.get("uniqueKeyPolicy") or resource.get("conflictResolutionPolicy"):
+        if "uniqueKeyPolicy" in resource or resource.get("conflictResolutionPolicy"):
             yield f"{name}: it has unique keys or resolves conflicts, which no double does"
 
 
@@ -73,6 +73,21 @@ def account(seen: Seen) -> Iterator[str]:
     database = plan.one(f"{ACCOUNT}/sqlDatabases")
     if database.name != topology_of(seen).database or database.at("properties", "resource", "id") != database.name:
         yield f"the database is {database.name}"
+
+
+def throughput(seen: Seen) -> Iterator[str]:
+    """Request units that Cosmos DB would not take: in thousands where it scales, none at all where it is serverless."""
+    serverless = {"name": "EnableServerless"} in seen.plan.one(ACCOUNT).properties["capabilities"]
+    shared = False
+    for each in (seen.plan.one(f"{ACCOUNT}/sqlDatabases"), *seen.plan.of(CONTAINERS)):
+        most = each.at("properties", "options", "autoscaleSettings", "maxThroughput")
+        shared = shared or (most is not None and each.type.endswith("sqlDatabases"))
+        if serverless and each.at("properties", "options"):
+            yield f"{each.name}: a serverless account takes no {', '.join(each.at('properties', 'options'))}"
+        elif most is not None and (most < THROUGHPUT_STEP or most % THROUGHPUT_STEP):
+            yield f"{each.name}: {most} request units are no thousands"
+        elif most is None and not serverless and not shared:
+            yield f"{each.name}: it has no throughput of its own and none to share"
 
 
 def queues(seen: Seen) -> Iterator[str]:
@@ -215,15 +230,10 @@ def triggers(seen: Seen) -> Iterator[str]:
     yield from (f"nobody empties {name}" for name in sorted(queues - emptied))
 
 
-def seconds(span: str) -> float:
-    """A span as ISO 8601 writes it (`PT15S`), or .NET.
-
-    :raises ValueError: it is neither
-    """
-    if ":" in span:
-        return duration_seconds(span)
+def seconds(span: str) -> int | None:
+    """A span as ISO 8601 writes it, such as `PT15S`; None if it is no such text."""
     match = _SPAN.fullmatch(span)
     if match is None:
-        raise ValueError(f"{span} is no span of time")
+        return None
     days, hours, minutes, rest = (int(part or 0) for part in match.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + rest
