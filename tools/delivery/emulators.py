@@ -14,14 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    load_pem_private_key,
-    pkcs12,
-)
-from cryptography.x509 import load_pem_x509_certificate
-
-from local.emulators.cosmos.app import definition_of
 from shared.topology import Queue, Topology
 
 if TYPE_CHECKING:
@@ -147,6 +139,8 @@ async def make_containers(endpoint: str, key: str, topology: Topology) -> list[s
 async def _made(client: "CosmosClient", topology: Topology) -> list[str]:
     from azure.cosmos import PartitionKey
 
+    from local.emulators.cosmos.app import definition_of
+
     database = await client.create_database_if_not_exists(topology.database)
     for each in topology.containers:
         await database.create_container_if_not_exists(
@@ -192,6 +186,8 @@ class Folder:
         """
         import certifi
         import trustme
+        from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key, pkcs12
+        from cryptography.x509 import load_pem_x509_certificate
 
         authority = trustme.CA()
         issued = authority.issue_cert(HOST, "localhost", "127.0.0.1")
