@@ -9,6 +9,8 @@ BUS ?= embedded
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
+# Microsoft's emulator looks at no key, and wants this word in its place.
+EMULATED_BUS := Endpoint=sb://localhost;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true
 
 # $(call flag,NAME,--option): the option where NAME says yes, nothing where it says no, and an error where it says neither.
 flag = $(if $(filter 1 yes true,$($(1))),$(2),$(if $(filter-out 0 no false,$($(1))),$(error $(1)=$($(1)): say 1 or 0)))
@@ -78,14 +80,14 @@ smoke: $(READY) ## Sell a ticket on the Tessera of `make run` and refund it, cou
 emulators: $(READY) ## Microsoft's emulators of Cosmos DB and Service Bus, in Docker, with our containers and queues
 	@$(PYTHON) -m tools.delivery emulators
 	@docker compose --env-file .containers/env up --detach --wait cosmos servicebus
-	@$(PYTHON) -m tools.delivery emulators --endpoint https://localhost:8081
+	@$(PYTHON) -m tools.delivery emulators --endpoint https://localhost:8081 --bus "$(EMULATED_BUS)"
 
 emulators-end: ## End them, and forget what they hold
 	@docker compose --env-file .containers/env --profile app down --volumes
 
 contract: $(READY) ## The contract suites against the emulators that `make emulators` started (out/contract.xml)
 	@set -a && . .containers/env && SSL_CERT_FILE=$(CURDIR)/.containers/trusted.pem COSMOS_ENDPOINT=https://localhost:8081 \
-	  SERVICEBUS_CONNECTION="Endpoint=sb://localhost;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true" \
+	  SERVICEBUS_CONNECTION="$(EMULATED_BUS)" \
 	  $(PYTHON) -m pytest -q tests/contract -k "cosmos-account or namespace" --junitxml out/contract.xml
 
 containers: $(READY) ## The images of all services, in Docker (docs/containers.md)

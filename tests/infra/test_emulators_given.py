@@ -11,14 +11,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
 from local.emulators.cosmos.app import build
 from local.emulators.cosmos.signatures import Gate, MasterKey
-from local.emulators.serving import served
+from local.emulators.servicebus.server import running
+from local.emulators.servicebus.tokens import Tokens
+from local.emulators.serving import bind_loopback, served
 from shared.kernel.clock import utc_now
 from shared.topology import Topology, topology
+from tests.contract.servicebus import connection_string
 from tools.delivery.emulators import (
     DUPLICATES_MINUTES_MAX,
     NAMESPACE,
     Folder,
     NotReady,
+    bus_answers,
     make_containers,
     servicebus_config,
 )
@@ -123,6 +127,18 @@ async def test_an_empty_account_gets_the_containers_of_the_topology_and_keeps_th
     paths = {each["path"] for each in found["listings"]["indexingPolicy"]["includedPaths"]}
     assert {"/starts_at/?", "/sold_out/?"} <= paths
     assert "/*" not in paths
+
+
+async def test_the_bus_is_waited_for_until_it_has_our_queues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.delivery.emulators.READY_SECONDS", 0.0)
+    listener, key = bind_loopback(0), "a-key-of-the-test"
+    fewer = topology().model_copy(update={"queues": topology().queues[1:], "subscriptions": ()})
+    connection = connection_string(listener.getsockname()[1], key)
+
+    async with running(listener, data=tmp_path / "bus", topology=fewer, tokens=Tokens(key), now=utc_now):
+        await bus_answers(connection, fewer)
+        with pytest.raises(NotReady, match="Service Bus, for 0 s: "):
+            await bus_answers(connection, topology())
 
 
 async def test_an_emulator_that_never_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from shared.topology import topology
 from tools.delivery import package as packages
 from tools.delivery.azure import Azure, AzureFailed
 from tools.delivery.deployment import NotDeployed, found
-from tools.delivery.emulators import Folder, NotReady, make_containers
+from tools.delivery.emulators import Folder, NotReady, bus_answers, make_containers
 from tools.delivery.infrastructure import ENVIRONMENTS, Infrastructure, Place
 from tools.delivery.package import PackageDamaged
 from tools.delivery.publishing import Publishing
@@ -163,8 +163,9 @@ def releases(deployment: Deployed = "") -> None:
 def emulators(
     folder: Annotated[Path, typer.Option(help="Where what containers are given is kept.")] = Path(".containers"),
     endpoint: Annotated[str, typer.Option(help="Make the containers of this Cosmos DB emulator, as it answers.")] = "",
+    bus: Annotated[str, typer.Option(help="Wait for the Service Bus emulator at this connection string.")] = "",
 ) -> None:
-    """Prepare what Microsoft's emulators in containers are given; with --endpoint, make Cosmos DB's containers."""
+    """Prepare what Microsoft's emulators are given; then make Cosmos DB's containers, and wait for the bus."""
     given = Folder(folder)
     given.prepare(topology())
     if endpoint:
@@ -172,6 +173,10 @@ def emulators(
         with failures_told():
             made = asyncio.run(make_containers(endpoint, given.secrets()["COSMOS_KEY"], topology()))
         print(f"{endpoint} has {', '.join(made)}.")
+    if bus:
+        with failures_told():
+            asyncio.run(bus_answers(bus, topology()))
+        print("Service Bus has its queues.")
     print(f"{folder} has what compose.yaml needs.")
 
 

@@ -152,6 +152,29 @@ async def _made(client: "CosmosClient", topology: Topology) -> list[str]:
     return [each.name for each in topology.containers]
 
 
+async def bus_answers(connection: str, topology: Topology) -> None:
+    """Return as soon as the Service Bus emulator has our queues: it begins to listen a while before.
+
+    :param connection: its connection string
+    :raises NotReady: it did not answer in time
+    """
+    from azure.servicebus.aio import ServiceBusClient
+    from azure.servicebus.exceptions import ServiceBusError
+
+    give_up = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            async with ServiceBusClient.from_connection_string(connection, retry_total=0) as client:
+                for queue in topology.queues:
+                    async with client.get_queue_receiver(queue.name) as receiver:
+                        await receiver.peek_messages(1)
+            return
+        except (ServiceBusError, OSError) as error:
+            if time.monotonic() > give_up:
+                raise NotReady(f"Service Bus, for {READY_SECONDS:.0f} s: {error}") from error
+        await asyncio.sleep(POLL_SECONDS)
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """What containers are given, in a folder that git does not see: secrets, a certificate, the config."""
