@@ -256,7 +256,7 @@ module gateway 'modules/gateway.bicep' = {
     backends: toObject(
       items(serviceOf),
       context => context.key,
-      context => 'https://${appNames[first(filter(range(0, length(apps)), i => contains(apps[i].services, context.value)))]}.azurewebsites.net'
+      context => 'https://${appNames[first(filter(range(0, length(apps)), i => contains(apps[i].services, context.value)))!]}.azurewebsites.net'
     )
     insights: { id: monitoring.outputs.insightsId, connectionString: monitoring.outputs.connectionString }
     sampling: environment == 'prod' ? 20 : 100
