@@ -107,7 +107,8 @@ def deployment_show(given: argparse.Namespace) -> Any:
 
 
 def deployment_create(given: argparse.Namespace) -> Any:
-    write("created", {**read("created"), given.name: given.parameters})
+    told = {name: value for name, value in os.environ.items() if name.startswith(("AZURE_", "TESSERA_"))}
+    write("created", {**read("created"), given.name: {"parameters": given.parameters, "told": told}})
     return "Succeeded"
 
 

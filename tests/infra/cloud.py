@@ -1,16 +1,20 @@
 """A cloud for delivery's commands: the double of `az` over a folder, and whoever calls them."""
 
+import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from local.layout import Ports
 from local.package import ROOT
 from tools.delivery.azure import Azure
+from tools.delivery.package import Manifest, functions_in
 
 DEPLOYMENT: Final = "tessera-dev"
 APPS: Final = ("tessera-dev-commerce", "tessera-dev-workers")
@@ -70,6 +74,17 @@ class Cloud:
         """App → its package."""
         return {path.name: path.read_bytes() for path in sorted((self.home / "published").glob("*"))}
 
+    def pack_as_here(self) -> Manifest:
+        """A package with the functions of this source, which the apps have."""
+        package = self.home / "tessera.zip"
+        package.write_bytes(b"a package")
+        sha256 = hashlib.sha256(package.read_bytes()).hexdigest()
+        manifest = Manifest(version=f"here-{sha256[:8]}", sha256=sha256, functions=functions_in(ROOT))
+        package.with_suffix(".json").write_text(manifest.model_dump_json())
+        services = {app: told["TESSERA_SERVICES"].split(",") for app, told in self.read("settings").items()}
+        self.write("functions", {app: sorted(manifest.wanted(named)) for app, named in services.items()})
+        return manifest
+
     def command(self, *words: str, **environment: str) -> tuple[int, str]:
         """A delivery command as somebody at a terminal calls it: its exit code, and all it printed."""
         own: Mapping[str, str] = {**os.environ, "PATH": f"{self.home}:{os.environ['PATH']}", **environment}
@@ -81,3 +96,18 @@ class Cloud:
 def outputs(values: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """As a deployment puts them out."""
     return {name: {"type": "String", "value": value} for name, value in values.items()}
+
+
+def ports_in_a_row() -> Ports:
+    """Free ones, as `make run` has them: one after the other."""
+    while not all(map(_free, asdict(ports := Ports.counted_from(Ports.free().host)).values())):
+        pass
+    return ports
+
+
+def _free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True

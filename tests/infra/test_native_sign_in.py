@@ -2,11 +2,13 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from local.emulators.serving import served
 from tests.doubles.native_sign_in import CLIENT_ID, tenant
+from tests.infra.cloud import Cloud
 from tools.delivery.signing_in import Operator, SignInFailed
 
 PASSWORDS = {"smoke@tessera.example": "a long password"}
@@ -50,3 +52,14 @@ def test_a_tenant_that_does_not_answer_is_told() -> None:
 
 def test_the_password_is_not_in_what_is_shown_of_an_operator() -> None:
     assert "a long password" not in repr(OPERATOR)
+
+
+async def test_the_command_prints_a_token_and_nothing_else(tmp_path: Path) -> None:
+    async with served(tenant(PASSWORDS)) as url:
+        code, text = await asyncio.to_thread(
+            Cloud.make(tmp_path).command, "token", "--user", OPERATOR.username, TESSERA_PASSWORD=OPERATOR.password,
+            AUTH_AUTHORITIES=f"{url}/tenant/v2.0, https://another.example", TESSERA_SMOKE_CLIENT_ID=CLIENT_ID,
+            AUTH_AUDIENCE="api-id",
+        )  # fmt: skip
+
+    assert (code, text) == (0, "token of smoke@tessera.example for openid api-id/tickets.use\n")

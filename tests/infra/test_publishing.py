@@ -91,6 +91,7 @@ def test_where_no_other_version_ever_passed_nothing_is_changed(
     package, manifest = packed(tmp_path, "one")
     publishing.publish(package, manifest)
     publishing.releases.passed(manifest.version, NOW)
+    publishing.releases.keep(*packed(tmp_path, "untested"))
     before = cloud.published()
 
     with pytest.raises(NothingToGoBackTo, match="has passed its smoke test here"):
@@ -212,7 +213,11 @@ def test_what_would_change_is_written_to_a_file_and_nothing_is_deployed(cloud: C
     assert "1 to create in westeurope" in (tmp_path / "out" / "what-if.txt").read_text()
 
     assert cloud.command(*words) == (0, "Deployed as tessera-dev.\n")
-    assert cloud.read("created") == {DEPLOYMENT: [str(ROOT / "infra" / "main.bicepparam")]}
+    made = cloud.read("created")[DEPLOYMENT]
+    assert made["parameters"] == [str(ROOT / "infra" / "main.bicepparam")]
+    assert made["told"] == {
+        "AZURE_ENV_NAME": "dev", "AZURE_LOCATION": "westeurope", "TESSERA_INSTALLATION": "tessera",
+    }  # fmt: skip
 
 
 def test_releases_of_other_deployments_are_not_seen(cloud: Cloud, publishing: Publishing, tmp_path: Path) -> None:

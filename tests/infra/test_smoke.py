@@ -13,15 +13,18 @@ import pytest
 from rich.console import Console
 
 from local.host.process import HostProcess
-from local.layout import Ports
 from local.stack import ROOT, Stack
+from tests.infra.cloud import ACCOUNT, APPS, DEPLOYMENT, OUTPUTS, Cloud, outputs, ports_in_a_row
 from tests.support.api import Api, Json, Organiser
 from tools.delivery.here import APP, told_by_host
 from tools.delivery.insights import Insights
 from tools.delivery.outcome import Outcome, Report
 from tools.delivery.preparing import CAPACITY, prepare
+from tools.delivery.releases import Releases
 from tools.delivery.shop import Shop
 from tools.delivery.smoke import EXPECTED, Patience, Target, smoke
+
+pytestmark = pytest.mark.xdist_group("smoke")  # one Tessera for all of them
 
 SHORT = Patience(ready=0.0, moved=10.0, telemetry=15.0, poll=0.1)
 NO_PATIENCE = Patience(ready=0.0, moved=0.0, telemetry=0.0, poll=0.0)
@@ -35,21 +38,9 @@ EVERYTHING = [
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A Tessera whose telemetry is collected, on ports in a row as `make run` has them."""
-    ports = Ports.counted_from(next(port for port in range(21_000, 29_000, 10) if all_free(port)))
-    stack = Stack(tmp_path_factory.mktemp("smoke"), ports, telemetry=True)
+    stack = Stack(tmp_path_factory.mktemp("smoke"), ports_in_a_row(), telemetry=True)
     with stack, httpx.Client(base_url=stack.url, timeout=30) as http:
         yield Api(stack, http)
-
-
-def all_free(first: int) -> bool:
-    import socket
-
-    try:
-        for number in range(first, first + 10):
-            socket.create_server(("127.0.0.1", number)).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -162,13 +153,6 @@ def test_telemetry_that_has_nothing_of_the_sale_fails(api: Api, target: Target) 
     assert "not within 1 s" in failures(report)["its trace is found"]
 
 
-def test_where_only_a_share_of_the_traces_is_collected_the_business_event_is_enough(target: Target) -> None:
-    report = outcome_of(replace(target, whole_traces=False), SHORT)
-
-    assert failures(report) == {}
-    assert "a share of the traces only" in report.outcomes[-1].said
-
-
 def test_a_deployment_that_lacks_its_workers_fails(api: Api, target: Target) -> None:
     """Nothing leaves the outbox there: what a refund leads to never happens."""
     settings = {**api.stack.environment(), "TESSERA_SERVICES": "commerce,identity"}
@@ -246,6 +230,65 @@ def test_a_command_that_cannot_begin_is_a_failure_for_the_pipeline_too(tmp_path:
     assert (code, "no demo in" in text) == (1, True)
     suite = Xml.fromstring((tmp_path / "smoke.xml").read_text())  # noqa: S314 - our own
     assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
+
+
+@pytest.fixture
+def cloud(api: Api, tmp_path: Path) -> Cloud:
+    """A deployment whose gateway is the Tessera here, with two apps."""
+    made = Cloud.make(tmp_path)
+    here = outputs({**OUTPUTS, "gatewaY_URL": api.stack.url})
+    made.write("deployments", {DEPLOYMENT: here})
+    return made
+
+
+def deployed(cloud: Cloud, api: Api, shop: Organiser, event: Json, *options: str) -> tuple[int, str]:
+    """The command, as a pipeline calls it."""
+    return cloud.command(
+        "smoke", "--package", str(cloud.home / "tessera.zip"), "--deployment", DEPLOYMENT, *options,
+        TESSERA_SMOKE_TOKEN=shop.operator.token, TESSERA_SMOKE_EVENT=event["event_id"],
+    )  # fmt: skip
+
+
+def test_a_deployment_that_works_is_written_down_as_one_to_go_back_to(
+    api: Api, shop: Organiser, event: Json, cloud: Cloud
+) -> None:
+    """Of one of its apps only a share of the traces is collected: there the business event has to be enough."""
+    manifest = cloud.pack_as_here()
+    releases = Releases(cloud.azure, ACCOUNT)
+    releases.keep(cloud.home / "tessera.zip", manifest)
+    settings = cloud.read("settings")
+    cloud.write("settings", {**settings, APPS[0]: {**settings[APPS[0]], "TESSERA_TRACE_SAMPLING": "0.2"}})
+
+    code, text = deployed(cloud, api, shop, event, "--record", "--insights-api", api.stack.telemetry_url)
+
+    assert (code, text.count("✓"), "✗" in text) == (0, len(EVERYTHING), False), text
+    assert "its spans are collected for a share of the traces only" in text
+    assert releases.to_go_back_to("another").version == manifest.version
+    asked = [words for words in cloud.commands() if "get-access-token" in words]
+    assert {words[words.index("--scope") + 1] for words in asked} == {"https://api.applicationinsights.io/.default"}
+
+
+def test_a_deployment_that_lacks_a_function_fails_by_name_and_is_not_gone_back_to(
+    api: Api, shop: Organiser, event: Json, cloud: Cloud
+) -> None:
+    manifest = cloud.pack_as_here()
+    releases = Releases(cloud.azure, ACCOUNT)
+    releases.keep(cloud.home / "tessera.zip", manifest)
+    functions = cloud.read("functions")
+    cloud.write("functions", {**functions, APPS[1]: [name for name in functions[APPS[1]] if name != "relay_orders"]})
+
+    code, text = deployed(cloud, api, shop, event, "--record", "--no-telemetry", "--ready-seconds", "0")
+
+    assert (code, "lacks relay_orders" in text) == (1, True), text
+    assert [each.passed_at for each in releases.all()] == [""]
+
+
+def test_before_there_is_an_operator_it_looks_and_counts(api: Api, shop: Organiser, event: Json, cloud: Cloud) -> None:
+    cloud.pack_as_here()
+
+    code, text = deployed(cloud, api, shop, event, "--no-sale")
+
+    assert (code, text.count("✓"), "✗" in text) == (0, 3, False), text
 
 
 def test_a_report_without_checks_has_not_passed() -> None:

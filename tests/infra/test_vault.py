@@ -1,6 +1,7 @@
 """The secrets of a deployment: what is missing is made or taken, what is there stays, and no value is seen anywhere."""
 
 import json
+import re
 from base64 import urlsafe_b64decode
 from pathlib import Path
 from typing import Final
@@ -185,11 +186,14 @@ def test_a_vault_is_deployed_for_whoever_is_signed_in(cloud: Cloud) -> None:
     code, text = cloud.command("vault", "--environment", "dev", "--location", "westeurope")
 
     assert (code, text) == (0, "The vault is kv-tessera-dev.\n")
-    given = dict(each.split("=") for each in cloud.read("created")[f"{DEPLOYMENT}-vault"])
-    assert given == {
-        "environment": "dev", "location": "westeurope", "installation": "tessera",
-        "deployerPrincipalId": "11111111-0000-0000-0000-000000000001", "deployerPrincipalType": "ServicePrincipal",
+    given = cloud.read("created")[f"{DEPLOYMENT}-vault"]
+    assert given["parameters"] == [str(ROOT / "infra" / "vault.bicepparam")]
+    assert given["told"] == {
+        "AZURE_ENV_NAME": "dev", "AZURE_LOCATION": "westeurope", "TESSERA_INSTALLATION": "tessera",
+        "AZURE_PRINCIPAL_ID": "11111111-0000-0000-0000-000000000001", "AZURE_PRINCIPAL_TYPE": "ServicePrincipal",
     }  # fmt: skip
+    read_there = re.findall(r"readEnvironmentVariable\('(\w+)'", (ROOT / "infra" / "vault.bicepparam").read_text())
+    assert set(read_there) == given["told"].keys()
 
 
 def test_without_the_program_one_line_says_so(tmp_path: Path) -> None:

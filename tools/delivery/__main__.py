@@ -116,8 +116,6 @@ def infrastructure(
     what_if: Annotated[Path | None, typer.Option(help="Change nothing: write what would change to this file.")] = None,
 ) -> None:
     """Deploy infra/main.bicep with what the environment says, or tell what that would change."""
-    os.environ["AZURE_ENV_NAME"], os.environ["AZURE_LOCATION"] = environment, location  # for main.bicepparam
-    os.environ["TESSERA_INSTALLATION"] = installation
     with failures_told():
         place = Infrastructure(Azure(), Place(environment, location, installation))
         if what_if is not None:

@@ -4,9 +4,10 @@ It is a program of its own, since its library is larger than everything else her
 """
 
 import json
+import os
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 COMMAND_SECONDS: Final = 180.0
@@ -26,9 +27,11 @@ class Azure:
     """Asks `az`.
 
     :param program: found on the PATH
+    :param environment: what it is told beside this process's own environment: parameter files read it
     """
 
     program: str = "az"
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def ask(self, *words: str, seconds: float = COMMAND_SECONDS) -> Any:
         """What a command answers, read as JSON; None where it says nothing.
@@ -61,7 +64,7 @@ class Azure:
         try:
             done = subprocess.run(
                 [self.program, *words], check=False, capture_output=True, text=True, timeout=seconds,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL, env={**os.environ, **self.environment},
             )  # fmt: skip
         except FileNotFoundError:
             raise AzureFailed(f"there is no `{self.program}` on the PATH (docs/deploy.md says how to get it)") from None

@@ -2,7 +2,8 @@
 
 import json
 from base64 import urlsafe_b64decode
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from tools.delivery.deployment import NotDeployed
 INFRA: Final = Path(__file__).resolve().parent.parent.parent / "infra"
 ENVIRONMENTS: Final = ("dev", "prod")
 _WHAT_IF_SECONDS: Final = 1_200.0
+_STATE: Final = ("--query", "properties.provisioningState")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,15 @@ class Place:
         return f"{self.installation}-{self.environment}-vault"
 
     @property
+    def variables(self) -> Mapping[str, str]:
+        """As parameter files read it."""
+        return {
+            "AZURE_ENV_NAME": self.environment,
+            "AZURE_LOCATION": self.location,
+            "TESSERA_INSTALLATION": self.installation,
+        }
+
+    @property
     def deployment(self) -> str:
         """The name of the whole deployment at Azure."""
         return f"{self.installation}-{self.environment}"
@@ -61,14 +72,10 @@ class Infrastructure:
 
         :raises AzureFailed: Azure refused
         """
-        place, who = self.place, principal(self.azure)
-        self.azure.ask(
-            "deployment", "sub", "create", "--name", place.vault_deployment, "--location", place.location,
-            "--template-file", str(INFRA / "vault.bicep"), "--parameters", f"environment={place.environment}",
-            f"location={place.location}", f"installation={place.installation}", f"deployerPrincipalId={who.id}",
-            f"deployerPrincipalType={who.kind}", "--query", "properties.provisioningState",
-            seconds=DEPLOYMENT_SECONDS,
-        )  # fmt: skip
+        who = principal(self.azure)
+        told = {**self.place.variables, "AZURE_PRINCIPAL_ID": who.id, "AZURE_PRINCIPAL_TYPE": who.kind}
+        words = self._whole(self.place.vault_deployment, "vault.bicepparam")
+        self._told(told).ask("deployment", "sub", "create", *words, *_STATE, seconds=DEPLOYMENT_SECONDS)
         return self.vault_name()
 
     def vault_name(self) -> str:
@@ -90,20 +97,24 @@ class Infrastructure:
 
         :raises AzureFailed: Azure refused, or the files are wrong
         """
-        return self.azure.text("deployment", "sub", "what-if", *self._whole(), seconds=_WHAT_IF_SECONDS)
+        words = self._whole(self.place.deployment, "main.bicepparam")
+        return self._told(self.place.variables).text("deployment", "sub", "what-if", *words, seconds=_WHAT_IF_SECONDS)
 
     def deploy(self) -> str:
         """Deploy everything; the deployment's name.
 
         :raises AzureFailed: Azure refused; what it had made until then stays, and the same again goes on
         """
-        query = ("--query", "properties.provisioningState")
-        self.azure.ask("deployment", "sub", "create", *self._whole(), *query, seconds=DEPLOYMENT_SECONDS)
+        words = self._whole(self.place.deployment, "main.bicepparam")
+        azure = self._told(self.place.variables)
+        azure.ask("deployment", "sub", "create", *words, *_STATE, seconds=DEPLOYMENT_SECONDS)
         return self.place.deployment
 
-    def _whole(self) -> tuple[str, ...]:
-        parameters = str(INFRA / "main.bicepparam")
-        return ("--name", self.place.deployment, "--location", self.place.location, "--parameters", parameters)
+    def _whole(self, name: str, parameters: str) -> tuple[str, ...]:
+        return ("--name", name, "--location", self.place.location, "--parameters", str(INFRA / parameters))
+
+    def _told(self, variables: Mapping[str, str]) -> Azure:
+        return replace(self.azure, environment=variables)
 
 
 def principal(azure: Azure) -> Principal:

@@ -96,17 +96,14 @@ class Releases:
         )
 
     def fetch(self, version: str, folder: Path) -> tuple[Path, Manifest]:
-        """The package of a version, compared with what was kept, and what is in it.
+        """The package of a version and what is in it; whoever publishes it compares the two.
 
         :raises AzureFailed: it cannot be had
-        :raises PackageDamaged: it is not what was published
         """
         package, told = folder / PACKAGE, folder / MANIFEST
         self._download(f"{version}/{PACKAGE}", package)
         self._download(f"{version}/{MANIFEST}", told)
-        manifest = Manifest.model_validate_json(told.read_text())
-        manifest.check(package)
-        return package, manifest
+        return package, Manifest.model_validate_json(told.read_text())
 
     def _names(self) -> list[str]:
         words = ("--query", "[].name", "--num-results", "*")

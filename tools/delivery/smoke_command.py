@@ -45,6 +45,8 @@ def smoke(  # noqa: PLR0913 - one parameter an option
     ] = True,
     record: Annotated[bool, typer.Option(help="Write down that this version passed: rollback goes to such.")] = False,
     insights_api: Annotated[str, typer.Option(help="Where telemetry is asked for; other clouds have others.")] = API,
+    ready_seconds: Annotated[float, typer.Option(min=0, help="How long a published app may take to answer.")] = 300.0,
+    trace_seconds: Annotated[float, typer.Option(min=0, help="How long telemetry may take to arrive.")] = 600.0,
     junit: Annotated[Path | None, typer.Option(help="Write the outcome as JUnit, too.")] = None,
     here: Annotated[bool, typer.Option("--here", help="Test the Tessera of `make run` on this machine.")] = False,
     port: Annotated[int, typer.Option(min=1, max=65_000, help="With --here: its port.")] = 7071,
@@ -63,7 +65,11 @@ def smoke(  # noqa: PLR0913 - one parameter an option
             bearer = "" if not sale else token or _operator(azure, deployed.vault).token()
             insights = Insights(insights_api, deployed.insights_app_id, lambda: azure.token(SCOPE))
             target = _target(azure, deployed, manifest, event, bearer)
-            run(replace(target, insights=insights if telemetry else None), report, Patience())
+            run(
+                replace(target, insights=insights if telemetry else None),
+                report,
+                Patience(ready=ready_seconds, telemetry=trace_seconds),
+            )
             if record and report.passed:
                 Releases(azure, deployed.releases_account).passed(manifest.version, utc_now())
     except CANNOT_BEGIN as error:
