@@ -1,6 +1,5 @@
 """Pipelines, workflows and azd's hooks: well-formed, all they name exists, and they deliver by the same commands."""
 
-import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,6 @@ from tests.infra.expressions import ExpressionRefused, used
 from tests.infra.github_workflows import Workflows, scripts
 from tests.infra.yamls import of_file, read
 
-DEPLOY: Final = (ROOT / "docs" / "deploy.md").read_text()
 PIPELINE: Final = Files.below(ROOT)
 WORKFLOWS: Final = Workflows.below(ROOT)
 ROOT_FILE, DEPLOYING, SETUP = "azure-pipelines.yml", "pipelines/deploy.yml", "pipelines/setup.yml"
@@ -127,38 +125,6 @@ def test_expressions_are_read(text: str, names: list[str]) -> None:
 def test_what_is_no_expression_is_refused(text: str) -> None:
     with pytest.raises(ExpressionRefused):
         used(text)
-
-
-def test_what_only_an_administrator_can_make_is_told_of() -> None:
-    """Variable groups, environments and connections lie outside of the files: whoever sets up must know of each."""
-    whole = PIPELINE.expanded()
-    text = str(whole) + str(WORKFLOWS.workflows)
-    groups = {each["group"] for stage in whole["stages"] for part in (stage, *stage["jobs"])
-              for each in part.get("variables", [])}  # fmt: skip
-    connections = {step["inputs"]["azureSubscription"] for job in jobs(PIPELINE) for step in steps(job)
-                   if "AzureCLI" in step.get("task", "")}  # fmt: skip
-    environments = {job["environment"] for job in jobs(PIPELINE) if "environment" in job}
-    variables = set(re.findall(r"vars\.(\w+)", text))
-
-    assert groups == connections == environments == {"tessera-dev", "tessera-prod"}
-    assert {
-        name for name in groups | variables | {"tessera-dev-plan", "tessera-prod-plan"} if name not in DEPLOY
-    } == set()
-
-
-def bicep_parameters() -> str:
-    return "".join(path.read_text() for path in (ROOT / "infra").glob("*.bicepparam"))
-
-
-def test_every_variable_that_infrastructure_reads_is_told_of_where_variables_are_set() -> None:
-    read_by_bicep = set(re.findall(r"readEnvironmentVariable\('(\w+)'", bicep_parameters()))
-    read_by_delivery = {
-        name
-        for path in (ROOT / "tools" / "delivery").glob("*.py")
-        for name in re.findall(r'(?:envvar=|variable=|environ\.get\()"([A-Z_]+)"', path.read_text())
-    }
-    assert len(read_by_bicep) > 15
-    assert {name for name in read_by_bicep | read_by_delivery if f"`{name}`" not in DEPLOY} == set()
 
 
 def test_a_package_is_deployed_only_after_every_gate() -> None:

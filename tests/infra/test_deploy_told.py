@@ -1,0 +1,80 @@
+"""docs/deploy.md tells of everything that somebody has to make or to set, and shows commands that there are."""
+
+import re
+import subprocess
+from typing import Final
+
+from local.package import ROOT
+from tests.infra import commands
+from tests.infra.azure_pipelines import GIVEN, Files, jobs, steps
+from tests.infra.github_workflows import Workflows
+
+DEPLOY: Final = (ROOT / "docs" / "deploy.md").read_text()
+PIPELINE: Final = Files.below(ROOT)
+WORKFLOWS: Final = Workflows.below(ROOT)
+
+
+def test_what_only_an_administrator_can_make_is_told_of() -> None:
+    """Variable groups, environments and connections lie outside of the files: whoever sets up must know of each."""
+    whole = PIPELINE.expanded()
+    text = str(whole) + str(WORKFLOWS.workflows)
+    groups = {each["group"] for stage in whole["stages"] for part in (stage, *stage["jobs"])
+              for each in part.get("variables", [])}  # fmt: skip
+    connections = {step["inputs"]["azureSubscription"] for job in jobs(PIPELINE) for step in steps(job)
+                   if "AzureCLI" in step.get("task", "")}  # fmt: skip
+    environments = {job["environment"] for job in jobs(PIPELINE) if "environment" in job}
+    variables = set(re.findall(r"vars\.(\w+)", text))
+
+    assert groups == connections == environments == {"tessera-dev", "tessera-prod"}
+    assert {
+        name for name in groups | variables | {"tessera-dev-plan", "tessera-prod-plan"} if name not in DEPLOY
+    } == set()
+
+
+def told_in(document: str) -> list[str]:
+    """The delivery commands that a document shows, without what is only a place holder."""
+    shown = re.findall(r"-m tools\.delivery ([a-z][^`#|)\n]*)", document.replace("\n   ", " "))
+    return [re.sub(r"<[^>]*>|…", "x", each).strip() for each in shown]
+
+
+def test_every_command_that_documents_show_is_one_that_there_is() -> None:
+    environment = {**GIVEN, "AZURE_ENV_NAME": "dev", "GATEWAY_URL": "https://g", "TESSERA_CREATOR_TOKEN": "t",
+                   "TESSERA_PASSWORD": "p"}  # fmt: skip
+    shown = [each for path in (ROOT / "docs").rglob("*.md") for each in told_in(path.read_text())]
+
+    assert len(shown) > 15
+    lines = "\n".join(f".venv/bin/python -m tools.delivery {each}" for each in shown)
+    assert commands.refusals(lines, environment) == []
+    broken = commands.refusals(lines.replace("delivery rollback", "delivery roll-back"), environment)
+    assert "has no command roll-back" in broken[0]
+
+
+def test_the_scripts_of_the_way_through_are_ones_to_a_shell() -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", DEPLOY, re.DOTALL)
+
+    assert len(blocks) > 5
+    for block in blocks:
+        done = subprocess.run(
+            ["bash", "-n"],
+            input=re.sub(r"<[a-z ]+>", "x", block),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), block
+
+
+def bicep_parameters() -> str:
+    return "".join(path.read_text() for path in (ROOT / "infra").glob("*.bicepparam"))
+
+
+def test_every_variable_that_infrastructure_reads_is_told_of_where_variables_are_set() -> None:
+    read_by_bicep = set(re.findall(r"readEnvironmentVariable\('(\w+)'", bicep_parameters()))
+    read_by_delivery = {
+        name
+        for path in (ROOT / "tools" / "delivery").glob("*.py")
+        for name in re.findall(r'(?:envvar=|variable=|environ\.get\()"([A-Z_]+)"', path.read_text())
+    }
+    assert len(read_by_bicep) > 15
+    assert {name for name in read_by_bicep | read_by_delivery if f"`{name}`" not in DEPLOY} == set()
