@@ -59,6 +59,9 @@ param privateFrom string = '127.0.0.0'
 param privateTo string = '127.255.255.255'
 
 var size = sizes[environment]
+var isPrivate = privateNetworking && size.serviceBusTier != 'Premium'
+  ? fail('privateNetworking needs prod: only Premium of Service Bus has private addresses')
+  : privateNetworking
 var apps = size.apps
 var prefix = '${installation}-${environment}'
 var token = uniqueString(subscription().subscriptionId, installation, environment)
@@ -82,7 +85,7 @@ module identities 'modules/identities.bicep' = {
   params: { location: location, tags: tags, prefix: prefix, appNames: map(apps, app => app.name) }
 }
 
-module network 'modules/network.bicep' = if (privateNetworking) {
+module network 'modules/network.bicep' = if (isPrivate) {
   name: 'network'
   scope: group
   params: { location: location, tags: tags, name: 'vnet-${prefix}', appNames: map(apps, app => app.name) }
@@ -110,7 +113,7 @@ module cosmos 'modules/cosmos.bicep' = {
     name: '${prefix}-${token}'
     size: size.cosmos
     zoneRedundant: size.cosmosZoneRedundant
-    isPublic: !privateNetworking
+    isPublic: !isPrivate
   }
 }
 
@@ -122,7 +125,7 @@ module servicebus 'modules/servicebus.bicep' = {
     tags: tags
     name: '${prefix}-${token}'
     tier: size.serviceBusTier
-    isPublic: !privateNetworking
+    isPublic: !isPrivate
   }
 }
 
@@ -136,7 +139,7 @@ module storages 'modules/storage.bicep' = [
       name: take('st${installation}${uniqueString(token, app.name)}', 24)
       redundancy: size.storageRedundancy
       containers: [packages]
-      isPublic: !privateNetworking
+      isPublic: !isPrivate
     }
   }
 ]
@@ -151,7 +154,7 @@ module backups 'modules/storage.bicep' = {
     redundancy: size.storageRedundancy
     containers: ['payments']
     immutableDays: size.backupDays
-    isPublic: !privateNetworking
+    isPublic: !isPrivate
   }
 }
 
@@ -216,8 +219,8 @@ module functionApps 'modules/apps.bicep' = {
         }
     vaultUri: vaultUri
     absentSecrets: absent
-    subnetIds: privateNetworking ? network!.outputs.appSubnetIds : null
-    isPublic: !privateNetworking
+    subnetIds: isPrivate ? network!.outputs.appSubnetIds : null
+    isPublic: !isPrivate
   }
   dependsOn: [access]
 }
@@ -256,11 +259,11 @@ module gateway 'modules/gateway.bicep' = {
     backends: toObject(
       items(serviceOf),
       context => context.key,
-      context => 'https://${appNames[first(filter(range(0, length(apps)), i => contains(apps[i].services, context.value)))]}.azurewebsites.net'
+      context => 'https://${appNames[first(filter(range(0, length(apps)), i => contains(apps[i].services, context.value)))!]}.azurewebsites.net'
     )
     insights: { id: monitoring.outputs.insightsId, connectionString: monitoring.outputs.connectionString }
     sampling: environment == 'prod' ? 20 : 100
-    subnetId: privateNetworking ? network!.outputs.gatewaySubnetId : null
+    subnetId: isPrivate ? network!.outputs.gatewaySubnetId : null
   }
   dependsOn: [access]
 }
@@ -271,7 +274,7 @@ module api 'modules/gateway-api.bicep' = {
   params: { gatewayName: gateway.outputs.name }
 }
 
-module privately 'modules/private.bicep' = if (privateNetworking) {
+module privately 'modules/private.bicep' = if (isPrivate) {
   name: 'private'
   scope: group
   params: {

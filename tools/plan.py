@@ -14,6 +14,7 @@ import typer
 
 from tools.bicep.deployment import Deployment, deploy
 from tools.bicep.errors import BicepError, Finding
+from tools.bicep.lint import warnings
 from tools.bicep.names import findings
 from tools.bicep.parameters import parameters
 from tools.bicep.resources import no_two
@@ -69,7 +70,8 @@ def planned(
 def wrong(deployment: Deployment, infra: Path = INFRA) -> list[Finding]:
     """What is wrong with the files of a folder, and with a deployment of them."""
     twice = [Finding(place, problem) for place, problem in no_two(list(deployment.declared()))]
-    return [found for path in sorted(infra.rglob("*.bicep*")) for found in findings(path)] + twice
+    paths = sorted(infra.rglob("*.bicep*"))
+    return [found for path in paths for found in (*findings(path), *warnings(path))] + twice
 
 
 def listed(deployment: Deployment) -> list[str]:

@@ -48,7 +48,7 @@ resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2025-04-15
   name: topology.database
   properties: {
     resource: { id: topology.database }
-    options: serverless ? {} : { autoscaleSettings: { maxThroughput: size.?sharedMaximum } }
+    options: serverless ? {} : { autoscaleSettings: { maxThroughput: size.sharedMaximum! } }
   }
 }
 

@@ -13,6 +13,7 @@ from tree_sitter import Language, Node, Parser
 
 from tests.infra.conftest import Break
 from tests.infra.world import VARIANTS, Infra, Planned
+from tools.bicep.lint import warnings
 from tools.bicep.names import findings, within
 from tools.bicep.reader import read
 from tools.bicep.resources import no_two
@@ -100,7 +101,12 @@ def named(infra: Infra) -> list[str]:
     return [str(found) for path in sorted(infra.folder.rglob("*.bicep*")) for found in findings(path)]
 
 
-@pytest.mark.parametrize("check", [unread, versions, undescribed, secrets, named])
+def warned(infra: Infra) -> list[str]:
+    """What the compiler or its linter would warn of, as far as our own reader sees it."""
+    return [str(found) for path in sorted(infra.folder.rglob("*.bicep*")) for found in warnings(path)]
+
+
+@pytest.mark.parametrize("check", [unread, versions, undescribed, secrets, named, warned])
 def test_every_file_is_good(infra: Infra, check: Callable[[Infra], list[str]]) -> None:
     assert check(infra) == []
 
@@ -138,6 +144,7 @@ def test_every_file_is_good(infra: Infra, check: Callable[[Infra], list[str]]) -
         (named, "main.bicep", "site.outputs.url", "site.outputs.uri", "has no output 'uri'"),
         (named, "main.bicep", "tier: size.siteTier }", "tier: size.siteTier, teir: 1 }", "has no parameter 'teir'"),
         (named, "modules/site.bicep", "tags: tags\n", "tags: {}\n", "parameter 'tags' is not used"),
+        (warned, "main.bicep", "network!.outputs.appSubnetIds", "network.outputs.appSubnetIds", "BCP318: 'network'"),
     ],
 )
 def test_a_file_that_is_not_is_found(

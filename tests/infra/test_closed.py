@@ -8,6 +8,8 @@ import pytest
 from tests.infra.checks.closed import keys, order, reachable, subnets
 from tests.infra.conftest import Break
 from tests.infra.world import Function, Infra, Seen
+from tools.bicep.errors import BicepError
+from tools.plan import planned
 
 type Check = Callable[[Seen], Iterator[str]]
 PRIVATE: Final = "prod, with everything"
@@ -25,6 +27,11 @@ def test_a_network_of_our_own_closes_everything_that_it_can(infra: Infra, code: 
     assert len(closed) == len(plan.of("Microsoft.Network/privateEndpoints")) == 11
 
 
+def test_a_network_of_our_own_is_refused_where_the_bus_cannot_be_in_it() -> None:
+    with pytest.raises(BicepError, match="privateNetworking needs prod"):
+        planned("dev", variables={"TESSERA_PRIVATE_NETWORKING": "true"})
+
+
 @pytest.mark.parametrize(
     ("check", "file", "old", "new", "found"),
     [
@@ -37,7 +44,7 @@ def test_a_network_of_our_own_closes_everything_that_it_can(infra: Infra, code: 
         (reachable, "modules/network.bicep", "sites: 'privatelink.azurewebsites.net'", "sites: 'privatelink.azure.net'",
          "its name is not in privatelink.azurewebsites.net"),
         (reachable, "modules/network.bicep", "parent: zones[i]", "parent: zones[0]", "nobody in the network knows"),
-        (reachable, "environments.bicep", "serviceBusTier: 'Premium'", "serviceBusTier: 'Standard'", "only Premium"),
+        (reachable, "modules/servicebus.bicep", "tier == 'Premium' ?", "tier == 'none' ?", "only Premium"),
         (subnets, "modules/network.bicep", "'Microsoft.App/environments'", "'Microsoft.Web/serverFarms'",
          "needs a subnet of Microsoft.App/environments"),
         (subnets, "modules/apps.bicep", "subnetId: subnetIds[?i]", "subnetId: subnetIds[?0]", "somebody else has"),

@@ -47,6 +47,7 @@ def test_every_function_is_reached_and_nothing_else_is_promised(seen: Seen, chec
         (backends, GATEWAY, "url: '${backend.value}/api'", "url: backend.value", "which is no app"),
         (backends, GATEWAY, "count: 50, ", "count: 0, ", "has no circuit breaker"),
         (apps, SIZES, "function:settle_order", "function:settle_orders", "settle_orders is no function of its own"),
+        (apps, SIZES, "function:settle_order", "function:sales_place_order", "sales_place_order is no function"),
         (apps, SIZES, "function:relay_orders", "function:settle_order", "settle_order is no function of its own"),
         (apps, SIZES, "{ name: 'http', instanceCount: 2 }", "{ name: 'https', instanceCount: 2 }", "no group https"),
         (apps, SIZES, "services: ['insights']", "services: ['insights', 'identity']", "2 apps run identity"),

@@ -36,7 +36,7 @@ def asked(metrics: str) -> set[tuple[str, str, str]]:
 def overstepped(metrics: str) -> list[str]:
     """Calls that Azure would refuse somewhere, as `service: function kind container`."""
     calls = asked(metrics)
-    assert calls, "a Tessera that was used has called its store"
+    assert calls or "store_calls_total{" not in metrics, "the pattern of these lines has changed"
     return sorted(
         f"{service}: {function} {kind} {container}"
         for function, container, kind in calls

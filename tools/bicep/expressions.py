@@ -253,7 +253,8 @@ class ExpressionReader(Cursor):
 
     def _property(self) -> Property:
         place = self.place
-        key = self.string() if self.peek().kind == "string" else Literal(place, self.word())
+        quoted = self.peek().kind == "string"
+        key = self.string() if quoted else Literal(place, self.word())
         self.expect(":")
         self.newlines()
-        return Property(place, key, self.expression())
+        return Property(place, key, self.expression(), quoted)

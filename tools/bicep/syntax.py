@@ -117,10 +117,11 @@ class Array(Node):
 
 @dataclass(frozen=True)
 class Property(Node):
-    """`key: value` of an object; a key may be interpolated."""
+    """`key: value` of an object; a key may be interpolated, or `quoted` without need."""
 
     key: "Expression"
     value: "Expression"
+    quoted: bool = False
 
 
 @dataclass(frozen=True)
