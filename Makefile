@@ -15,7 +15,7 @@ EMULATED_BUS := Endpoint=sb://localhost;SharedAccessKeyName=RootManageSharedAcce
 # $(call flag,NAME,--option): the option where NAME says yes, nothing where it says no, and an error where it says neither.
 flag = $(if $(filter 1 yes true,$($(1))),$(2),$(if $(filter-out 0 no false,$($(1))),$(error $(1)=$($(1)): say 1 or 0)))
 
-.PHONY: help setup run demo import deadletters test foreign check format bench plan bicep package smoke emulators emulators-end contract containers openapi torture lock clean-data clean
+.PHONY: help setup run demo import deadletters test foreign check format bench plan bicep package smoke emulators emulators-end contract contract-ran containers openapi torture lock clean-data clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,10 +66,8 @@ bench: $(READY) ## Measure, and write bench/results/latest.json (about 10 minute
 plan: $(READY) ## What a deployment would declare, worked out without Azure (ENVIRONMENT=dev; FILE=main.bicepparam)
 	@$(PYTHON) -m tools.plan --environment "$(or $(ENVIRONMENT),dev)" --file "$(or $(FILE),main.bicepparam)"
 
-bicep: ## Build and lint infra/ with Microsoft's compiler (needs `az bicep install`)
-	@for file in infra/vault.bicep infra/main.bicep; do \
-	  az bicep build --file $$file --stdout > /dev/null && az bicep lint --file $$file || exit 1; \
-	done
+bicep: ## Build and lint infra/ with Microsoft's compiler; a warning is a failure (needs `az bicep install`)
+	@./tools/bicep_built.sh infra/vault infra/main
 
 package: $(READY) ## The zip that Azure runs, dist/tessera.zip, and beside it what is in it: version, checksum, functions
 	@$(PYTHON) -m tools.delivery package
@@ -86,9 +84,13 @@ emulators-end: ## End them, and forget what they hold
 	@docker compose --env-file .containers/env --profile app down --volumes
 
 contract: $(READY) ## The contract suites against the emulators that `make emulators` started (out/contract.xml)
+	@rm -f out/contract.xml
 	@set -a && . .containers/env && SSL_CERT_FILE=$(CURDIR)/.containers/trusted.pem COSMOS_ENDPOINT=https://localhost:8081 \
 	  SERVICEBUS_CONNECTION="$(EMULATED_BUS)" \
 	  $(PYTHON) -m pytest -q tests/contract -k "cosmos-account or namespace" --junitxml out/contract.xml
+
+contract-ran: $(READY) ## Whether `make contract` ran any test at all
+	@$(PYTHON) -m tools.contract_ran out/contract.xml
 
 containers: $(READY) ## The images of all services, in Docker (docs/containers.md)
 	@$(PYTHON) -m tools.delivery emulators

@@ -40,7 +40,9 @@ class Files:
 
         :raises PipelineRefused: a template or a parameter is wrong
         """
-        found: Json = self._put_in(read(self.texts[path]), path)
+        whole = read(self.texts[path])
+        given = {each["name"]: each["default"] for each in whole.get("parameters", [])}
+        found: Json = self._put_in({**_filled(whole, given, path), "parameters": whole.get("parameters", [])}, path)
         return found
 
     def _put_in(self, part: Any, path: str) -> Any:
@@ -72,9 +74,9 @@ class Files:
         found: list[Any] = self._list(whole[kind], kind, name)
         return found
 
-    def _parameters(self, item: Json, template: Json, name: str) -> Mapping[str, str]:
+    def _parameters(self, item: Json, template: Json, name: str) -> Mapping[str, Any]:
         declared = {each["name"]: each for each in template.get("parameters", [])}
-        given = {key: str(value) for key, value in (item.get("parameters") or {}).items()}
+        given = item.get("parameters") or {}
         for key, value in given.items():
             if key not in declared:
                 raise PipelineRefused(f"{name} has no parameter {key}")
@@ -83,10 +85,10 @@ class Files:
         missing = [key for key, each in declared.items() if key not in given and "default" not in each]
         if missing:
             raise PipelineRefused(f"{name} needs {', '.join(missing)}")
-        return {**{key: str(each.get("default", "")) for key, each in declared.items()}, **given}
+        return {**{key: each.get("default", "") for key, each in declared.items()}, **given}
 
 
-def _filled(part: Any, given: Mapping[str, str], name: str) -> Any:
+def _filled(part: Any, given: Mapping[str, Any], name: str) -> Any:
     if isinstance(part, dict):
         return {key: _filled(value, given, name) for key, value in part.items()}
     if isinstance(part, list):
@@ -96,7 +98,9 @@ def _filled(part: Any, given: Mapping[str, str], name: str) -> Any:
     for asked in PARAMETER.findall(part):
         if asked not in given:
             raise PipelineRefused(f"{name} uses a parameter {asked} that it does not declare")
-    filled = PARAMETER.sub(lambda match: given[match[1]], part)
+    if whole := PARAMETER.fullmatch(part):
+        return given[whole[1]]
+    filled = PARAMETER.sub(lambda match: str(given[match[1]]), part)
     if ANY_TEMPLATE_EXPRESSION.search(filled):
         raise PipelineRefused(f"{name} has an expression that this check does not know: {part}")
     return filled

@@ -14,7 +14,7 @@ type Json = dict[str, Any]
 
 EXPRESSION: Final = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 CONTEXTS: Final = frozenset({"github", "vars", "needs", "inputs", "matrix", "steps", "env", "runner"})
-FUNCTIONS: Final = {"toJSON": 1, "always": 0, "failure": 0, "success": 0, "cancelled": 0}
+FUNCTIONS: Final = {"toJSON": 1, "fromJSON": 1, "always": 0, "failure": 0, "success": 0, "cancelled": 0}
 PINNED: Final = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 _WORD: Final = re.compile(r"'[^']*'|(?P<call>[A-Za-z]\w*)\((?P<inner>[^()]*)\)|(?P<path>[A-Za-z][\w-]*)(?:\.[\w-]+)*")
 
@@ -60,6 +60,9 @@ def _job(name: str, job: Json, workflow: Json, files: Workflows) -> Iterator[str
     for other in [needs] if isinstance(needs, str) else needs:
         if other not in workflow["jobs"]:
             yield f"job {name} needs {other}, which is not there"
+    for context, asked in re.findall(r"(needs|steps)\.([\w-]+)", str(job.get("if", ""))):
+        if context == "steps" or asked not in ([needs] if isinstance(needs, str) else needs):
+            yield f"job {name} asks for {asked} of {context}, for which it does not wait"
     if "uses" in job:
         yield from _called(name, job, files)
         return
@@ -108,16 +111,3 @@ def _expressions(path: str, text: str) -> Iterator[str]:
                     yield f"{path}: {call}({match['inner']}) in {expression.strip()!r} is no function we know"
             elif name is not None and name not in CONTEXTS:
                 yield f"{path}: {name} in {expression.strip()!r} is no context we know"
-
-
-def scripts(files: Workflows) -> list[str]:
-    """Every command of the workflows and of our own actions, in the order of the gates."""
-    found: list[str] = []
-    for workflow in files.workflows.values():
-        for job in workflow["jobs"].values():
-            for step in job.get("steps", []):
-                found += commands.commands(EXPRESSION.sub("dev", step.get("run", "")))
-                action = files.texts.get(f"{step.get('uses', '')}/action.yml")
-                for inner in read(action)["runs"]["steps"] if action else []:
-                    found += commands.commands(inner.get("run", ""))
-    return found
