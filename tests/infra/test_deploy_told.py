@@ -12,6 +12,7 @@ from tests.infra.github_workflows import Workflows
 DEPLOY: Final = (ROOT / "docs" / "deploy.md").read_text()
 PIPELINE: Final = Files.below(ROOT)
 WORKFLOWS: Final = Workflows.below(ROOT)
+SIGN_IN: Final = "./.github/actions/sign-in/action.yml"
 
 
 def test_what_only_an_administrator_can_make_is_told_of() -> None:
@@ -25,10 +26,18 @@ def test_what_only_an_administrator_can_make_is_told_of() -> None:
     environments = {job["environment"] for job in jobs(PIPELINE) if "environment" in job}
     variables = set(re.findall(r"vars\.(\w+)", text))
 
-    assert groups == connections == environments == {"tessera-dev", "tessera-prod"}
-    assert {
-        name for name in groups | variables | {"tessera-dev-plan", "tessera-prod-plan"} if name not in DEPLOY
-    } == set()
+    identities = {f"tessera-{name}{of}" for name in ("dev", "prod") for of in ("", "-plan", "-publish")}
+    of_github = {job["environment"].replace("${{ inputs.environment }}", name) for name in ("dev", "prod")
+                 for workflow in WORKFLOWS.workflows.values() for job in workflow["jobs"].values()
+                 if "environment" in job}  # fmt: skip
+    federated = set(re.findall(r"fromJSON\(inputs\.variables\)\.(\w+)", WORKFLOWS.texts[SIGN_IN]))
+
+    assert groups == environments == {"tessera-dev", "tessera-prod"}
+    assert connections == of_github == identities, "whoever plans changes nothing, whoever publishes makes no resources"
+    assert len(federated) == 3
+    assert {name for name in groups | variables | federated if name not in DEPLOY} == set()
+    assert {name for name in identities if name.replace("-dev", "-<environment>").replace("-prod", "-<environment>")
+            not in DEPLOY} == set()  # fmt: skip
 
 
 def told_in(document: str) -> list[str]:

@@ -42,15 +42,18 @@ def refusals(name: str, document: Any) -> list[str]:
     return [f"{error.json_path}: {error.message[:300]}" for error in found]
 
 
-def as_texts(document: Any) -> Any:
-    """A document all of whose scalars are texts, as Azure Pipelines reads them."""
+def as_texts(document: Any, *, task: bool = False) -> Any:
+    """A document all of whose scalars are texts, as Azure Pipelines reads them.
+
+    :param task: it is part of a task, where the published schema wants what is true or false as such
+    """
     match document:
         case dict():
-            return {name: as_texts(value) for name, value in document.items()}
+            return {name: as_texts(value, task=task or "task" in document) for name, value in document.items()}
         case list():
-            return [as_texts(value) for value in document]
+            return [as_texts(value, task=task) for value in document]
         case bool():
-            return str(document).lower()
+            return document if task else str(document).lower()
         case _:
             return str(document)
 
