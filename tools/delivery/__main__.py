@@ -17,7 +17,7 @@ from tools.delivery.infrastructure import Infrastructure, Place
 from tools.delivery.options import Installation, failures_told, known
 from tools.delivery.release_commands import mark, outputs, publish, releases, rollback
 from tools.delivery.smoke_command import prepare, smoke, token
-from tools.delivery.vault import Vault, plan
+from tools.delivery.vault import Vault, lacking, plan
 
 MEGABYTE: Final = 1_048_576
 
@@ -56,14 +56,22 @@ def secrets(
     installation: Installation = "tessera",
     dry_run: Annotated[bool, typer.Option(help="Only say what would be done.")] = False,
 ) -> None:
-    """Put the missing secrets into the vault: ours are made, others come from the environment."""
+    """Put the missing secrets into the vault: ours are made, others come from the environment, or are asked for."""
     with failures_told():
         place = Infrastructure(Azure(), Place(environment, "", installation))
         into = Vault(Azure(), place.vault_name())
-        steps = plan(into.present(), os.environ) if dry_run else into.fill(os.environ)
+        given = dict(os.environ)
+        steps = plan(into.present(), given)
+        if not dry_run:
+            for step in steps:
+                if step.does == "miss" and sys.stdin.isatty():  # not in a history, nor in a list of processes
+                    given[step.secret.variable] = typer.prompt(step.secret.variable, hide_input=True)
+            steps = into.fill(given)
     print(f"{into.name}{': nothing was changed' if dry_run else ''}")
     for step in steps:
         print(f"  {step.does:<9} {step.secret.name:<22} {step.why}")
+    if dry_run and (lack := lacking(steps)):
+        print(f"Without --dry-run this ends here: {lack}.")
 
 
 @app.command()
