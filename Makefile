@@ -72,8 +72,8 @@ bicep: ## Build and lint infra/ with Microsoft's compiler; a warning is a failur
 package: $(READY) ## The zip that Azure runs, dist/tessera.zip, and beside it what is in it: version, checksum, functions
 	@$(PYTHON) -m tools.delivery package
 
-smoke: $(READY) ## Sell a ticket on the Tessera of `make run` and refund it, count its functions, find its trace (PORT= DATA= TELEMETRY=0)
-	@$(PYTHON) -m tools.delivery smoke --here --port $(PORT) --data $(DATA) $(if $(filter 0 no false,$(TELEMETRY)),--no-telemetry) $(ARGS)
+smoke: $(READY) ## Sell a ticket on the Tessera of `make run` and refund it, count its functions, find its trace (PORT= DATA=; without `make run TELEMETRY=1`: TELEMETRY=0)
+	@$(PYTHON) -m tools.delivery smoke --here --port $(PORT) --data $(DATA) $(call flag,TELEMETRY)$(if $(filter 0 no false,$(TELEMETRY)),--no-telemetry) $(ARGS)
 
 emulators: $(READY) ## Microsoft's emulators of Cosmos DB and Service Bus, in Docker, with our containers and queues
 	@$(PYTHON) -m tools.delivery emulators
@@ -110,4 +110,4 @@ clean-data: ## Delete the local data: orders, mails, people, secrets
 	@rm -rf $(DATA)
 
 clean: clean-data ## Delete everything that was made
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist out .containers

@@ -30,8 +30,13 @@ def refuse(said: str) -> NoReturn:
     raise SystemExit(1)
 
 
-def secret_list(_: argparse.Namespace) -> Any:
-    return sorted(read("secrets"))
+def secret_list(given: argparse.Namespace) -> Any:
+    """Those that belong to a certificate only if asked for, as the service does."""
+    if waiting := read("faults").get("not_seen_yet"):
+        write("faults", {**read("faults"), "not_seen_yet": waiting - 1})
+        refuse("(Forbidden) Caller is not authorized to perform action on resource")
+    managed = read("certificates") if given.include_managed != "true" else {}
+    return sorted(set(read("secrets")) - set(managed))
 
 
 def secret_show(given: argparse.Namespace) -> Any:
@@ -48,6 +53,7 @@ def secret_set(given: argparse.Namespace) -> Any:
 
 def certificate_create(given: argparse.Namespace) -> Any:
     policy = json.loads(Path(given.policy.removeprefix("@")).read_text())
+    write("certificates", {**read("certificates"), given.name: read("certificates").get(given.name, 0) + 1})
     write("secrets", {**read("secrets"), given.name: f"a certificate of {policy['keyProperties']['keyType']}"})
     return "https://vault/certificates/id"
 
@@ -146,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(exit_on_error=True, allow_abbrev=False)
     for option in options:
         parser.add_argument(option, required=True)
-    for option in ("--query", "--output", "--template-file"):
+    for option in ("--include-managed", "--query", "--output", "--template-file"):
         parser.add_argument(option)
     parser.add_argument("--parameters", nargs="+")
     for flag in ("--only-show-errors", "--no-progress"):

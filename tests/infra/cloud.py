@@ -8,12 +8,15 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from local.layout import Ports
 from local.package import ROOT
 from tools.delivery.azure import Azure
+from tools.delivery.history import Mark, moment_of
 from tools.delivery.package import Manifest, functions_in
 
 DEPLOYMENT: Final = "tessera-dev"
@@ -79,11 +82,20 @@ class Cloud:
         package = self.home / "tessera.zip"
         package.write_bytes(b"a package")
         sha256 = hashlib.sha256(package.read_bytes()).hexdigest()
-        manifest = Manifest(version=f"here-{sha256[:8]}", sha256=sha256, functions=functions_in(ROOT))
+        manifest = Manifest(version=f"here-{sha256[:8]}", sha256=sha256, functions=_functions())
         package.with_suffix(".json").write_text(manifest.model_dump_json())
         services = {app: told["TESSERA_SERVICES"].split(",") for app, told in self.read("settings").items()}
         self.write("functions", {app: sorted(manifest.wanted(named)) for app, named in services.items()})
         return manifest
+
+    def runs(self, manifest: Manifest) -> None:
+        """As if its package, which lies here, had been published to every app."""
+        kept = self.home / "blobs" / ACCOUNT / "releases" / manifest.version
+        for mark in (Mark.PUBLISHING, Mark.PUBLISHED):
+            (kept / mark).mkdir(parents=True)
+            (kept / mark / moment_of(datetime(2026, 5, 1, tzinfo=UTC))).touch()
+        for path in (self.home / "tessera.zip", self.home / "tessera.json"):
+            (kept / path.name).write_bytes(path.read_bytes())
 
     def command(self, *words: str, **environment: str) -> tuple[int, str]:
         """A delivery command as somebody at a terminal calls it: its exit code, and all it printed."""
@@ -91,6 +103,11 @@ class Cloud:
         line = [sys.executable, "-m", "tools.delivery", *words]
         done = subprocess.run(line, cwd=ROOT, env=own, check=False, capture_output=True, text=True, timeout=120)
         return done.returncode, done.stdout + done.stderr
+
+
+@cache
+def _functions() -> dict[str, tuple[str, ...]]:
+    return functions_in(ROOT)
 
 
 def outputs(values: Mapping[str, str]) -> dict[str, dict[str, str]]:

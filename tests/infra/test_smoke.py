@@ -1,5 +1,6 @@
 """The smoke test against a Tessera on this machine: it passes, leaves nothing behind, and finds what is wrong."""
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from local.host.process import HostProcess
 from local.stack import ROOT, Stack
 from tests.infra.cloud import ACCOUNT, APPS, DEPLOYMENT, OUTPUTS, Cloud, outputs, ports_in_a_row
 from tests.support.api import Api, Json, Organiser
-from tools.delivery.here import APP, told_by_host
+from tools.delivery.here import APP, NotHere, collected, told_by_host
+from tools.delivery.history import Mark, Version
 from tools.delivery.insights import Insights
 from tools.delivery.outcome import Outcome, Report
+from tools.delivery.package import Manifest
 from tools.delivery.preparing import CAPACITY, prepare
 from tools.delivery.releases import Releases
 from tools.delivery.shop import Shop
@@ -249,46 +252,103 @@ def deployed(cloud: Cloud, api: Api, shop: Organiser, event: Json, *options: str
     )  # fmt: skip
 
 
+@pytest.fixture
+def running(cloud: Cloud) -> str:
+    """The version that runs there."""
+    manifest = cloud.pack_as_here()
+    cloud.runs(manifest)
+    return manifest.version
+
+
+def version_of(cloud: Cloud) -> Version:
+    [version] = Releases(cloud.azure, ACCOUNT).history().all()
+    return version
+
+
 def test_a_deployment_that_works_is_written_down_as_one_to_go_back_to(
-    api: Api, shop: Organiser, event: Json, cloud: Cloud
+    api: Api, shop: Organiser, event: Json, cloud: Cloud, running: str
 ) -> None:
     """Of one of its apps only a share of the traces is collected: there the business event has to be enough."""
-    manifest = cloud.pack_as_here()
-    releases = Releases(cloud.azure, ACCOUNT)
-    releases.keep(cloud.home / "tessera.zip", manifest)
     settings = cloud.read("settings")
     cloud.write("settings", {**settings, APPS[0]: {**settings[APPS[0]], "TESSERA_TRACE_SAMPLING": "0.2"}})
 
     code, text = deployed(cloud, api, shop, event, "--record", "--insights-api", api.stack.telemetry_url)
 
-    assert (code, text.count("✓"), "✗" in text) == (0, len(EVERYTHING), False), text
+    assert (code, text.count("✓"), "✗" in text) == (0, 1 + len(EVERYTHING), False), text
     assert "its spans are collected for a share of the traces only" in text
-    assert releases.to_go_back_to("another").version == manifest.version
+    assert (version_of(cloud).name, version_of(cloud).trusted) == (running, True)
     asked = [words for words in cloud.commands() if "get-access-token" in words]
     assert {words[words.index("--scope") + 1] for words in asked} == {"https://api.applicationinsights.io/.default"}
 
 
+@pytest.mark.usefixtures("running")
 def test_a_deployment_that_lacks_a_function_fails_by_name_and_is_not_gone_back_to(
     api: Api, shop: Organiser, event: Json, cloud: Cloud
 ) -> None:
-    manifest = cloud.pack_as_here()
-    releases = Releases(cloud.azure, ACCOUNT)
-    releases.keep(cloud.home / "tessera.zip", manifest)
     functions = cloud.read("functions")
     cloud.write("functions", {**functions, APPS[1]: [name for name in functions[APPS[1]] if name != "relay_orders"]})
 
     code, text = deployed(cloud, api, shop, event, "--record", "--no-telemetry", "--ready-seconds", "0")
 
     assert (code, "lacks relay_orders" in text) == (1, True), text
-    assert [each.passed_at for each in releases.all()] == [""]
+    assert version_of(cloud).marks.keys() == {"publishing", "published"}
 
 
-def test_before_there_is_an_operator_it_looks_and_counts(api: Api, shop: Organiser, event: Json, cloud: Cloud) -> None:
-    cloud.pack_as_here()
+def test_a_late_trace_ends_the_stage_and_is_no_reason_to_go_back(
+    api: Api, shop: Organiser, event: Json, cloud: Cloud, running: str
+) -> None:
+    code, text = deployed(cloud, api, shop, event, "--record", "--insights-api", NOBODY, "--trace-seconds", "0")
 
-    code, text = deployed(cloud, api, shop, event, "--no-sale")
+    assert (code, text.count("✗"), f"Nothing speaks against {running}" in text) == (1, 1, True), text
+    assert (version_of(cloud).trusted, bool(version_of(cloud).last(Mark.UNDECIDED))) == (False, True)
+    back = cloud.command("rollback", "--environment", "dev", "--package", str(cloud.home / "tessera.zip"))
+    assert (back[0], f"{running} stays" in back[1]) == (0, True), back
 
-    assert (code, text.count("✓"), "✗" in text) == (0, 3, False), text
+
+def test_an_operator_who_cannot_sign_in_is_no_reason_to_go_back(cloud: Cloud, running: str) -> None:
+    code, text = cloud.command("smoke", "--deployment", DEPLOYMENT, "--record", "--sale")
+
+    assert (code, text.count("✓"), text.count("✗")) == (1, 4, 1), text
+    assert "✗ signs in" in text
+    assert Releases(cloud.azure, ACCOUNT).history().stays(running).startswith(f"{running} stays")
+
+
+def test_a_package_that_does_not_run_is_not_tested_and_nothing_is_written_down(
+    api: Api, shop: Organiser, event: Json, cloud: Cloud, running: str, tmp_path: Path
+) -> None:
+    other = tmp_path / "other" / "tessera.zip"
+    other.parent.mkdir()
+    other.write_bytes(b"another package")
+    told = Manifest.model_validate_json((cloud.home / "tessera.json").read_text())
+    sha256 = hashlib.sha256(other.read_bytes()).hexdigest()
+    other.with_suffix(".json").write_text(
+        told.model_copy(update={"version": "other", "sha256": sha256}).model_dump_json()
+    )
+
+    code, text = deployed(cloud, api, shop, event, "--record", "--package", str(other))
+
+    assert (code, text.count("✓"), f"{running} runs, and not other" in text) == (1, 0, True), text
+    assert version_of(cloud).marks.keys() == {"publishing", "published"}
+
+
+def test_before_there_is_an_operator_it_looks_and_counts_and_proves_nothing(cloud: Cloud, running: str) -> None:
+    """No package lies here either: what runs is known."""
+    code, text = cloud.command("smoke", "--deployment", DEPLOYMENT, "--record")
+
+    assert (code, text.count("✓"), "✗" in text) == (0, 4, False), text
+    assert f"Nothing was sold, so {running} is not written down" in text
+    assert version_of(cloud).marks.keys() == {"publishing", "published"}
+
+
+def test_where_nobody_collects_telemetry_it_says_so_at_once(api: Api) -> None:
+    collected(Insights(api.stack.telemetry_url, "here", lambda: ""))
+    with pytest.raises(NotHere, match="make run TELEMETRY=1"):
+        collected(Insights(NOBODY, "here", lambda: ""))
+
+
+def test_this_machine_is_no_deployment() -> None:
+    code, text = command("--here", "--environment", "dev")
+    assert (code, "nothing that was deployed" in text) == (2, True), text
 
 
 def test_a_report_without_checks_has_not_passed() -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from base64 import urlsafe_b64decode
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,17 @@ import pytest
 from shared.settings import Settings
 from tests.infra.cloud import DEPLOYMENT, Cloud
 from tools.delivery.azure import Azure, AzureFailed
-from tools.delivery.vault import SECRETS, VALUES_MAX, CannotRotate, SecretMissing, Vault, certificate_policy, plan
+from tools.delivery.vault import (
+    ROLE_ATTEMPTS_MAX,
+    SECRETS,
+    VALUES_MAX,
+    CannotRotate,
+    SecretMissing,
+    Vault,
+    certificate_policy,
+    lacking,
+    plan,
+)
 
 ROOT: Final = Path(__file__).parents[2]
 STRIPE: Final = {"STRIPE_API_KEY": "sk_test_of_the_test", "STRIPE_WEBHOOK_SECRET": "whsec_of_the_test"}
@@ -75,6 +86,8 @@ def test_what_is_there_stays_as_it_is(cloud: Cloud, vault: Vault) -> None:
 
     assert cloud.read("secrets") == before
     assert {step.does for step in steps} == {"keep", "leave out"}
+    [told] = [step.why for step in steps if step.secret.name == "stripe-api-key"]
+    assert told.startswith("it is there, and STRIPE_API_KEY is not looked at")
 
 
 def test_a_secret_that_nobody_gave_is_named_and_nothing_is_changed(cloud: Cloud, vault: Vault) -> None:
@@ -107,6 +120,43 @@ def test_the_directory_gets_a_certificate_whose_key_leaves_the_vault_with_the_se
     policy = certificate_policy()
     assert policy["keyProperties"]["exportable"]  # or the secret of that name would hold no private key
     assert policy["secretProperties"]["contentType"] == "application/x-pkcs12"
+
+
+def test_a_certificate_that_is_there_is_not_made_anew(cloud: Cloud, vault: Vault) -> None:
+    """Its secret is listed only for who asks for it; a new version of it would not be known to the directory."""
+    given = {**STRIPE, "DIRECTORY_CLIENT_ID": "22222222-0000-0000-0000-000000000002"}
+    vault.fill(given)
+    vault.fill(given)
+
+    assert cloud.read("certificates") == {"directory-certificate": 1}
+
+
+def test_a_role_that_was_just_given_is_waited_for_and_not_for_ever(cloud: Cloud, vault: Vault) -> None:
+    patient = replace(vault, pause_seconds=0.0)
+    cloud.write("faults", {"not_seen_yet": 3})
+
+    assert patient.fill(STRIPE)
+    assert len([words for words in cloud.commands() if words[:3] == ["keyvault", "secret", "list"]]) >= 4
+
+    cloud.write("faults", {"not_seen_yet": ROLE_ATTEMPTS_MAX})
+    with pytest.raises(AzureFailed, match="Forbidden"):
+        patient.present()
+    assert cloud.read("faults") == {"not_seen_yet": 0}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"STRIPE_API_KEY": "pk_test_the_public_one"}, "STRIPE_API_KEY is no stripe-api-key: it looks like (sk|rk)_"),
+        ({"STRIPE_API_KEY": "   "}, "STRIPE_API_KEY is no stripe-api-key"),
+        ({"STRIPE_WEBHOOK_SECRET": "whsec_1 "}, "STRIPE_WEBHOOK_SECRET is no stripe-webhook-secret"),
+        ({"SMTP_USERNAME": "tessera"}, "set SMTP_PASSWORD, because SMTP_USERNAME is"),
+        ({"DIRECTORY_AUTHORITY": "https://d.example"}, "set DIRECTORY_CLIENT_ID, because DIRECTORY_AUTHORITY is"),
+    ],
+)
+def test_what_could_not_work_is_refused_before_anything_is_changed(changed: dict[str, str], said: str) -> None:
+    assert said in lacking(plan([], {**STRIPE, **changed}))
+    assert lacking(plan([], STRIPE)) == ""
 
 
 def test_a_rotated_ticket_key_leaves_what_older_ones_signed_good(cloud: Cloud, vault: Vault) -> None:
@@ -162,6 +212,7 @@ def test_a_dry_run_tells_the_plan_and_changes_nothing(cloud: Cloud) -> None:
 
     assert (code, cloud.read("secrets")) == (0, {})
     assert "nothing was changed" in text
+    assert "ends here" not in text
     assert "take      stripe-api-key" in text
 
 

@@ -4,9 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,47 +11,21 @@ import typer
 
 from shared.topology import topology
 from tools.delivery import package as packages
-from tools.delivery.azure import Azure, AzureFailed
-from tools.delivery.deployment import NotDeployed, found
-from tools.delivery.emulators import Folder, NotReady, bus_answers, make_containers
-from tools.delivery.infrastructure import ENVIRONMENTS, Infrastructure, Place
-from tools.delivery.package import PackageDamaged
-from tools.delivery.publishing import Publishing
-from tools.delivery.releases import NothingToGoBackTo
+from tools.delivery.azure import Azure
+from tools.delivery.emulators import Folder, bus_answers, make_containers
+from tools.delivery.infrastructure import Infrastructure, Place
+from tools.delivery.options import Installation, failures_told, known
+from tools.delivery.release_commands import mark, outputs, publish, releases, rollback
 from tools.delivery.smoke_command import prepare, smoke, token
-from tools.delivery.vault import CannotRotate, SecretMissing, Vault, plan
+from tools.delivery.vault import Vault, lacking, plan
 
 MEGABYTE: Final = 1_048_576
-EXPECTED: Final = (
-    AzureFailed, CannotRotate, NothingToGoBackTo, NotDeployed, NotReady, PackageDamaged, SecretMissing,
-)  # fmt: skip
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-def _known(given: str) -> str:
-    if given not in ENVIRONMENTS:
-        raise typer.BadParameter(f"it is one of {', '.join(ENVIRONMENTS)}")
-    return given
-
-
-Environment = Annotated[str, typer.Option(envvar="AZURE_ENV_NAME", help="dev or prod.", callback=_known)]
+Environment = Annotated[str, typer.Option(envvar="AZURE_ENV_NAME", help="dev or prod.", callback=known)]
 Location = Annotated[str, typer.Option(envvar="AZURE_LOCATION", help="The region.")]
-Installation = Annotated[str, typer.Option(envvar="TESSERA_INSTALLATION", help="Begins all names.")]
-Deployed = Annotated[
-    str, typer.Option(help="The deployment's name at Azure; without it the environment tells, as in azd's hooks.")
-]
-Package = Annotated[Path, typer.Option(help="The zip; its manifest lies beside it.")]
-
-
-@contextmanager
-def failures_told() -> Iterator[None]:
-    """End with code 1 and one line for what can go wrong without a mistake of ours."""
-    try:
-        yield
-    except EXPECTED as error:
-        print(f"Not done: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -85,14 +56,22 @@ def secrets(
     installation: Installation = "tessera",
     dry_run: Annotated[bool, typer.Option(help="Only say what would be done.")] = False,
 ) -> None:
-    """Put the missing secrets into the vault: ours are made, others come from the environment."""
+    """Put the missing secrets into the vault: ours are made, others come from the environment, or are asked for."""
     with failures_told():
         place = Infrastructure(Azure(), Place(environment, "", installation))
         into = Vault(Azure(), place.vault_name())
-        steps = plan(into.present(), os.environ) if dry_run else into.fill(os.environ)
+        given = dict(os.environ)
+        steps = plan(into.present(), given)
+        if not dry_run:
+            for step in steps:
+                if step.does == "miss" and sys.stdin.isatty():  # not in a history, nor in a list of processes
+                    given[step.secret.variable] = typer.prompt(step.secret.variable, hide_input=True)
+            steps = into.fill(given)
     print(f"{into.name}{': nothing was changed' if dry_run else ''}")
     for step in steps:
         print(f"  {step.does:<9} {step.secret.name:<22} {step.why}")
+    if dry_run and (lack := lacking(steps)):
+        print(f"Without --dry-run this ends here: {lack}.")
 
 
 @app.command()
@@ -127,39 +106,6 @@ def infrastructure(
 
 
 @app.command()
-def publish(package: Package = Path("dist/tessera.zip"), deployment: Deployed = "") -> None:
-    """Keep the package, and publish it to every function app of a deployment."""
-    with failures_told():
-        azure = Azure()
-        manifest = packages.manifest_beside(package)
-        Publishing(azure, found(azure, deployment), print).publish(package, manifest)
-    print(f"Published {manifest.version}. Whether it works: python -m tools.delivery smoke.")
-
-
-@app.command()
-def rollback(
-    package: Package = Path("dist/tessera.zip"),
-    deployment: Deployed = "",
-    failed: Annotated[str, typer.Option(help="The version that runs and should not; else the package's.")] = "",
-) -> None:
-    """Publish the version again that passed its smoke test last, instead of the one that runs."""
-    with failures_told(), tempfile.TemporaryDirectory(prefix="tessera-rollback-") as folder:
-        azure = Azure()
-        failed = failed or packages.manifest_beside(package).version
-        release = Publishing(azure, found(azure, deployment), print).go_back(failed, Path(folder))
-    print(f"{release.version} runs again; {failed} does not. Infrastructure was not changed.")
-
-
-@app.command()
-def releases(deployment: Deployed = "") -> None:
-    """List the versions that are kept, and when each passed its smoke test."""
-    with failures_told():
-        azure = Azure()
-        for each in Publishing(azure, found(azure, deployment), print).releases.all():
-            print(f"  {each.version:<32} {each.passed_at or 'never passed'}")
-
-
-@app.command()
 def emulators(
     folder: Annotated[Path, typer.Option(help="Where what containers are given is kept.")] = Path(".containers"),
     endpoint: Annotated[str, typer.Option(help="Make the containers of this Cosmos DB emulator, as it answers.")] = "",
@@ -180,7 +126,8 @@ def emulators(
     print(f"{folder} has what compose.yaml needs.")
 
 
-app.command()(smoke)
+for command in (publish, rollback, releases, mark, outputs, smoke):
+    app.command()(command)
 app.command(name="smoke-event")(prepare)
 app.command()(token)
 

@@ -34,6 +34,11 @@ class Deployment(BaseModel):
     vault: str = Field(alias="KEY_VAULT_NAME", min_length=1)
     releases_account: str = Field(alias="RELEASES_ACCOUNT", min_length=1)
 
+    @property
+    def serves_people(self) -> bool:
+        """Whether it is prod: its resource group says so, since azd names deployments otherwise."""
+        return self.resource_group.endswith("-prod")
+
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
         """What a deployment put out: `{"NAME": {"type": …, "value": …}}`.
@@ -70,8 +75,28 @@ def found(azure: Azure, deployment: str) -> Deployment:
     """
     if not deployment:
         return Deployment.from_environment()
-    told = azure.ask("deployment", "sub", "show", "--name", deployment, "--query", "properties.outputs")
-    return Deployment.from_outputs(told or {})
+    return Deployment.from_outputs(_asked(azure, deployment))
+
+
+def outputs_of(azure: Azure, deployment: str) -> dict[str, str]:
+    """Everything that a deployment put out.
+
+    :raises NotDeployed: nothing, or no name was given
+    :raises AzureFailed: there is none of that name
+    """
+    if not deployment:
+        raise NotDeployed("which deployment? Say --environment dev or prod; with azd: `azd env get-values`")
+    told = {name.upper(): str(output["value"]) for name, output in _asked(azure, deployment).items()}
+    if not told:
+        raise NotDeployed(f"{deployment} put out nothing: did it fail?")
+    return told
+
+
+def _asked(azure: Azure, deployment: str) -> dict[str, Any]:
+    told: dict[str, Any] | None = azure.ask(
+        "deployment", "sub", "show", "--name", deployment, "--query", "properties.outputs"
+    )
+    return told or {}
 
 
 class AppSettings(BaseModel):

@@ -50,6 +50,8 @@ class Here:
         with httpx.Client(base_url=stack.url, timeout=REQUEST_SECONDS) as http:
             event = _event(Shop(http, token, f"smoke-{uuid.uuid4().hex[:16]}"))
         insights = Insights(f"http://127.0.0.1:{ports.telemetry}", "here", lambda: "")
+        if telemetry:
+            collected(insights)
         found = functions_in(ROOT)
         wanted = frozenset(name for service in SERVICES for name in found[service])
         return Target(
@@ -73,6 +75,19 @@ class Here:
             raise NotHere(f"no demo in {self.data}: `make run` first, or another DATA=…") from None
         except (SignInRefused, httpx.HTTPError) as error:
             raise NotHere(f"nobody signs in at {stack.entra_url}: {error}. Is it another PORT=…?") from error
+
+
+def collected(insights: Insights) -> None:
+    """Fail at once, and with what to do, where nobody collects telemetry.
+
+    :raises NotHere: nobody does
+    """
+    try:
+        httpx.get(insights.api, timeout=REQUEST_SECONDS)
+    except httpx.TransportError:
+        raise NotHere(
+            f"nobody collects telemetry at {insights.api}: `make run TELEMETRY=1`, or `make smoke TELEMETRY=0`"
+        ) from None
 
 
 def told_by_host(url: str) -> Functions:

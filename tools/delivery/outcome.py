@@ -21,12 +21,14 @@ class Outcome:
     """One check.
 
     :param said: what it found
+    :param grave: whether its failure speaks against what was published, and not just against our view of it
     """
 
     name: str
     passed: bool
     seconds: float
     said: str
+    grave: bool = True
 
 
 @dataclass(slots=True)
@@ -45,10 +47,16 @@ class Report:
         """Whether there were checks, and none failed."""
         return bool(self.outcomes) and all(each.passed for each in self.outcomes)
 
-    def check[T](self, name: str, do: Callable[[], tuple[T, str]]) -> T | None:
+    @property
+    def undecided(self) -> bool:
+        """Whether something failed, and nothing of it speaks against what was published."""
+        return not self.passed and not any(each.grave and not each.passed for each in self.outcomes)
+
+    def check[T](self, name: str, do: Callable[[], tuple[T, str]], *, grave: bool = True) -> T | None:
         """Do a check and tell what came out; what it made, or None if it failed.
 
         :param do: answers what it made and what it found
+        :param grave: whether its failure speaks against what was published
         """
         started = time.monotonic()
         made: T | None = None
@@ -57,12 +65,12 @@ class Report:
             passed = True
         except self.expected as error:
             passed, said = False, str(error)
-        self._tell(Outcome(name, passed, time.monotonic() - started, said))
+        self._tell(Outcome(name, passed, time.monotonic() - started, said, grave))
         return made
 
     def failed(self, name: str, said: str) -> None:
-        """Something failed before a check could be made."""
-        self._tell(Outcome(name, passed=False, seconds=0.0, said=said))
+        """Something failed before a check could be made: nothing is known of what was published."""
+        self._tell(Outcome(name, passed=False, seconds=0.0, said=said, grave=False))
 
     def _tell(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)

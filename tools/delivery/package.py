@@ -14,10 +14,15 @@ from local.package import ROOT, index, write_package
 from shared.settings import SERVICES
 
 _GIT_SECONDS: Final = 30
+_DIRTY: Final = "-dirty"
 
 
 class PackageDamaged(Exception):
     """A package is not the one its manifest tells of."""
+
+
+class Unfit(Exception):
+    """A package that people are not to be served by."""
 
 
 class Manifest(BaseModel):
@@ -96,6 +101,32 @@ def committed() -> str:
     command = ["git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=_GIT_SECONDS)
     return done.stdout.strip()
+
+
+def head() -> str:
+    """The commit that is checked out here, without what was changed since; empty: none is."""
+    try:
+        return committed().removesuffix(_DIRTY)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def misgivings(manifest: Manifest, head: str, *, strict: bool) -> list[str]:
+    """What speaks against a package: made of what nobody committed, or of another commit than is checked out; pure.
+
+    :param head: the commit that is checked out; empty: none is
+    :param strict: whether that is refused
+    :raises Unfit: it is
+    """
+    commit, _, _ = manifest.version.rpartition("-")
+    found = []
+    if commit.endswith(_DIRTY):
+        found.append(f"{manifest.version} was made of files that are not committed")
+    if head and commit.removesuffix(_DIRTY) != head:
+        found.append(f"{manifest.version} was made of another commit than {head}, which is checked out")
+    if found and strict:
+        raise Unfit(f"{'; '.join(found)}. Nothing was changed: commit, `make package`, and publish that.")
+    return found
 
 
 def _sha256(package: Path) -> str:

@@ -6,14 +6,20 @@ needs Azure's own build, which installs requirements.txt for the machine the app
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from tools.delivery.azure import PUBLISHING_SECONDS, Azure
 from tools.delivery.deployment import Deployment
+from tools.delivery.history import Mark, moment_of
 from tools.delivery.package import Manifest
-from tools.delivery.releases import Release, Releases
+from tools.delivery.releases import Releases
 
 type Tell = Callable[[str], None]
+
+
+class Overtaken(Exception):
+    """Two publications at once: the message names the other one's version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,32 +38,51 @@ class Publishing:
         """The packages that are kept."""
         return Releases(self.azure, self.deployed.releases_account)
 
-    def publish(self, package: Path, manifest: Manifest) -> None:
+    def publish(self, package: Path, manifest: Manifest, now: datetime) -> None:
         """Keep the package, then publish it to every app, one after the other.
+
+        What is published is written down before the first app has it, and again once all do.
 
         :raises PackageDamaged: it is not the one its manifest tells of; nothing was changed
         :raises AzureFailed: Azure refused; apps before the one it names have the new package
+        :raises Overtaken: somebody else began to publish meanwhile
         """
         manifest.check(package)
         new = self.releases.keep(package, manifest)
         self.tell(f"{manifest.version}: {'kept' if new else 'was kept before'} in {self.deployed.releases_account}")
+        self.releases.mark(manifest.version, Mark.PUBLISHING, now)
         for app in self.deployed.function_apps:
             self.tell(f"{app}: publishing {manifest.version} …")
             self._push(app, package)
+        runs = self.releases.history().running()
+        if runs is None or (runs.version, runs.moment) != (manifest.version, moment_of(now)):
+            other = runs.version if runs else "another version"
+            raise Overtaken(f"{other} was published meanwhile, so apps may have either: publish one of them again.")
+        self.releases.mark(manifest.version, Mark.PUBLISHED, now)
 
-    def go_back(self, failed: str, folder: Path) -> Release:
-        """Publish the version that passed its smoke test last, instead of the one that failed.
+    def go_back(self, folder: Path, now: datetime, *, failed: str = "", to: str = "") -> tuple[str, str]:
+        """Publish another version instead of the one that runs, which is marked as bad.
+
+        Both versions, the bad one first; empty, if it is not known or was wanted itself.
 
         :param folder: where its package may be put
-        :raises NothingToGoBackTo: no other ever passed
+        :param failed: the version that should not run; empty: whichever does
+        :param to: the version wanted; empty: the one that passed last and did not turn bad
+        :raises NotRunning: `failed` does not run, or `to` is not kept; nothing was changed
+        :raises NothingToGoBackTo: no other may be trusted; nothing was changed
         :raises PackageDamaged: what was kept is not what was published
         :raises AzureFailed: Azure refused
         """
-        release = self.releases.to_go_back_to(failed)
-        package, manifest = self.releases.fetch(release.version, folder)
-        self.tell(f"going back from {failed} to {release.version}, which passed at {release.passed_at}")
-        self.publish(package, manifest)
-        return release
+        history = self.releases.history()
+        target, runs = history.target(failed, to), history.running()
+        package, manifest = self.releases.fetch(target.name, folder)
+        manifest.check(package)
+        bad = runs.version if runs and runs.version != target.name else ""
+        if bad:
+            self.releases.mark(bad, Mark.BAD, now)
+        self.tell(f"from {bad or 'what runs'} to {target.name}, passed at {target.last(Mark.PASSED) or 'no time'}")
+        self.publish(package, manifest, now)
+        return bad, target.name
 
     def _push(self, app: str, package: Path) -> None:
         self.azure.ask(

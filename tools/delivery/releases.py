@@ -1,7 +1,7 @@
-"""Packages that were published, kept as blobs, and which of them passed its smoke test.
+"""Packages that were published, kept as blobs, with what was done with each.
 
-One folder a version: `tessera.zip`, `tessera.json` (what is in it), and `passed/<moment>` for each smoke test it
-passed. Nothing is ever overwritten, so what is said of a version stays said.
+One folder a version: `tessera.zip`, `tessera.json` (what is in it), and marks (`tools/delivery/history.py`). Nothing
+is ever overwritten.
 """
 
 import json
@@ -12,25 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from tools.delivery.azure import Azure, AzureFailed
+from tools.delivery.history import MANIFEST, History, Mark, moment_of
 from tools.delivery.package import Manifest
 
 CONTAINER: Final = "releases"
 PACKAGE: Final = "tessera.zip"
-MANIFEST: Final = "tessera.json"
-_PASSED: Final = "passed"
 _SECONDS: Final = 600.0  # a package has some megabytes, and a line may be slow
-
-
-class NothingToGoBackTo(Exception):
-    """No other version has passed its smoke test here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """A version, and when it last passed its smoke test; empty: never."""
-
-    version: str
-    passed_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,66 +31,60 @@ class Releases:
     account: str
 
     def keep(self, package: Path, manifest: Manifest) -> bool:
-        """Keep a package under its version; whether it was new.
+        """Keep a package under its version; whether it was new. What was interrupted goes on where it was.
 
+        :raises PackageDamaged: another package is kept under this version
         :raises AzureFailed: Azure refused
         """
-        if f"{manifest.version}/{MANIFEST}" in self._names():
+        names = self._names()
+        if f"{manifest.version}/{MANIFEST}" in names:
             return False
-        self._upload(package, f"{manifest.version}/{PACKAGE}")
         with tempfile.TemporaryDirectory(prefix="tessera-release-") as folder:
+            if f"{manifest.version}/{PACKAGE}" in names:  # somebody was interrupted between the two
+                self._download(f"{manifest.version}/{PACKAGE}", Path(folder) / PACKAGE)
+                manifest.check(Path(folder) / PACKAGE)
+            else:
+                self._upload(package, f"{manifest.version}/{PACKAGE}")
             told = Path(folder) / MANIFEST
             told.write_text(manifest.model_dump_json(indent=2))
             self._upload(told, f"{manifest.version}/{MANIFEST}")  # last: a version without it is not whole
         return True
 
-    def passed(self, version: str, now: datetime) -> None:
-        """Write down that a version works here.
+    def mark(self, version: str, mark: Mark, now: datetime) -> None:
+        """Write something down of a version.
 
         :raises AzureFailed: Azure refused
         """
         with tempfile.TemporaryDirectory(prefix="tessera-release-") as folder:
-            told = Path(folder) / "passed.json"
-            told.write_text(json.dumps({"version": version, "passed_at": now.isoformat()}))
-            self._upload(told, f"{version}/{_PASSED}/{now:%Y%m%dT%H%M%SZ}")
+            told = Path(folder) / "mark.json"
+            told.write_text(json.dumps({"version": version, "mark": mark, "at": now.isoformat()}))
+            self._upload(told, f"{version}/{mark}/{moment_of(now)}")
 
-    def all(self) -> list[Release]:
-        """Every whole version, those that passed last first.
+    def history(self) -> History:
+        """What was done with each version.
 
         :raises AzureFailed: Azure does not tell
         """
-        found: dict[str, str] = {}
-        names = self._names()
-        for name in sorted(names):
-            version, _, rest = name.partition("/")
-            if f"{version}/{MANIFEST}" not in names:
-                continue
-            kind, _, moment = rest.partition("/")
-            found[version] = max(found.get(version, ""), moment if kind == _PASSED else "")
-        return sorted((Release(*pair) for pair in found.items()), key=lambda each: each.passed_at, reverse=True)
+        return History.of(self._names())
 
-    def to_go_back_to(self, failed: str) -> Release:
-        """The version that passed last, other than the one that failed.
+    def manifest(self, version: str) -> Manifest:
+        """What is in the package of a version.
 
-        :raises NothingToGoBackTo: there is none
-        :raises AzureFailed: Azure does not tell
+        :raises AzureFailed: it cannot be had
         """
-        for release in self.all():
-            if release.passed_at and release.version != failed:
-                return release
-        raise NothingToGoBackTo(
-            f"No other version than {failed} has passed its smoke test here, so it stays. Mend it and publish again."
-        )
+        with tempfile.TemporaryDirectory(prefix="tessera-release-") as folder:
+            told = Path(folder) / MANIFEST
+            self._download(f"{version}/{MANIFEST}", told)
+            return Manifest.model_validate_json(told.read_text())
 
     def fetch(self, version: str, folder: Path) -> tuple[Path, Manifest]:
         """The package of a version and what is in it; whoever publishes it compares the two.
 
         :raises AzureFailed: it cannot be had
         """
-        package, told = folder / PACKAGE, folder / MANIFEST
+        package = folder / PACKAGE
         self._download(f"{version}/{PACKAGE}", package)
-        self._download(f"{version}/{MANIFEST}", told)
-        return package, Manifest.model_validate_json(told.read_text())
+        return package, self.manifest(version)
 
     def _names(self) -> list[str]:
         words = ("--query", "[].name", "--num-results", "*")

@@ -3,7 +3,7 @@
 import os
 import sys
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,8 +17,10 @@ from tools.delivery import preparing
 from tools.delivery.azure import Azure, AzureFailed
 from tools.delivery.deployment import Deployment, NotDeployed, found, settings_of
 from tools.delivery.here import Here, NotHere
+from tools.delivery.history import Mark, Publication
 from tools.delivery.insights import API, SCOPE, Insights
-from tools.delivery.outcome import Report
+from tools.delivery.options import Deployed, Installation, Of, deployment_of
+from tools.delivery.outcome import CheckFailed, Report
 from tools.delivery.package import Manifest, PackageDamaged
 from tools.delivery.releases import Releases
 from tools.delivery.shop import REQUEST_SECONDS, Shop, ShopRefused
@@ -28,7 +30,6 @@ from tools.delivery.smoke import smoke as run
 from tools.delivery.vault import SMOKE_PASSWORD, Vault
 
 CANNOT_BEGIN: Final = (AzureFailed, NotDeployed, NotHere, PackageDamaged, ShopRefused, SignInFailed, httpx.HTTPError)
-_PACKAGE: Final = Path("dist/tessera.zip")
 
 Event = Annotated[str, typer.Option(envvar="TESSERA_SMOKE_EVENT", help="The event it sells; smoke-event makes one.")]
 Token = Annotated[str, typer.Option(envvar="TESSERA_SMOKE_TOKEN", help="The operator's; without it they sign in.")]
@@ -36,13 +37,20 @@ Token = Annotated[str, typer.Option(envvar="TESSERA_SMOKE_TOKEN", help="The oper
 
 def smoke(  # noqa: PLR0913 - one parameter an option
     *,
-    deployment: Annotated[str, typer.Option(help="The deployment's name; without it the environment tells.")] = "",
-    package: Annotated[Path, typer.Option(help="What was published; its manifest lies beside it.")] = _PACKAGE,
+    deployment: Deployed = "",
+    environment: Of = "",
+    installation: Installation = "tessera",
+    package: Annotated[
+        Path | None, typer.Option(help="What has to run, its manifest beside it; without it, whatever was published.")
+    ] = None,
     event: Event = "",
     token: Token = "",
     sale: Annotated[
-        bool, typer.Option(envvar="TESSERA_SMOKE_SALE", help="Whether to sell; not before there is an operator.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--sale/--no-sale", envvar="TESSERA_SMOKE_SALE", help="Whether to sell; if not said, if there is an event."
+        ),
+    ] = None,
     record: Annotated[bool, typer.Option(help="Write down that this version passed: rollback goes to such.")] = False,
     insights_api: Annotated[str, typer.Option(help="Where telemetry is asked for; other clouds have others.")] = API,
     ready_seconds: Annotated[float, typer.Option(min=0, help="How long a published app may take to answer.")] = 300.0,
@@ -54,24 +62,20 @@ def smoke(  # noqa: PLR0913 - one parameter an option
     telemetry: Annotated[bool, typer.Option(help="Whether to look for the trace (make run TELEMETRY=1).")] = True,
 ) -> None:
     """Sell a ticket and refund it, count the functions, find the trace: does what was published work?"""
-    report = Report(Console(width=None if sys.stdout.isatty() else 200), (*EXPECTED, AzureFailed, NotDeployed))
+    if here and (deployment or environment or package or record):
+        raise typer.BadParameter("--here tests this machine, and nothing that was deployed")
+    report = Report(Console(width=None if sys.stdout.isatty() else 200), (*EXPECTED, *CANNOT_BEGIN))
     try:
         if here:
-            target = Here(data, port).target(telemetry=telemetry)
-            run(target, report, Patience(ready=30, telemetry=30))
+            run(Here(data, port).target(telemetry=telemetry), report, Patience(ready=30, telemetry=30))
         else:
-            manifest, azure = packages.manifest_beside(package), Azure()
-            deployed = found(azure, deployment)
-            bearer = "" if not sale else token or _operator(azure, deployed.vault).token()
+            azure = Azure()
+            deployed = found(azure, deployment_of(deployment, environment, installation))
+            sells = bool(event or token) if sale is None else sale
+            test = _Test(azure, deployed, report, event, token, sells)
             insights = Insights(insights_api, deployed.insights_app_id, lambda: azure.token(SCOPE))
-            target = _target(azure, deployed, manifest, event, bearer)
-            run(
-                replace(target, insights=insights if telemetry else None),
-                report,
-                Patience(ready=ready_seconds, telemetry=trace_seconds),
-            )
-            if record and report.passed:
-                Releases(azure, deployed.releases_account).passed(manifest.version, utc_now())
+            patience = Patience(ready=ready_seconds, telemetry=trace_seconds)
+            test.run(package, insights if telemetry else None, patience, record=record)
     except CANNOT_BEGIN as error:
         report.failed("begins", f"Not done: {error}")
     finally:
@@ -79,6 +83,71 @@ def smoke(  # noqa: PLR0913 - one parameter an option
             report.junit(junit)
     if not report.passed:
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """The smoke test of a deployment.
+
+    :param event: what it sells
+    :param token: the operator's; empty: they sign in
+    :param sells: whether there is an operator yet
+    """
+
+    azure: Azure
+    deployed: Deployment
+    report: Report
+    event: str
+    token: str = field(repr=False)
+    sells: bool
+
+    @property
+    def releases(self) -> Releases:
+        return Releases(self.azure, self.deployed.releases_account)
+
+    def run(self, package: Path | None, insights: Insights | None, patience: Patience, *, record: bool) -> None:
+        """Test what runs, and write down what came out."""
+        runs = self.report.check("what runs", lambda: self._runs(package), grave=False)
+        if runs is None:
+            return
+        try:
+            bearer = self.token if self.sells else ""
+            if self.sells and not bearer:  # a directory that is away says nothing about what was published
+                bearer = self.report.check("signs in", self._signs_in, grave=False) or ""
+            target = _target(self.azure, self.deployed, self.releases.manifest(runs.version), self.event, bearer)
+            run(replace(target, insights=insights), self.report, patience)
+        except CANNOT_BEGIN as error:
+            self.report.failed("begins", f"Not done: {error}")
+        if record:
+            self._record(runs)
+
+    def _runs(self, package: Path | None) -> tuple[Publication, str]:
+        runs = self.releases.history().running()
+        if runs is None:
+            raise CheckFailed("nothing was published here with `publish`")
+        wanted = packages.manifest_beside(package).version if package else runs.version
+        if runs.version != wanted:
+            raise CheckFailed(f"{runs.version} runs, and not {wanted}")
+        if not runs.whole:
+            raise CheckFailed(f"only some apps have {wanted}: its publication was interrupted, so publish it again")
+        return runs, runs.version
+
+    def _signs_in(self) -> tuple[str, str]:
+        operator = _operator(self.azure, self.deployed.vault)
+        return operator.token(), operator.username
+
+    def _record(self, runs: Publication) -> None:
+        if self.report.passed and not self.sells:
+            print(
+                f"Nothing was sold, so {runs.version} is not written down as one to go back to (TESSERA_SMOKE_EVENT)."
+            )
+        elif self.report.passed:
+            if self.releases.history().running() != runs:
+                raise NotDeployed(f"something else was published while {runs.version} was tested: test again")
+            self.releases.mark(runs.version, Mark.PASSED, utc_now())
+        elif self.report.undecided:
+            self.releases.mark(runs.version, Mark.UNDECIDED, utc_now())
+            print(f"Nothing speaks against {runs.version}: a pipeline leaves it running, and ends as failed.")
 
 
 def prepare(

@@ -4,8 +4,10 @@ A value goes through a file that only its owner can read, never through an argum
 """
 
 import json
+import re
 import secrets
 import tempfile
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tools.delivery.azure import Azure
+from tools.delivery.azure import Azure, AzureFailed
 
 RSA_BITS: Final = 2048
 CERTIFICATE_MONTHS: Final = 12
 ACCEPTED: Final = "gateway-accepted"  # what functions take for the gateway's proof: its next one, then the one it has
 SMOKE_PASSWORD: Final = "smoke-password"  # noqa: S105 - its name; of the smoke test's operator; no function reads it
+ROLE_ATTEMPTS_MAX: Final = 30  # a role that was just given is seen some minutes later
+ROLE_PAUSE_SECONDS: Final = 20.0
 VALUES_MAX: Final = 50  # of a listed secret; a vault takes 25,000 characters
 
 
@@ -27,7 +31,7 @@ class CannotRotate(Exception):
 
 
 class SecretMissing(Exception):
-    """A secret that somebody else makes was not given; the message names its environment variable."""
+    """A secret that somebody else makes was not given, or is none; the message names its environment variable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Secret:
     :param make: makes one, where it is ours alone; None: it comes from elsewhere
     :param variable: the environment variable that brings it
     :param wanted: whether Tessera does without it
+    :param wanted_with: the environment variable beside which it is wanted all the same
+    :param form: what it looks like, where that is known; Stripe's have it in their first letters
     :param listed: whether older values stay good behind the newest, comma-separated: what they signed is still out
         there
     :param alone: whether a new value can take its place at any moment; else others must hear of it first
@@ -49,6 +55,8 @@ class Secret:
     make: Callable[[], str] | None = None
     variable: str = ""
     wanted: bool = True
+    wanted_with: str = ""
+    form: str = r"\S+"
     listed: bool = False
     alone: bool = False
     beside: str = ""
@@ -69,11 +77,17 @@ SECRETS: Final = (
     Secret("insights-api-key", make=_random, alone=True),
     Secret("gateway-secret", make=_random, beside=ACCEPTED),
     Secret(ACCEPTED, make=_random, listed=True, beside="gateway-secret", alone=True),
-    Secret("stripe-api-key", variable="STRIPE_API_KEY"),
-    Secret("stripe-webhook-secret", variable="STRIPE_WEBHOOK_SECRET"),
-    Secret("smtp-password", variable="SMTP_PASSWORD", wanted=False),
-    Secret("directory-certificate", variable="DIRECTORY_CLIENT_ID", wanted=False, certificate=True),
-    Secret(SMOKE_PASSWORD, variable="TESSERA_SMOKE_PASSWORD", wanted=False),
+    Secret("stripe-api-key", variable="STRIPE_API_KEY", form=r"(sk|rk)_\S+"),
+    Secret("stripe-webhook-secret", variable="STRIPE_WEBHOOK_SECRET", form=r"whsec_\S+"),
+    Secret("smtp-password", variable="SMTP_PASSWORD", wanted=False, wanted_with="SMTP_USERNAME", form=r"\S(.*\S)?"),
+    Secret(
+        "directory-certificate",
+        variable="DIRECTORY_CLIENT_ID",
+        wanted=False,
+        wanted_with="DIRECTORY_AUTHORITY",
+        certificate=True,
+    ),
+    Secret(SMOKE_PASSWORD, variable="TESSERA_SMOKE_PASSWORD", wanted=False, form=r"\S(.*\S)?"),
 )
 
 
@@ -92,42 +106,67 @@ def plan(present: Sequence[str], environment: Mapping[str, str]) -> list[Step]:
 
 
 def _step(secret: Secret, present: Sequence[str], environment: Mapping[str, str]) -> Step:
+    given = environment.get(secret.variable, "") if secret.variable else ""
     if secret.name in present:
-        return Step(secret, "keep", "it is there")
+        unused = f", and {secret.variable} is not looked at: docs/runbook.md says how to change it"
+        return Step(secret, "keep", f"it is there{unused if given and not secret.certificate else ''}")
     if secret.make is not None:
         return Step(secret, "make", "random, known to the vault alone")
-    if environment.get(secret.variable):
+    if given and not re.fullmatch(secret.form, given):
+        return Step(secret, "refuse", f"{secret.variable} is no {secret.name}: it looks like {secret.form}")
+    if given:
         return Step(secret, "make" if secret.certificate else "take", f"{secret.variable} is set")
-    if secret.wanted:
-        return Step(secret, "miss", f"set {secret.variable}")
+    if secret.wanted or environment.get(secret.wanted_with):
+        beside = f", because {secret.wanted_with} is" if not secret.wanted else ""
+        return Step(secret, "miss", f"set {secret.variable}{beside}")
     return Step(secret, "leave out", f"{secret.variable} is not set, and nothing needs it")
+
+
+def lacking(steps: Sequence[Step]) -> str:
+    """What has to be set before the steps can be done; empty: nothing. Pure."""
+    refused = [step.why for step in steps if step.does == "refuse"]
+    missing = [step.why.removeprefix("set ") for step in steps if step.does == "miss"]
+    return "; ".join([*refused, *([f"set {', '.join(missing)}"] if missing else [])])
 
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """A Key Vault."""
+    """A Key Vault.
+
+    :param pause_seconds: between two tries while a role that was just given is not seen yet
+    """
 
     azure: Azure
     name: str
+    pause_seconds: float = ROLE_PAUSE_SECONDS
 
     def present(self) -> list[str]:
-        """The names of its secrets; a certificate has one of its own name.
+        """The names of its secrets; a certificate has one of its own name, which is told only if asked for.
 
-        :raises AzureFailed: it does not tell
+        :raises AzureFailed: it does not tell, or still refuses after some minutes
         """
-        names: list[str] = self.azure.ask("keyvault", "secret", "list", "--vault-name", self.name, "--query", "[].name")
-        return names
+        words = ("--vault-name", self.name, "--include-managed", "true", "--query", "[].name")
+        for attempt in range(1, ROLE_ATTEMPTS_MAX + 1):
+            try:
+                names: list[str] | None = self.azure.ask("keyvault", "secret", "list", *words)
+            except AzureFailed as error:
+                if "Forbidden" not in str(error) or attempt == ROLE_ATTEMPTS_MAX:
+                    raise
+                print(f"{self.name} does not know us yet ({attempt} of {ROLE_ATTEMPTS_MAX}); again in a moment")
+                time.sleep(self.pause_seconds)
+            else:
+                return names or []
+        raise AssertionError("the last attempt raises")
 
     def fill(self, environment: Mapping[str, str]) -> list[Step]:
         """Do what is planned, all of it or nothing.
 
-        :raises SecretMissing: one is wanted and not given; nothing was changed
+        :raises SecretMissing: one is wanted and not given, or is none; nothing was changed
         :raises AzureFailed: Azure refused; asked again, it goes on where it was
         """
         steps = plan(self.present(), environment)
-        missing = [step.secret.variable for step in steps if step.does == "miss"]
-        if missing:
-            raise SecretMissing(f"Nothing was changed: set {', '.join(missing)}.")
+        if lack := lacking(steps):
+            raise SecretMissing(f"Nothing was changed: {lack}.")
         for step in steps:
             secret = step.secret
             if step.does == "make" and secret.certificate:

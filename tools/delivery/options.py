@@ -1,0 +1,71 @@
+"""What several delivery commands are told, and how each says that it did not work."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Final
+
+import typer
+
+from tools.delivery.azure import AzureFailed
+from tools.delivery.deployment import NotDeployed
+from tools.delivery.emulators import NotReady
+from tools.delivery.history import NothingToGoBackTo, NotRunning
+from tools.delivery.infrastructure import ENVIRONMENTS, Place
+from tools.delivery.package import PackageDamaged, Unfit
+from tools.delivery.publishing import Overtaken
+from tools.delivery.vault import CannotRotate, SecretMissing
+
+EXPECTED: Final = (
+    AzureFailed, CannotRotate, NothingToGoBackTo, NotDeployed, NotReady, NotRunning, Overtaken, PackageDamaged,
+    SecretMissing, Unfit,
+)  # fmt: skip
+
+
+def known(given: str) -> str:
+    """An environment there is.
+
+    :raises typer.BadParameter: another one
+    """
+    if given not in ENVIRONMENTS:
+        raise typer.BadParameter(f"it is one of {', '.join(ENVIRONMENTS)}")
+    return given
+
+
+def known_or_none(given: str) -> str:
+    """An environment there is, or none.
+
+    :raises typer.BadParameter: another one
+    """
+    return known(given) if given else ""
+
+
+Installation = Annotated[str, typer.Option(envvar="TESSERA_INSTALLATION", help="Begins all names.")]
+# Without the variable AZURE_ENV_NAME: azd sets it, and names its deployments otherwise.
+Of = Annotated[
+    str, typer.Option("--environment", help="dev or prod: its deployment by `infrastructure`.", callback=known_or_none)
+]
+Deployed = Annotated[
+    str,
+    typer.Option(help="Or the deployment's name at Azure; without both the environment tells, as in azd's hooks."),
+]
+
+
+def deployment_of(deployment: str, environment: str, installation: str) -> str:
+    """The name of the deployment that is meant; empty: the one that the environment tells of.
+
+    :raises typer.BadParameter: two are meant
+    """
+    if deployment and environment:
+        raise typer.BadParameter("--deployment and --environment both name one: give either")
+    return Place(environment, "", installation).deployment if environment else deployment
+
+
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """End with code 1 and one line for what can go wrong without a mistake of ours."""
+    try:
+        yield
+    except EXPECTED as error:
+        print(f"Not done: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
