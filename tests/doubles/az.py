@@ -119,6 +119,8 @@ def deployment_create(given: argparse.Namespace) -> Any:
 
 
 def what_if(given: argparse.Namespace) -> Any:
+    if given.validation_level != "ProviderNoRbac":
+        refuse("(AuthorizationFailed) whoever asks may not write what it tells of")
     return f"Resource changes: 1 to create in {given.location}."
 
 
@@ -138,7 +140,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], Any], list[str]]] = {
     "account get-access-token": (token, ["--scope"]),
     "deployment sub show": (deployment_show, ["--name"]),
     "deployment sub create": (deployment_create, [*SUB]),
-    "deployment sub what-if": (what_if, [*SUB]),
+    "deployment sub what-if": (what_if, [*SUB, "--validation-level"]),
 }
 
 
@@ -152,7 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(exit_on_error=True, allow_abbrev=False)
     for option in options:
         parser.add_argument(option, required=True)
-    for option in ("--include-managed", "--query", "--output", "--template-file"):
+    for option in ("--include-managed", "--query", "--output", "--subscription", "--template-file"):
         parser.add_argument(option)
     parser.add_argument("--parameters", nargs="+")
     for flag in ("--only-show-errors", "--no-progress"):

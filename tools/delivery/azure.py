@@ -38,7 +38,7 @@ class Azure:
 
         :raises AzureFailed: it failed, is not there or took too long
         """
-        told = self._run([*words, "--output", "json", "--only-show-errors"], seconds)
+        told = self._run([*words, *_subscription(), "--output", "json", "--only-show-errors"], seconds)
         try:
             return json.loads(told) if told.strip() else None
         except ValueError as error:
@@ -49,7 +49,7 @@ class Azure:
 
         :raises AzureFailed: it failed, is not there or took too long
         """
-        return self._run([*words, "--only-show-errors"], seconds)
+        return self._run([*words, *_subscription(), "--only-show-errors"], seconds)
 
     def token(self, scope: str) -> str:
         """An access token of whoever is signed in.
@@ -73,6 +73,12 @@ class Azure:
         if done.returncode != 0:
             raise AzureFailed(f"{_named(words)}: {done.stderr.strip()[-_TOLD_CHARACTERS:]}")
         return done.stdout
+
+
+def _subscription() -> tuple[str, ...]:
+    """Which one, where the environment says so, as azd does to its hooks; `az` itself would take its default."""
+    named = os.environ.get("AZURE_SUBSCRIPTION_ID", "")
+    return ("--subscription", named) if named else ()
 
 
 def _named(words: Sequence[str]) -> str:

@@ -95,9 +95,12 @@ class Infrastructure:
     def what_if(self) -> str:
         """What a deployment would change, for people to read; nothing is changed.
 
+        Asked so that whoever asks needs the right to read, and not the one to write whatever it tells of.
+
         :raises AzureFailed: Azure refused, or the files are wrong
         """
         words = self._whole(self.place.deployment, "main.bicepparam")
+        words = (*words, "--validation-level", "ProviderNoRbac")
         return self._told(self.place.variables).text("deployment", "sub", "what-if", *words, seconds=_WHAT_IF_SECONDS)
 
     def deploy(self) -> str:
