@@ -21,6 +21,8 @@ from tools.delivery.emulators import (
 COMPOSE: Final = ROOT / "compose.yaml"
 OF_HOST: Final = frozenset({"AzureWebJobsStorage", "FUNCTIONS_WORKER_RUNTIME", "SSL_CERT_FILE"})
 PINNED: Final = re.compile(r"mcr\.microsoft\.com/[\w./-]+:(?!latest$)[\w.-]+")
+# https://learn.microsoft.com/azure/cosmos-db/emulator-linux: its health probe, which is not the gateway's port.
+EMULATOR_READY: Final = r"http://127\.0\.0\.1:8080/ready$"
 SECRET_LIKE: Final = re.compile(r"SECRET|PASSWORD|_KEY$|TICKET_KEY")
 
 
@@ -42,6 +44,51 @@ def test_there_is_an_image_a_service_and_all_are_alike() -> None:
     assert {text.replace(service, "SERVICE") for service, text in texts.items()} == {
         texts["commerce"].replace("commerce", "SERVICE")
     }
+
+
+def astray(text: str) -> list[str]:
+    """Where an image's host would look for its code, listen and be asked: those have to be one place and one port."""
+    [home], [root] = (
+        re.findall(r"^WORKDIR (\S+)", text, re.MULTILINE),
+        re.findall(r"AzureWebJobsScriptRoot=(\S+)", text),
+    )
+    [listens], [exposed] = (
+        re.findall(r"ASPNETCORE_URLS=http://\+:(\d+)", text),
+        re.findall(r"^EXPOSE (\d+)", text, re.MULTILINE),
+    )
+    [(asked, path)] = re.findall(r'"http://127\.0\.0\.1:(\d+)(/[\w/]+)"\]', text)
+    found = [f"the host reads {root}, and the code is in {home}"] if root != home else []
+    found += [f"port {each}, not {listens}" for each in (exposed, asked) if each != listens]
+    mapped = {each.split(":")[2] for service in composed()["services"].values() if "build" in service
+              for each in service["ports"]}  # fmt: skip
+    return (
+        found
+        + [f"compose.yaml maps {each}, not {listens}" for each in mapped - {listens}]
+        + ([f"it is asked for {path}"] if path != "/api/health/live" else [])
+    )
+
+
+def test_an_image_is_asked_where_it_listens_and_runs_what_it_has() -> None:
+    assert astray(dockerfile("commerce").read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("ScriptRoot=/home/site/wwwroot", "ScriptRoot=/home/site", "the host reads /home/site, and the code is in"),
+        ("http://127.0.0.1:8080/api", "http://127.0.0.1:80/api", "port 80, not 8080"),
+        ("EXPOSE 8080", "EXPOSE 80", "port 80, not 8080"),
+        ("http://+:8080", "http://+:80", "compose.yaml maps 8080, not 80"),
+        ("/api/health/live", "/api/health/ready", "it is asked for /api/health/ready"),
+    ],
+)
+def test_an_image_that_is_astray_is_refused(old: str, new: str, said: str) -> None:
+    text = dockerfile("commerce").read_text()
+    assert old in text
+
+    found = astray(text.replace(old, new, 1))
+
+    assert any(said in each for each in found), found
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -116,6 +163,13 @@ def wrong_with(document: Any) -> list[str]:
             for each, value in service.get("environment", {}).items()
             if SECRET_LIKE.search(each) and not str(value).startswith(("${", "/"))
         ]
+    bus, own = services["servicebus"]["environment"], services["cosmos"]
+    if bus["SQL_SERVER"] not in services["servicebus"]["depends_on"] or bus["SQL_SERVER"] not in services:
+        found.append(f"servicebus keeps its messages at {bus['SQL_SERVER']}, which is not there")
+    if own["environment"]["GATEWAY_PUBLIC_ENDPOINT"] not in services:
+        found.append(f"cosmos says it is {own['environment']['GATEWAY_PUBLIC_ENDPOINT']}, which is not there")
+    if not re.search(EMULATOR_READY, " ".join(own.get("healthcheck", {}).get("test", []))):
+        found.append("cosmos is not asked where it says that it is ready")
     published = [each.split(":")[1] for service in services.values() for each in service.get("ports", [])]
     return found + [f"port {each} is taken twice" for each in {*published} if published.count(each) > 1]
 
@@ -135,6 +189,9 @@ def test_the_compose_file_is_well_formed_and_all_it_names_is_there() -> None:
         ("127.0.0.1:7072:8080", "127.0.0.1:7071:8080", "port 7071 is taken twice"),
         ("containers/identity.Dockerfile", "containers/people.Dockerfile", "which is not there"),
         ("servicebus: { condition", "bus: { condition", "waits for bus, which is not there"),
+        ("SQL_SERVER: sql", "SQL_SERVER: mssql", "servicebus keeps its messages at mssql, which is not there"),
+        ("GATEWAY_PUBLIC_ENDPOINT: cosmos", "GATEWAY_PUBLIC_ENDPOINT: db", "cosmos says it is db, which is not there"),
+        ("http://127.0.0.1:8080/ready", "http://127.0.0.1:8081/ready", "cosmos is not asked where it says"),
         ("${INSIGHTS_API_KEY:?make emulators makes it}", "abc", "has the secret INSIGHTS_API_KEY written out"),
     ],
 )
