@@ -71,6 +71,8 @@ def blob_list(given: argparse.Namespace) -> Any:
 
 def blob_upload(given: argparse.Namespace) -> Any:
     target = blobs(given) / given.name
+    if read("faults").get("uploads", "nothing") in given.name:
+        refuse("This request is not authorized to perform this operation using this permission.")
     if target.exists() and given.overwrite == "false":
         refuse("The specified blob already exists. ErrorCode:BlobAlreadyExists")
     target.parent.mkdir(parents=True, exist_ok=True)

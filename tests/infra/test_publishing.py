@@ -12,7 +12,8 @@ import pytest
 from local.package import ROOT
 from shared.settings import SERVICES
 from tests.infra.cloud import APPS, DEPLOYMENT, OUTPUTS, Cloud, outputs
-from tools.delivery.azure import AzureFailed
+from tests.support.api import soon
+from tools.delivery.azure import Azure, AzureFailed
 from tools.delivery.deployment import Deployment, NotDeployed, found
 from tools.delivery.history import Mark, NothingToGoBackTo, NotRunning, Version
 from tools.delivery.package import Manifest, PackageDamaged, Unfit, manifest_beside, misgivings
@@ -287,15 +288,50 @@ def test_a_package_that_is_not_its_manifests_is_refused_before_anything(
     assert (cloud.published(), publishing.releases.history().all()) == ({}, [])
 
 
-def test_an_app_that_takes_no_package_ends_it_by_name_of_the_command(
-    cloud: Cloud, publishing: Publishing, tmp_path: Path
+@pytest.mark.parametrize("app", APPS)
+def test_an_app_that_takes_no_package_is_named_and_the_others_have_it(
+    cloud: Cloud, publishing: Publishing, tmp_path: Path, app: str
 ) -> None:
-    cloud.write("faults", {"apps": [APPS[1]]})
+    cloud.write("faults", {"apps": [app]})
 
-    with pytest.raises(AzureFailed, match=r"az functionapp deployment source config-zip: .*unsuccessful"):
+    with pytest.raises(AzureFailed, match=rf"{app}: az functionapp deployment source config-zip: .*unsuccessful"):
         publishing.publish(*packed(tmp_path, "one"), NOW)
 
-    assert list(cloud.published()) == [APPS[0]]
+    assert [*cloud.published()] == [each for each in APPS if each != app]
+    assert runs(publishing) == ""
+
+
+def test_what_ends_waiting_for_az_ends_all_that_az_started(tmp_path: Path) -> None:
+    """As az does: a script that starts another program, and keeps waiting for it."""
+    program = tmp_path / "az"
+    program.write_text(f'#!/bin/sh\nsleep 60 & echo $! > "{tmp_path}/child"\nwait\n')
+    program.chmod(0o700)
+
+    with pytest.raises(AzureFailed, match=r"az account took longer than 1 s"):
+        Azure(program=str(program)).ask("account", seconds=1.0)
+
+    child = int((tmp_path / "child").read_text())
+    assert soon(lambda: ended(child) or None, "the end of what az started")
+
+
+def ended(process: int) -> bool:
+    """Also one that nobody has asked for its exit code."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_manifests_of_other_versions_are_read(tmp_path: Path) -> None:
+    """A way back reads what was written by another commit than the one that is checked out."""
+    told = json.loads((Path(__file__).parent / "manifest_of_2026_11.json").read_text())
+    path = tmp_path / "tessera.json"
+    path.write_text(json.dumps({**told, "made_by": "a later version"}))
+
+    assert Manifest.read(path).version == told["version"]
+    path.write_text("{}")
+    with pytest.raises(PackageDamaged, match="is no manifest"):
+        Manifest.read(path)
 
 
 def test_publishing_the_same_again_is_no_second_release(publishing: Publishing, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from rich.console import Console
 from local.host.process import HostProcess
 from local.stack import ROOT, Stack
 from tests.infra.cloud import ACCOUNT, APPS, DEPLOYMENT, OUTPUTS, Cloud, outputs, ports_in_a_row
-from tests.support.api import Api, Json, Organiser
+from tests.support.api import Api, Json, Organiser, soon
+from tools.delivery.azure import AzureFailed
 from tools.delivery.here import APP, NotHere, collected, told_by_host
 from tools.delivery.history import Mark, Version
 from tools.delivery.insights import Insights
@@ -25,7 +26,7 @@ from tools.delivery.package import Manifest
 from tools.delivery.preparing import CAPACITY, prepare
 from tools.delivery.releases import Releases
 from tools.delivery.shop import Shop
-from tools.delivery.smoke import EXPECTED, Patience, Target, smoke
+from tools.delivery.smoke import EXPECTED, Functions, Patience, Target, smoke
 
 pytestmark = pytest.mark.xdist_group("smoke")  # one Tessera for all of them
 
@@ -33,7 +34,8 @@ SHORT = Patience(ready=0.0, moved=10.0, telemetry=15.0, poll=0.1)
 NO_PATIENCE = Patience(ready=0.0, moved=0.0, telemetry=0.0, poll=0.0)
 NOBODY = "http://127.0.0.1:9"
 EVERYTHING = [
-    "answers", "what it stands on answers", "functions", "the event is on sale", "sells at the desk", "refunds",
+    "answers", "what it stands on answers", "functions", "knows the operator", "the event is on sale",
+    "sells at the desk", "refunds",
     "stock is as before", "its trace is found",
 ]  # fmt: skip
 
@@ -90,7 +92,7 @@ def test_what_works_passes_and_nothing_is_left_behind(api: Api, target: Target, 
     assert failures(report) == {}
     assert report.passed
     assert {"POST /api/orders", "move_stock"} <= set(report.outcomes[-1].said.partition(": ")[2].split(", "))
-    order_id = report.outcomes[4].said.split()[1].rstrip(",")
+    order_id = report.outcomes[5].said.split()[1].rstrip(",")
     order = api.person("admin").get(f"orders/{order_id}").json()
     assert (order["state"], order["quantity"], order["method"]) == ("refunded", 1, "desk")
     audit = api.person("admin").post("operations/inventory-audit").json()
@@ -194,6 +196,10 @@ def test_a_refund_that_gives_no_place_back_fails(api: Api, shop: Organiser, targ
     assert failures(report) == {"stock is as before": "9 places are left, and there were 10 before"}
 
 
+def listed(operator: Any) -> list[str]:
+    return [each["event_id"] for each in operator.get("events?from=2099-01-01T00:00:00Z").json()["items"]]
+
+
 def test_what_it_needs_is_prepared_by_a_creator_and_an_operator(api: Api, target: Target) -> None:
     creator, operator = api.person("creator"), api.person()
 
@@ -202,6 +208,10 @@ def test_what_it_needs_is_prepared_by_a_creator_and_an_operator(api: Api, target
     assert failures(outcome_of(replace(target, token=operator.token, event=event_id, insights=None), SHORT)) == {}
     event = operator.get(f"events/{event_id}").json()
     assert (event["name"], event["available"]) == ("Smoke test, not for sale", CAPACITY)
+    assert operator.get("me").json()["memberships"] == {event["organiser_id"]: "operator"}
+    assert soon(lambda: event_id in listed(operator) or None, "the event in the list")
+    again = prepare(Shop(api.http, creator.token, "prepare-3"), Shop(api.http, operator.token, "prepare-4"))
+    assert again == event_id
     assert operator.get("me").json()["memberships"] == {event["organiser_id"]: "operator"}
 
 
@@ -336,7 +346,7 @@ def test_before_there_is_an_operator_it_looks_and_counts_and_proves_nothing(clou
     code, text = cloud.command("smoke", "--deployment", DEPLOYMENT, "--record")
 
     assert (code, text.count("✓"), "✗" in text) == (0, 4, False), text
-    assert f"Nothing was sold, so {running} is not written down" in text
+    assert f"Not all was tried, so {running} is not written down" in text
     assert version_of(cloud).marks.keys() == {"publishing", "published"}
 
 
@@ -349,6 +359,40 @@ def test_where_nobody_collects_telemetry_it_says_so_at_once(api: Api) -> None:
 def test_this_machine_is_no_deployment() -> None:
     code, text = command("--here", "--environment", "dev")
     assert (code, "nothing that was deployed" in text) == (2, True), text
+
+
+def test_a_page_of_somebody_elses_at_the_address_is_trouble_and_no_crash(target: Target) -> None:
+    page = httpx.MockTransport(lambda _: httpx.Response(200, html="<h1>Your app is up and running</h1>"))
+    report = Report(Console(quiet=True), EXPECTED)
+
+    smoke(target, report, NO_PATIENCE, transport=page)
+
+    assert "Your app is up and running" in failures(report)["answers"]
+
+
+def test_one_bad_answer_of_az_is_asked_again(target: Target) -> None:
+    asked = 0
+
+    def told() -> Functions:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise AzureFailed("az functionapp function list: 502")
+        return target.wanted
+
+    report = outcome_of(replace(target, told=told, token=""), replace(SHORT, ready=5.0))
+    assert failures(report) == {}
+
+
+@pytest.mark.usefixtures("running")
+def test_what_passed_and_cannot_be_written_down_is_no_failure(
+    api: Api, shop: Organiser, event: Json, cloud: Cloud
+) -> None:
+    cloud.write("faults", {"uploads": "/passed/"})
+
+    code, text = deployed(cloud, api, shop, event, "--record", "--insights-api", api.stack.telemetry_url)
+
+    assert (code, text.count("could not be marked as passed")) == (0, 3), text
 
 
 def test_a_report_without_checks_has_not_passed() -> None:

@@ -5,6 +5,7 @@ It is a program of its own, since its library is larger than everything else her
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,17 +63,23 @@ class Azure:
 
     def _run(self, words: Sequence[str], seconds: float) -> str:
         try:
-            done = subprocess.run(
-                [self.program, *words], check=False, capture_output=True, text=True, timeout=seconds,
-                stdin=subprocess.DEVNULL, env={**os.environ, **self.environment},
+            running = subprocess.Popen(
+                [self.program, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                stdin=subprocess.DEVNULL, env={**os.environ, **self.environment}, start_new_session=True,
             )  # fmt: skip
         except FileNotFoundError:
             raise AzureFailed(f"there is no `{self.program}` on the PATH (docs/deploy.md says how to get it)") from None
-        except subprocess.TimeoutExpired:
-            raise AzureFailed(f"{_named(words)} took longer than {seconds:.0f} s") from None
-        if done.returncode != 0:
-            raise AzureFailed(f"{_named(words)}: {done.stderr.strip()[-_TOLD_CHARACTERS:]}")
-        return done.stdout
+        with running:
+            try:
+                said, trouble = running.communicate(timeout=seconds)
+            except BaseException as ended:  # az is a script that starts another: both have to end, whatever ends us
+                os.killpg(running.pid, signal.SIGKILL)
+                if isinstance(ended, subprocess.TimeoutExpired):
+                    raise AzureFailed(f"{_named(words)} took longer than {seconds:.0f} s") from None
+                raise
+        if running.returncode != 0:
+            raise AzureFailed(f"{_named(words)}: {trouble.strip()[-_TOLD_CHARACTERS:]}")
+        return said
 
 
 def _subscription() -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import httpx
 
+from tools.delivery.azure import AzureFailed
+
 API: Final = "https://api.applicationinsights.io"
 SCOPE: Final = "https://api.applicationinsights.io/.default"
 TIMESPAN: Final = "PT1H"
@@ -62,7 +64,7 @@ class Insights:
             trouble = ""
             try:
                 found = self.rows(query)
-            except NotFoundYet as error:
+            except (NotFoundYet, AzureFailed) as error:  # the token is az's
                 found, trouble = [], str(error)
             if not trouble and until(found):
                 return found

@@ -33,11 +33,24 @@ class Manifest(BaseModel):
     :param functions: service → the names of its functions, those that every app has among them
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a way back reads what another version of this wrote
 
     version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     functions: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def read(cls, told: Path) -> Self:
+        """A manifest of today or of a version before.
+
+        :raises PackageDamaged: it is none
+        """
+        try:
+            return cls.model_validate_json(told.read_text())
+        except (OSError, ValueError) as error:
+            raise PackageDamaged(
+                f"{told} is no manifest: `make package` writes one beside the zip ({error})"
+            ) from error
 
     @classmethod
     def of(cls, package: Path, commit: str) -> Self:
@@ -85,11 +98,11 @@ def manifest_beside(package: Path) -> Manifest:
 
     :raises PackageDamaged: there is none, or it is of another package
     """
+    manifest = Manifest.read(package.with_suffix(".json"))
     try:
-        manifest = Manifest.model_validate_json(package.with_suffix(".json").read_text())
         manifest.check(package)
-    except (OSError, ValueError) as error:
-        raise PackageDamaged(f"{package} has no manifest beside it: `make package` writes both ({error})") from error
+    except OSError as error:
+        raise PackageDamaged(f"{package} cannot be read: `make package` writes it ({error})") from error
     return manifest
 
 

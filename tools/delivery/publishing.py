@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tools.delivery.azure import PUBLISHING_SECONDS, Azure
+from tools.delivery.azure import PUBLISHING_SECONDS, Azure, AzureFailed
 from tools.delivery.deployment import Deployment
 from tools.delivery.history import Mark, moment_of
 from tools.delivery.package import Manifest
@@ -44,16 +44,16 @@ class Publishing:
         What is published is written down before the first app has it, and again once all do.
 
         :raises PackageDamaged: it is not the one its manifest tells of; nothing was changed
-        :raises AzureFailed: Azure refused; apps before the one it names have the new package
+        :raises AzureFailed: Azure refused; the apps that it does not name have the new package
         :raises Overtaken: somebody else began to publish meanwhile
         """
         manifest.check(package)
         new = self.releases.keep(package, manifest)
         self.tell(f"{manifest.version}: {'kept' if new else 'was kept before'} in {self.deployed.releases_account}")
         self.releases.mark(manifest.version, Mark.PUBLISHING, now)
-        for app in self.deployed.function_apps:
-            self.tell(f"{app}: publishing {manifest.version} …")
-            self._push(app, package)
+        failed = [why for app in self.deployed.function_apps if (why := self._pushed(app, package, manifest.version))]
+        if failed:  # the others have it: a way back that stopped at the first app would leave all on what failed
+            raise AzureFailed("; ".join(failed))
         runs = self.releases.history().running()
         if runs is None or (runs.version, runs.moment) != (manifest.version, moment_of(now)):
             other = runs.version if runs else "another version"
@@ -84,9 +84,19 @@ class Publishing:
         self.publish(package, manifest, now)
         return bad, target.name
 
+    def _pushed(self, app: str, package: Path, version: str) -> str:
+        """Publish to an app; why that failed, or nothing."""
+        self.tell(f"{app}: publishing {version} …")
+        try:
+            self._push(app, package)
+        except AzureFailed as error:
+            return f"{app}: {error}"
+        return ""
+
     def _push(self, app: str, package: Path) -> None:
         self.azure.ask(
             "functionapp", "deployment", "source", "config-zip", "--resource-group", self.deployed.resource_group,
-            "--name", app, "--src", str(package), "--build-remote", "true", "--timeout", f"{PUBLISHING_SECONDS:.0f}",
-            seconds=PUBLISHING_SECONDS + 60,
+            "--name", app, "--src", str(package), "--build-remote", "true",
+            "--timeout", f"{PUBLISHING_SECONDS / 2:.0f}",  # az sleeps that long between its looks, which take time too
+            seconds=PUBLISHING_SECONDS,
         )  # fmt: skip

@@ -71,11 +71,12 @@ class Releases:
         """What is in the package of a version.
 
         :raises AzureFailed: it cannot be had
+        :raises PackageDamaged: it is none
         """
         with tempfile.TemporaryDirectory(prefix="tessera-release-") as folder:
             told = Path(folder) / MANIFEST
             self._download(f"{version}/{MANIFEST}", told)
-            return Manifest.model_validate_json(told.read_text())
+            return Manifest.read(told)
 
     def fetch(self, version: str, folder: Path) -> tuple[Path, Manifest]:
         """The package of a version and what is in it; whoever publishes it compares the two.

@@ -31,6 +31,8 @@ from tools.delivery.vault import SMOKE_PASSWORD, Vault
 
 CANNOT_BEGIN: Final = (AzureFailed, NotDeployed, NotHere, PackageDamaged, ShopRefused, SignInFailed, httpx.HTTPError)
 
+RECORD_ATTEMPTS_MAX: Final = 3
+
 Event = Annotated[str, typer.Option(envvar="TESSERA_SMOKE_EVENT", help="The event it sells; smoke-event makes one.")]
 Token = Annotated[str, typer.Option(envvar="TESSERA_SMOKE_TOKEN", help="The operator's; without it they sign in.")]
 
@@ -78,6 +80,9 @@ def smoke(  # noqa: PLR0913 - one parameter an option
             test.run(package, insights if telemetry else None, patience, record=record)
     except CANNOT_BEGIN as error:
         report.failed("begins", f"Not done: {error}")
+    except Exception as error:
+        report.failed("begins", f"A mistake of the smoke test itself: {type(error).__name__}: {error}")
+        raise
     finally:
         if junit is not None:
             report.junit(junit)
@@ -119,7 +124,7 @@ class _Test:
         except CANNOT_BEGIN as error:
             self.report.failed("begins", f"Not done: {error}")
         if record:
-            self._record(runs)
+            self._record(runs, everywhere=insights is not None)
 
     def _runs(self, package: Path | None) -> tuple[Publication, str]:
         runs = self.releases.history().running()
@@ -136,18 +141,26 @@ class _Test:
         operator = _operator(self.azure, self.deployed.vault)
         return operator.token(), operator.username
 
-    def _record(self, runs: Publication) -> None:
-        if self.report.passed and not self.sells:
-            print(
-                f"Nothing was sold, so {runs.version} is not written down as one to go back to (TESSERA_SMOKE_EVENT)."
-            )
+    def _record(self, runs: Publication, *, everywhere: bool) -> None:
+        if self.report.passed and not (self.sells and everywhere):
+            print(f"Not all was tried, so {runs.version} is not written down as one to go back to (docs/deploy.md).")
         elif self.report.passed:
             if self.releases.history().running() != runs:
                 raise NotDeployed(f"something else was published while {runs.version} was tested: test again")
-            self.releases.mark(runs.version, Mark.PASSED, utc_now())
+            self._write_down(runs.version, Mark.PASSED)
         elif self.report.undecided:
-            self.releases.mark(runs.version, Mark.UNDECIDED, utc_now())
+            self._write_down(runs.version, Mark.UNDECIDED)
             print(f"Nothing speaks against {runs.version}: a pipeline leaves it running, and ends as failed.")
+
+    def _write_down(self, version: str, mark: Mark) -> None:
+        """What works is not ended because nobody can write that down."""
+        for attempt in range(1, RECORD_ATTEMPTS_MAX + 1):
+            try:
+                self.releases.mark(version, mark, utc_now())
+            except AzureFailed as error:
+                print(f"Warning: {version} could not be marked as {mark} ({attempt} of {RECORD_ATTEMPTS_MAX}): {error}")
+            else:
+                return
 
 
 def prepare(
