@@ -16,10 +16,13 @@ def ran(report: Path) -> int:
     return sum(case.find("skipped") is None and case.find("error") is None for case in cases)
 
 
-def main() -> int:
-    """The exit code: 1 where nothing ran."""
+def main(report: Path) -> int:
+    """The exit code: 1 where nothing ran.
+
+    :param report: JUnit, as pytest writes it
+    """
     try:
-        number = ran(Path(sys.argv[1]))
+        number = ran(report)
     except (OSError, ElementTree.ParseError) as error:
         print(f"Nothing ran: {error}", file=sys.stderr)
         return 1
@@ -28,4 +31,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1])))

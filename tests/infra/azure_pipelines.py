@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +41,7 @@ class Files:
 
         :raises PipelineRefused: a template or a parameter is wrong
         """
-        whole = read(self.texts[path])
+        whole = _parsed(self.texts[path])
         given = {each["name"]: each["default"] for each in whole.get("parameters", [])}
         found: Json = self._put_in({**_filled(whole, given, path), "parameters": whole.get("parameters", [])}, path)
         return found
@@ -66,7 +67,7 @@ class Files:
         name = (Path(path).parent / item["template"]).as_posix()
         if name not in self.texts:
             raise PipelineRefused(f"{path}: there is no template {item['template']}")
-        template = read(self.texts[name])
+        template = _parsed(self.texts[name])
         given = self._parameters(item, template, name)
         if kind not in template:
             raise PipelineRefused(f"{path}: {name} has no {kind}")
@@ -86,6 +87,13 @@ class Files:
         if missing:
             raise PipelineRefused(f"{name} needs {', '.join(missing)}")
         return {**{key: each.get("default", "") for key, each in declared.items()}, **given}
+
+
+@cache
+def _parsed(text: str) -> Json:
+    """Most files of a pipeline that is broken in one place are as they were; nobody changes what this answers."""
+    found: Json = read(text)
+    return found
 
 
 def _filled(part: Any, given: Mapping[str, Any], name: str) -> Any:

@@ -10,11 +10,12 @@ import pytest
 import typer
 
 from local.package import ROOT
+from shared.settings import SERVICES
 from tests.infra.azure_pipelines import Files
 from tests.infra.delivered import Job, on_azure, on_github
 from tests.infra.github_workflows import Workflows
 from tests.infra.yamls import read
-from tools.contract_ran import ran
+from tools.contract_ran import main, ran
 from tools.delivery.__main__ import app
 from tools.delivery.azure import DEPLOYMENT_SECONDS, PUBLISHING_SECONDS
 
@@ -103,10 +104,10 @@ def test_both_pipelines_deliver_what_the_table_says() -> None:
 
 def test_both_begin_with_a_change_of_main_and_a_request_for_one() -> None:
     pipeline, workflow = PIPELINE.expanded(), WORKFLOWS.workflows["./.github/workflows/deliver.yml"]
-    main = {"branches": ["main"]}
+    of_main = {"branches": ["main"]}
 
     assert (pipeline["trigger"], pipeline["pr"]) == ({"branches": {"include": ["main"]}},) * 2
-    assert workflow["on"] == {"push": main, "pull_request": main}
+    assert workflow["on"] == {"push": of_main, "pull_request": of_main}
     assert "concurrency" not in workflow, "one that waits for its approval would hold up every other"
 
 
@@ -208,9 +209,10 @@ def test_only_named_variables_of_one_line_come_to_commands(tmp_path: Path) -> No
 def test_jobs_may_take_as_long_as_all_they_wait_for_may_take() -> None:
     group: Any = typer.main.get_command(app)
     patience = {each.name: each.default for each in group.get_command(None, "smoke").params}
-    apps = 4
     setup, refund = 600, 120
-    publishing = apps * (PUBLISHING_SECONDS + 60) + 2 * 600  # and the package kept, or fetched
+    publishing = (
+        len(SERVICES) * (PUBLISHING_SECONDS + 60) + 2 * 600
+    )  # no more apps than services; and the package kept, or fetched
     testing = patience["ready_seconds"] + patience["trace_seconds"] + refund
 
     for environment in ("dev", "prod"):
@@ -257,6 +259,14 @@ def test_a_suite_that_ran_is_told_from_one_that_did_not(tmp_path: Path, text: st
     (tmp_path / "contract.xml").write_text(text)
 
     assert ran(tmp_path / "contract.xml") == number
+    assert main(tmp_path / "contract.xml") == (0 if number else 1)
+
+
+def test_a_suite_without_a_report_did_not_run(tmp_path: Path) -> None:
+    (tmp_path / "cut-short.xml").write_text("<testsuites><testcase")
+
+    assert [main(tmp_path / name) for name in ("none.xml", "cut-short.xml")] == [1, 1]
+    assert "tools.contract_ran out/contract.xml" in target("contract-ran")
 
 
 @pytest.mark.parametrize(
