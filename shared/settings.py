@@ -168,6 +168,7 @@ class Settings(DirectorySettings):
         if self.website_instance_id and is_emulator(connection_parts(self.cosmos_connection)):
             raise ValueError("COSMOS is not for emulators on Azure: an account must say that it is Strong")
         _whole(self.servicebus_connection, "servicebus_connection", ("Endpoint", "SharedAccessKey"))
+        _proof_on_azure(self)
         self.check_directory(on_azure=bool(self.website_instance_id))
         return self
 
@@ -213,6 +214,14 @@ def _one_way(chosen: Settings, setting: str, adapter: str, fields: tuple[str, st
         raise ValueError(f"set {' or '.join(map(variable, fields))}, not both")
     if wanted == "embedded" and chosen.website_instance_id:
         raise ValueError(f"{variable(setting)} must be {adapter} on Azure: every instance would keep a file of its own")
+
+
+def _proof_on_azure(chosen: Settings) -> None:
+    """There a function app has an address of its own; who comes by that, past the gateway, meets no limit."""
+    if chosen.website_instance_id and not chosen.gateway_secrets and not chosen.gateway_principal_id:
+        names = ("gateway_secret", "gateway_principal_id")
+        told = " or ".join(f"{variable(name)} ({_about(name)}, e.g. {_example(name)})" for name in names)
+        raise ValueError(f"on Azure functions must know who came by the gateway: set {told}")
 
 
 def _whole(connection: SecretStr | None, field: str, needed: tuple[str, str]) -> None:

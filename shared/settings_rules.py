@@ -15,6 +15,7 @@ SEED_BYTES: Final = 32
 _PEM: Final = "-----BEGIN "
 SECRET_CHARACTERS_MIN: Final = 32
 _PLACEHOLDER: Final = re.compile(r"<[^<>@]*>|…")  # as in the sample; a mail address in brackets is none
+_REFERENCE: Final = "@Microsoft.KeyVault("  # App Service leaves it as it is where it cannot be resolved
 _ADDRESS: Final = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
 
 
@@ -45,7 +46,7 @@ def named(text: str) -> tuple[str, ...]:
 
 
 def filled_in(value: Any) -> Any:
-    """The value, unless it is still a placeholder, or blank at an end: a secret that everybody can read is none.
+    """The value, unless it is a placeholder, a reference, or blank at an end: a secret that everybody knows is none.
 
     :raises ValueError: it is
     """
@@ -53,6 +54,8 @@ def filled_in(value: Any) -> Any:
     ends = "\r\n" if isinstance(text, str) and text.startswith(_PEM) else ""  # PEM is made of lines, the last one too
     if isinstance(text, str) and text.rstrip(ends) != text.strip():
         raise ValueError("it begins or ends with blanks")
+    if isinstance(text, str) and text.startswith(_REFERENCE):
+        raise ValueError("its reference to Key Vault was not resolved: is the secret there, and may this app read it?")
     if isinstance(text, str) and _PLACEHOLDER.search(text):
         raise ValueError("it is still the sample's placeholder")
     return value

@@ -35,8 +35,13 @@ class Container(_Part):
 
     @property
     def indexed_paths(self) -> tuple[str, ...]:
-        """The properties Cosmos indexes; every other one would make each write dearer and serve no query."""
-        return tuple(sorted({*self.ordered_by, *self.looked_up_by, *self.found_by, *self.filtered_by}))
+        """The properties Cosmos indexes; every other one would make each write dearer and serve no query.
+
+        The partition key is among them: a query of one partition is else a look through all that lie beside it
+        (https://learn.microsoft.com/azure/cosmos-db/index-policy#include-and-exclude-strategy). The id always is.
+        """
+        found = {self.partition_key, *self.ordered_by, *self.looked_up_by, *self.found_by, *self.filtered_by}
+        return tuple(sorted(found - {"id"}))
 
 
 class Queue(_Part):

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from functions.identity.service_keys import USED_EVERY, ServiceKey, TooManyKeys, new_key
+from functions.identity.key_uses import KeyUses
+from functions.identity.service_keys import ServiceKey, TooManyKeys, new_key
 from shared.auth.permissions import FOR_SERVICES, ORGANISER_SCOPED, Caller, Permission, may
 from shared.auth.service_tokens import ServiceKeyId, ServiceToken, hash_of, make_token, new_key_id, parse_token
 from shared.auth.tokens import TokenRefused
-from shared.kernel.clock import stamp
 from shared.kernel.errors import Malformed
 from shared.kernel.errors import NotFound as NothingThere
 from shared.kernel.ids import OrganiserId, PersonId
@@ -18,19 +18,14 @@ from shared.retry import TRANSIENT, retry
 from shared.store.port import (
     EVERYWHERE,
     AlreadyExists,
-    CommitRefused,
     Create,
     NotFound,
     Page,
-    Patch,
     Replace,
     StaleWrite,
     Store,
-    Unavailable,
     Where,
 )
-from shared.store.port import Busy as StoreBusy
-from shared.telemetry import Log
 
 KEYS: Final = "keys"
 _ID: Final = "key"
@@ -39,8 +34,6 @@ REMEMBERED: Final = timedelta(seconds=30)  # a revoked key is good for nothing a
 REMEMBERED_MAX: Final = 10_000
 KEYS_MAX: Final = 100  # of one owner, those included that were over within `KEPT`
 KEPT: Final = timedelta(days=90)  # after a key's end, so that its owner sees what it was
-
-_log = Log("identity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +49,7 @@ class Keyring:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._uses = KeyUses(store)
         self._remembered: OrderedDict[str, Known] = OrderedDict()
 
     async def caller(self, token: str, now: datetime) -> Caller:
@@ -69,7 +63,7 @@ class Keyring:
         key = await self._known(said, now)
         if key is None or not key.takes(said.hash, now):
             raise TokenRefused("This service key is unknown, was revoked or rotated, or has expired.", reason="key")
-        await self._note_use(said, key, now)
+        await self._uses.note(key.key_id, now)
         return Caller(
             person_id=PersonId(""), name=key.name, service=key.key_id, scopes=frozenset(key.scopes),
             organiser_id=key.organiser_id,
@@ -107,10 +101,13 @@ class Keyring:
         await retry(attempt, on=TRANSIENT)
         return key, token
 
-    async def keys(self, organiser_id: OrganiserId | None, *, limit: int, continuation: str | None) -> Page:
-        """A page of an organiser's keys, or of the platform's, those that are over included."""
-        where = [Where("owner", "=", organiser_id or "")]
-        return await self._store.query(KEYS, EVERYWHERE, where=where, limit=limit, continuation=continuation)
+    async def keys(
+        self, organiser_id: OrganiserId | None, *, limit: int, continuation: str | None
+    ) -> tuple[list[ServiceKey], str | None]:
+        """A page of an organiser's keys, or of the platform's, those that are over included; and where it goes on."""
+        page = await self._page(organiser_id, limit, continuation)
+        keys = [ServiceKey.model_validate(document.value) for document in page.documents]
+        return await self._uses.filled_in(keys), page.continuation
 
     async def rotate(
         self, key_id: ServiceKeyId, *, caller: Caller, overlap: timedelta, now: datetime
@@ -133,7 +130,8 @@ class Keyring:
             await self._store.commit(KEYS, key_id, [Replace(_ID, _value(rotated), etag, _kept_seconds(rotated, now))])
             return rotated
 
-        return await retry(attempt, on=(StaleWrite, *TRANSIENT)), token
+        [key] = await self._uses.filled_in([await retry(attempt, on=(StaleWrite, *TRANSIENT))])
+        return key, token
 
     async def revoke(self, key_id: ServiceKeyId, *, caller: Caller, now: datetime) -> ServiceKey:
         """A key, good for nothing any more, everywhere within a minute; again changes nothing.
@@ -152,7 +150,8 @@ class Keyring:
         key = await retry(attempt, on=(StaleWrite, *TRANSIENT))
         for hash_ in [hash_ for hash_, known in self._remembered.items() if known.key and known.key.key_id == key_id]:
             del self._remembered[hash_]
-        return key
+        [shown] = await self._uses.filled_in([key])
+        return shown
 
     async def _known(self, said: ServiceToken, now: datetime) -> ServiceKey | None:
         """The key a token says it belongs to, at most 30 seconds old; what is unknown is remembered too."""
@@ -166,21 +165,13 @@ class Keyring:
         return known.key
 
     async def _refuse_if_too_many(self, organiser_id: OrganiserId | None) -> None:
-        page = await self.keys(organiser_id, limit=KEYS_MAX, continuation=None)
+        page = await self._page(organiser_id, KEYS_MAX, None)
         if len(page.documents) >= KEYS_MAX:
             raise TooManyKeys(f"One owner can have {KEYS_MAX} keys; rotate one, or wait until revoked ones are gone.")
 
-    async def _note_use(self, said: ServiceToken, key: ServiceKey, now: datetime) -> None:
-        """Write down that the key was used: seldom, and no request fails by it."""
-        if key.last_used_at is not None and now - key.last_used_at < USED_EVERY:
-            return
-        self._remembered[said.hash] = Known(
-            key.model_copy(update={"last_used_at": now}), self._remembered[said.hash].since
-        )
-        try:
-            await self._store.commit(KEYS, key.key_id, [Patch(_ID, sets={"last_used_at": stamp(now)})])
-        except (StoreBusy, Unavailable, CommitRefused) as trouble:
-            _log.warning("key_use_not_noted", key_id=key.key_id, reason=repr(trouble))
+    async def _page(self, organiser_id: OrganiserId | None, limit: int, continuation: str | None) -> Page:
+        where = [Where("owner", "=", organiser_id or "")]
+        return await self._store.query(KEYS, EVERYWHERE, where=where, limit=limit, continuation=continuation)
 
     async def _own(self, key_id: ServiceKeyId, caller: Caller) -> tuple[ServiceKey, str]:
         missing = NothingThere(f"There is no service key {key_id}.")

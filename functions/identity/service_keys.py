@@ -19,7 +19,6 @@ from shared.kernel.model import Model
 
 LIFE_DAYS_MAX: Final = 400  # a little over a year: whoever rotates once a year is not late
 OVERLAP_MAX: Final = timedelta(days=7)
-USED_EVERY: Final = timedelta(minutes=5)  # `last_used_at` is written at most this often
 
 
 class ServiceKeyOver(DomainError):
@@ -48,7 +47,7 @@ class ServiceKey(Model):
 
     :param owner: the organiser it is for; empty: the platform
     :param tokens: newest first; all but the newest lapse soon
-    :param last_used_at: to within `USED_EVERY`
+    :param last_used_at: to within `key_uses.USED_EVERY`; kept beside the key
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)

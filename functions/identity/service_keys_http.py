@@ -112,9 +112,10 @@ def _make_and_list(http: Endpoints, keyring: Keyring) -> None:
     )  # fmt: skip
     async def list_service_keys(call: Call, query: KeysQuery) -> ServiceKeysPage:
         """List an organiser's keys, or the platform's; those that are over are there too."""
-        page = await keyring.keys(_owner(query.organiser_id), limit=query.limit, continuation=query.continuation)
-        keys = [ServiceKey.model_validate(document.value) for document in page.documents]
-        return ServiceKeysPage(items=[ServiceKeyView.of(key) for key in keys], continuation=page.continuation)
+        keys, continuation = await keyring.keys(
+            _owner(query.organiser_id), limit=query.limit, continuation=query.continuation
+        )
+        return ServiceKeysPage(items=[ServiceKeyView.of(key) for key in keys], continuation=continuation)
 
 
 def _rotate_and_revoke(http: Endpoints, keyring: Keyring) -> None:

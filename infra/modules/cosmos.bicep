@@ -73,6 +73,8 @@ resource containers 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containe
           automatic: true
           includedPaths: map(
             union(
+              // A query of one partition would else look through all that lie beside it; the id is always indexed.
+              container.partition_key == 'id' ? [] : [container.partition_key],
               container.?ordered_by ?? [],
               container.?looked_up_by ?? [],
               container.?found_by ?? [],

@@ -1,6 +1,7 @@
 """The four services as four apps, as in prod: told only what Bicep tells, requests led as by the gateway.
 
-What Bicep forgets to tell an app, or a backend that leads to an app without the function, ends the sale here.
+What Bicep forgets to tell an app, or a backend that leads to an app without the function, ends the sale here. The names
+of settings are Bicep's; their values are this machine's, and are compared in `tests/infra`.
 """
 
 import asyncio

@@ -59,7 +59,7 @@ def test_every_threat_says_what_protects_and_which_file_shows_it() -> None:
 def test_each_border_has_its_table() -> None:
     borders = re.findall(r"^### (\d)\. ", PAGE, re.MULTILINE)
     drawn = re.findall(r"-- (\d) -->", PAGE)
-    assert sorted(borders) == sorted(drawn) == [str(number) for number in range(1, 8)]
+    assert sorted(borders) == sorted(drawn) == [str(number) for number in range(1, 9)]
 
 
 def test_every_secret_setting_has_its_row_and_no_other() -> None:

@@ -141,6 +141,8 @@ def test_a_service_needs_no_secret_of_another(read: Read, services: str, needed:
         ("SERVICEBUS__fullyQualifiedNamespace", "sb://x.example.org"),
         ("DIRECTORY_AUTHORITY", "http://login.example.org/tenant"),
         ("DIRECTORY_GRAPH_BASE", "http://graph.example.org/v1.0"),
+        ("GATEWAY_SECRET", "@Microsoft.KeyVault(SecretUri=https://vault.example.org/secrets/gateway-accepted)"),
+        ("INSIGHTS_API_KEY", "@Microsoft.KeyVault(SecretUri=https://vault.example.org/secrets/insights-api-key)"),
         ("DIRECTORY_CERTIFICATE", "@Microsoft.KeyVault(SecretUri=https://vault.example.org/secrets/directory)"),
         ("DIRECTORY_CERTIFICATE", "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"),
         ("DIRECTORY_ISSUER", "https://tessera.onmicrosoft.com"),
@@ -219,11 +221,28 @@ def test_an_authority_of_ones_own_is_refused_on_azure(read: Read) -> None:
         "COSMOS__accountEndpoint": "https://a.example.org",
         "TESSERA_BUS": "servicebus",
         "SERVICEBUS__fullyQualifiedNamespace": "a.example.org",
+        "GATEWAY_SECRET": "s" * 32,
     }
     assert read(**azure, **DIRECTORY).has_directory
     with pytest.raises(SettingsRefused) as refused:
         read(**azure, **DIRECTORY, DIRECTORY_CA="ca.pem")
     assert "DIRECTORY_CA is for the local double only" in str(refused.value)
+
+
+def test_on_azure_functions_ask_for_the_gateways_proof(read: Read) -> None:
+    azure = {
+        "WEBSITE_INSTANCE_ID": "i-1",
+        "TESSERA_STORE": "cosmos",
+        "COSMOS__accountEndpoint": "https://a.example.org",
+        "TESSERA_BUS": "servicebus",
+        "SERVICEBUS__fullyQualifiedNamespace": "a.example.org",
+    }
+    with pytest.raises(SettingsRefused) as refused:
+        read(**azure)
+    assert "functions must know who came by the gateway: set GATEWAY_SECRET (" in str(refused.value)
+
+    assert read(**azure, GATEWAY_PRINCIPAL_ID="00000000-0000-0000-0000-000000000001").gateway_secrets == ()
+    assert read(**azure, GATEWAY_SECRET="s" * 32).gateway_secrets == ("s" * 32,)
 
 
 def test_a_setting_has_one_name(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
