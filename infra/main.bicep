@@ -22,7 +22,7 @@ param installation string
 param authorities string
 
 @description('The audience of access tokens.')
-param audience string = 'api://tessera'
+param audience string
 
 @description('Where people reach us, if not at the gateway\'s own name.')
 param publicUrl string = ''

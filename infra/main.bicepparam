@@ -7,7 +7,7 @@ param siteLocation = readEnvironmentVariable('TESSERA_SITE_LOCATION', 'westeurop
 param installation = readEnvironmentVariable('TESSERA_INSTALLATION', 'tessera')
 
 param authorities = readEnvironmentVariable('AUTH_AUTHORITIES')
-param audience = readEnvironmentVariable('AUTH_AUDIENCE', 'api://tessera')
+param audience = readEnvironmentVariable('AUTH_AUDIENCE')
 param publicUrl = readEnvironmentVariable('TESSERA_PUBLIC_URL', '')
 param siteOrigin = readEnvironmentVariable('TESSERA_SITE_ORIGIN', '')
 param anonymousBrowsing = bool(readEnvironmentVariable('TESSERA_ANONYMOUS_BROWSING', 'false'))

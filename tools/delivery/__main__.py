@@ -22,11 +22,13 @@ from tools.delivery.package import PackageDamaged
 from tools.delivery.publishing import Publishing
 from tools.delivery.releases import NothingToGoBackTo
 from tools.delivery.smoke_command import prepare, smoke, token
+from tools.delivery.variables import VariablesRefused
 from tools.delivery.vault import CannotRotate, SecretMissing, Vault, plan
 
 MEGABYTE: Final = 1_048_576
 EXPECTED: Final = (
     AzureFailed, CannotRotate, NothingToGoBackTo, NotDeployed, NotReady, PackageDamaged, SecretMissing,
+    VariablesRefused,
 )  # fmt: skip
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
