@@ -1,8 +1,9 @@
 // What an installation is told, from the environment: `azd env set NAME value`, or export it. docs/deploy.md lists them.
 using 'main.bicep'
 
-param environment = readEnvironmentVariable('AZURE_ENV_NAME', 'dev') == 'prod' ? 'prod' : 'dev'
+param environment = readEnvironmentVariable('AZURE_ENV_NAME')
 param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')
+param siteLocation = readEnvironmentVariable('TESSERA_SITE_LOCATION', 'westeurope')
 param installation = readEnvironmentVariable('TESSERA_INSTALLATION', 'tessera')
 
 param authorities = readEnvironmentVariable('AUTH_AUTHORITIES')
