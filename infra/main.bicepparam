@@ -1,8 +1,9 @@
 // What an installation is told, from the environment: `azd env set NAME value`, or export it. docs/deploy.md lists them.
 using 'main.bicep'
 
-param environment = readEnvironmentVariable('AZURE_ENV_NAME', 'dev') == 'prod' ? 'prod' : 'dev'
+param environment = readEnvironmentVariable('AZURE_ENV_NAME')
 param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')
+param siteLocation = readEnvironmentVariable('TESSERA_SITE_LOCATION', 'westeurope')
 param installation = readEnvironmentVariable('TESSERA_INSTALLATION', 'tessera')
 
 param authorities = readEnvironmentVariable('AUTH_AUTHORITIES')
@@ -35,3 +36,6 @@ param budgetFrom = readEnvironmentVariable('TESSERA_BUDGET_FROM')
 param privateNetworking = bool(readEnvironmentVariable('TESSERA_PRIVATE_NETWORKING', 'false'))
 param privateFrom = readEnvironmentVariable('TESSERA_PRIVATE_FROM', '127.0.0.0')
 param privateTo = readEnvironmentVariable('TESSERA_PRIVATE_TO', '127.255.255.255')
+
+// A JSON object, e.g. {"person-calls": "1200"}.
+param gatewayLimits = json(readEnvironmentVariable('TESSERA_GATEWAY_LIMITS', '{}'))

@@ -55,7 +55,7 @@ def test_everything_the_code_stands_on_is_declared_as_it_is_used(seen: Seen, che
         (account, STORE, "'Strong'", "'Session'", "not strongly consistent"),
         (account, STORE, "enableMultipleWriteLocations: false", "enableMultipleWriteLocations: true", "more than one"),
         (account, STORE, "disableLocalAuth: true", "disableLocalAuth: false", "keys open the account"),
-        (account, STORE, "type: 'Continuous', continuousModeProperties: { tier: 'Continuous30Days' }",
+        (account, STORE, "type: 'Continuous', continuousModeProperties: { tier: backupTier }",
          "type: 'Periodic'", "cannot be restored"),
         (throughput, "environments.bicep", "orders: 10000", "orders: 1500", "orders: 1500 request units are no"),
         (throughput, STORE, "serverless ? [{ name: 'EnableServerless' }] : []", "[{ name: 'EnableServerless' }]",
