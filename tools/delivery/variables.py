@@ -60,6 +60,9 @@ class Variables(BaseModel):
 
     environment: Literal["dev", "prod"] = Field(alias="AZURE_ENV_NAME")
     location: str = Field(alias="AZURE_LOCATION", pattern=_REGION)
+    site_location: Literal["centralus", "eastasia", "eastus2", "westeurope", "westus2"] = Field(
+        "westeurope", alias="TESSERA_SITE_LOCATION"
+    )
     installation: str = Field("tessera", alias="TESSERA_INSTALLATION", pattern=r"^[a-z]{3,9}$")
     authorities: Annotated[str, AfterValidator(_issuers)] = Field(alias="AUTH_AUTHORITIES")
     audience: str = Field(alias="AUTH_AUDIENCE", pattern=r"^\S+$")
