@@ -51,7 +51,7 @@ def test_a_missing_one_is_named(missing: str) -> None:
     [
         ("AZURE_ENV_NAME", "production"),
         ("AZURE_LOCATION", "West Europe"),
-        ("TESSERA_SITE_LOCATION", "northeurope"),
+        ("TESSERA_SITE_LOCATION", "francecentral"),
         ("TESSERA_INSTALLATION", "Tessera"),
         ("TESSERA_INSTALLATION", "tesseratickets"),
         ("AUTH_AUTHORITIES", "http://evil.example.org"),

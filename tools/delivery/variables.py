@@ -49,6 +49,8 @@ def _first_of_a_month(text: str) -> str:
     return text
 
 
+# Where static web apps are kept; their files are served from everywhere.
+type _SiteRegion = Literal["centralus", "eastasia", "eastus2", "westeurope", "westus2"]
 type _Flag = Literal["true", "false"]
 type _Address = Annotated[str, AfterValidator(_safe)]
 
@@ -60,9 +62,7 @@ class Variables(BaseModel):
 
     environment: Literal["dev", "prod"] = Field(alias="AZURE_ENV_NAME")
     location: str = Field(alias="AZURE_LOCATION", pattern=_REGION)
-    site_location: Literal["centralus", "eastasia", "eastus2", "westeurope", "westus2"] = Field(
-        "westeurope", alias="TESSERA_SITE_LOCATION"
-    )
+    site_location: _SiteRegion = Field("westeurope", alias="TESSERA_SITE_LOCATION")
     installation: str = Field("tessera", alias="TESSERA_INSTALLATION", pattern=r"^[a-z]{3,9}$")
     authorities: Annotated[str, AfterValidator(_issuers)] = Field(alias="AUTH_AUTHORITIES")
     audience: str = Field(alias="AUTH_AUDIENCE", pattern=r"^\S+$")
