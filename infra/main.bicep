@@ -55,6 +55,9 @@ param budgetFrom string
 @description('Whether the apps, what they store in and the bus are reached from a network of their own alone. Not closed by it: the vault, logs and traces, the account of packages. Only in prod.')
 param privateNetworking bool = false
 
+@description('Limits of the gateway that are not the usual ones: named value → value; policies/operations.json tells them.')
+param gatewayLimits object = {}
+
 @description('The first address that may ask for metrics and insights.')
 param privateFrom string = '127.0.0.0'
 
@@ -253,16 +256,19 @@ module gateway 'modules/gateway.bicep' = {
     identity: identities.outputs.gateway
     publisher: { email: alertMail, name: installation }
     vaultUri: vaultUri
-    values: {
-      authority: first(split(authorities, ','))
-      'second-authority': last(split(authorities, ','))
-      'api-audience': audience
-      'anonymous-browsing': anonymousBrowsing ? 'true' : 'false'
-      'backend-client': identities.outputs.gateway.clientId
-      'site-origin': empty(siteOrigin) ? site.outputs.url : siteOrigin
-      'private-from': privateFrom
-      'private-to': privateTo
-    }
+    values: union(
+      {
+        authority: first(split(authorities, ','))
+        'second-authority': last(split(authorities, ','))
+        'api-audience': audience
+        'anonymous-browsing': anonymousBrowsing ? 'true' : 'false'
+        'backend-client': identities.outputs.gateway.clientId
+        'site-origin': empty(siteOrigin) ? site.outputs.url : siteOrigin
+        'private-from': privateFrom
+        'private-to': privateTo
+      },
+      gatewayLimits
+    )
     backends: toObject(
       items(serviceOf),
       context => context.key,

@@ -36,3 +36,6 @@ param budgetFrom = readEnvironmentVariable('TESSERA_BUDGET_FROM')
 param privateNetworking = bool(readEnvironmentVariable('TESSERA_PRIVATE_NETWORKING', 'false'))
 param privateFrom = readEnvironmentVariable('TESSERA_PRIVATE_FROM', '127.0.0.0')
 param privateTo = readEnvironmentVariable('TESSERA_PRIVATE_TO', '127.255.255.255')
+
+// A JSON object, e.g. {"person-calls": "1200"}.
+param gatewayLimits = json(readEnvironmentVariable('TESSERA_GATEWAY_LIMITS', '{}'))

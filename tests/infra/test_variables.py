@@ -6,7 +6,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from tools.delivery.variables import Variables, VariablesRefused
-from tools.plan import EXAMPLES, INFRA
+from tools.plan import EXAMPLES, INFRA, planned
 
 ENOUGH = {**EXAMPLES, "AZURE_ENV_NAME": "prod"}
 READ = re.compile(r"readEnvironmentVariable\('(\w+)'(?:, '([^']*)')?\)")
@@ -23,6 +23,7 @@ def test_what_is_enough_is_accepted_and_everything_that_can_be() -> None:
         "DIRECTORY_AUTHORITY": "https://people.ciamlogin.com/1",
         "DIRECTORY_CLIENT_ID": "2",
         "DIRECTORY_ISSUER": "people.onmicrosoft.com",
+        "TESSERA_GATEWAY_LIMITS": '{"person-calls": "1200", "cache-seconds": "10"}',
         "TESSERA_PRIVATE_NETWORKING": "true",
         "TESSERA_PRIVATE_FROM": "10.1.0.0",
         "TESSERA_PRIVATE_TO": "10.1.0.255",
@@ -38,6 +39,16 @@ def test_the_parameters_file_reads_the_same_names_with_the_same_defaults() -> No
     }
     read = {name: default or None for name, default in READ.findall((INFRA / "main.bicepparam").read_text())}
     assert read == declared
+
+
+def test_a_limit_of_the_gateway_is_deployed() -> None:
+    told = {"TESSERA_GATEWAY_LIMITS": '{"person-calls": "1200"}'}
+    values = {
+        str(each.name): each.at("properties", "value")
+        for each in planned("prod", variables=told).declared()
+        if each.type.endswith("/namedValues")
+    }
+    assert (values["person-calls"], values["refused-calls"]) == ("1200", "300")
 
 
 @pytest.mark.parametrize("missing", sorted(EXAMPLES.keys() - {"AZURE_PRINCIPAL_ID"}))
@@ -72,6 +83,10 @@ def test_a_missing_one_is_named(missing: str) -> None:
         ("TESSERA_BUDGET_FROM", "2026-11-15"),
         ("TESSERA_PRIVATE_NETWORKING", "True"),
         ("TESSERA_PRIVATE_FROM", "banana"),
+        ("TESSERA_GATEWAY_LIMITS", "1200"),
+        ("TESSERA_GATEWAY_LIMITS", '{"person-calls": 1200}'),
+        ("TESSERA_GATEWAY_LIMITS", '{"api-audience": "1200"}'),
+        ("TESSERA_GATEWAY_LIMITS", "person-calls=1200"),
         ("DIRECTORY_ISSUER", "https://people.onmicrosoft.com"),
     ],
 )
