@@ -2,7 +2,7 @@
 using 'main.bicep'
 
 param environment = readEnvironmentVariable('AZURE_ENV_NAME')
-param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')
+param location = readEnvironmentVariable('AZURE_LOCATION')
 param siteLocation = readEnvironmentVariable('TESSERA_SITE_LOCATION', 'westeurope')
 param installation = readEnvironmentVariable('TESSERA_INSTALLATION', 'tessera')
 

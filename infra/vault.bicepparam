@@ -1,7 +1,7 @@
 using 'vault.bicep'
 
 param environment = readEnvironmentVariable('AZURE_ENV_NAME')
-param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')
+param location = readEnvironmentVariable('AZURE_LOCATION')
 param installation = readEnvironmentVariable('TESSERA_INSTALLATION', 'tessera')
 
 // Whoever deploys: azd tells it, `az ad signed-in-user show` does, a pipeline knows its own.
