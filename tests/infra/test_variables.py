@@ -27,9 +27,9 @@ def test_what_is_enough_is_accepted_and_everything_that_can_be() -> None:
         "TESSERA_PRIVATE_NETWORKING": "true",
         "TESSERA_PRIVATE_FROM": "10.1.0.0",
         "TESSERA_PRIVATE_TO": "10.1.0.255",
-        "TESSERA_BUDGET_MONTHLY": "",
     }
     assert Variables.read({**ENOUGH, **whole}).budget_monthly == 150
+    assert Variables.read({**ENOUGH, "SMTP_USERNAME": "", "TESSERA_SITE_ORIGIN": ""}).site_origin is None
 
 
 def test_the_parameters_file_reads_the_same_names_with_the_same_defaults() -> None:
@@ -75,6 +75,8 @@ def test_a_missing_one_is_named(missing: str) -> None:
         ("SMTP_HOST", "smtp://mail.example.org"),
         ("SMTP_PORT", "smtp"),
         ("SMTP_STARTTLS", "True"),
+        ("SMTP_STARTTLS", ""),
+        ("TESSERA_BUDGET_MONTHLY", ""),
         ("MAIL_FROM", "nobody"),
         ("MAIL_FROM", " tickets@example.org"),
         ("TESSERA_ALERT_MAIL", "nomail"),

@@ -107,6 +107,8 @@ class Variables(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _without_blanks(cls, value: Any) -> Any:
+        if value == "":
+            raise ValueError("it is empty: set it, or leave it out")
         if isinstance(value, str) and value != value.strip():
             raise ValueError("it begins or ends with blanks")
         return value
@@ -124,12 +126,14 @@ class Variables(BaseModel):
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
-        """The variables in an environment; an empty one is not there.
+        """The variables in an environment. An empty one is not there, where Bicep takes it so: where it has no default.
 
         :raises VariablesRefused: one is missing or impossible
         """
+        defaults = {str(field.alias): field.default for field in cls.model_fields.values() if not field.is_required()}
+        given = {name: value for name, value in environment.items() if value or defaults.get(name) is not None}
         try:
-            return cls.model_validate({name: value for name, value in environment.items() if value})
+            return cls.model_validate(given)
         except ValidationError as error:
             told = "\n".join(f"  {_problem(details['loc'], details['msg'])}" for details in error.errors())
             raise VariablesRefused(f"check these variables (docs/deploy.md, step 4):\n{told}") from None
