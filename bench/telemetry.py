@@ -10,7 +10,7 @@ from datetime import UTC
 from typing import Final
 
 from shared.kernel.clock import utc_now
-from shared.telemetry import Attribute, Invocation, SpanKind, charge, count, export_to, observe, span
+from shared.telemetry import Attribute, Invocation, SpanKind, charge, count, export_to, observe, sent_to, span
 
 ROUNDS: Final = 20_000
 REPEATS: Final = 7
@@ -40,6 +40,11 @@ def store_call() -> None:
     charge("orders", "read", 2.0)
 
 
+def sending() -> None:
+    """What each sending to a topic or a queue adds."""
+    sent_to("events", 1)
+
+
 def queue_wait() -> None:
     """What each message adds, besides its invocation: its time comes without a zone."""
     waited = utc_now() - _ENQUEUED.replace(tzinfo=UTC)
@@ -62,7 +67,7 @@ def main() -> None:
     empty = microseconds(nothing)
     for name, work in (("invocation", invocation), ("call of a neighbour", call_within)):
         print(f"{name}, no exporter: {microseconds(work) - empty:.2f} µs")
-    for name, work in (("call of the store", store_call), ("message's wait", queue_wait)):
+    for name, work in (("call of the store", store_call), ("sending", sending), ("message's wait", queue_wait)):
         print(f"{name}: {microseconds(work) - empty:.2f} µs")
     from shared.telemetry.applicationinsights import ApplicationInsights
     from shared.telemetry.connection import Authentication, Connection

@@ -18,6 +18,7 @@ from shared.bus.embedded_rows import message_of, moment_of
 from shared.bus.port import DEAD_LETTERS_MAX, DeadLetterPage, Delivery, LockLost, Message, Replay
 from shared.kernel.clock import utc_now
 from shared.sqlite.turnstile import Turn
+from shared.telemetry import sent_to
 from shared.topology import Queue, Topology
 
 RECEIVE_MAX = 256  # messages one call may lock, and lapsed or due ones it puts in order on the way
@@ -93,6 +94,7 @@ class EmbeddedBus(EmbeddedBusFile):
         target = check(self._entities, entity, messages)
         if messages:
             await self._write(lambda writer: publish(writer, target, messages, self._timestamp()))
+            sent_to(entity, len(messages))
 
     async def receive(self, queue: str, *, messages_max: int) -> Sequence[Delivery]:
         """Lock up to `messages_max` (1–256) due messages, oldest first; empty when there are none.
@@ -180,9 +182,12 @@ class EmbeddedBus(EmbeddedBusFile):
         """See `DeadLetters.replay`; here a letter and its copy change places in one transaction."""
         self._queue(queue)
         embedded_dead.refuse_more_than_allowed(len(replays))
-        return await self._write(
+        taken = await self._write(
             lambda writer: embedded_dead.replay(writer, self._entities, queue, replays, self._timestamp())
         )
+        if taken:
+            sent_to(queue, len(taken))
+        return taken
 
     async def discard(self, queue: str, sequence_numbers: Sequence[int]) -> Sequence[int]:
         """See `DeadLetters.discard`."""

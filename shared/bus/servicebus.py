@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from shared.bus.checks import refuse_unacceptable
 from shared.bus.port import DEAD_LETTERS_MAX, DeadLetterPage, Message, MessageRefused, Replay
 from shared.bus.servicebus_client import KEEP_ALIVE_SECONDS, Access, Client
-from shared.telemetry import count
+from shared.telemetry import count, sent_to
 from shared.topology import Topology
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class ServiceBus:
             for batch in await _packed(sender, messages):
                 await sender.send_messages(batch)
         count("bus_messages", len(messages))
+        sent_to(entity, len(messages))
 
     async def dead_counts(self) -> Mapping[str, int]:
         """See `DeadLetters.dead_counts`: counted by peeking, up to `DEAD_COUNTED_MAX` in each queue."""

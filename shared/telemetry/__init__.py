@@ -20,6 +20,8 @@ from shared.telemetry.metrics import (
     gauges,
     histograms,
     observe,
+    sends,
+    sent_to,
 )
 from shared.telemetry.tracing import (
     DIAGNOSTIC_ID,
@@ -69,6 +71,8 @@ __all__ = [
     "histograms",
     "observe",
     "quieten_libraries",
+    "sends",
+    "sent_to",
     "span",
     "trace_parent",
     "use_case",

@@ -1,4 +1,4 @@
-"""Measurements of this process: counters, gauges, durations, and what each use case asks of the store.
+"""Measurements of this process: counters, gauges, durations, and what each use case asks of the store and sends.
 
 They are kept whether or not anything exports them: an exporter and `GET /api/metrics` read them, and adding to one
 costs less than a microsecond. Each name is described in `names.py`.
@@ -60,6 +60,7 @@ class Histogram:
 
 
 _charges: Final[dict[Charged, Charge]] = {}
+_sends: Final[Counter[tuple[str, str]]] = Counter()
 _histograms: Final[dict[tuple[str, ...], Histogram]] = {}
 
 
@@ -123,3 +124,13 @@ def charge(container: str, kind: StoreCall, request_units: float = 0.0) -> None:
 def charges() -> dict[Charged, Charge]:
     """The running totals of this process."""
     return {key: Charge(total.calls, total.request_units) for key, total in list(_charges.items())}
+
+
+def sent_to(destination: str, messages: int) -> None:
+    """Add messages that the present `use_case` sent to a topic or a queue, and that were taken."""
+    _sends[(use_case.get(), destination)] += messages
+
+
+def sends() -> dict[tuple[str, str], int]:
+    """How many messages were sent, by use case and destination, since this process began."""
+    return dict(_sends)

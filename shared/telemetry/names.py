@@ -59,3 +59,6 @@ CHARGES: Final[
     "request_units": "what those calls cost, in request units",
 }
 CHARGE_LABELS: Final = ("use_case", "container", "kind")
+# To Application Insights each is told by its span, a dependency, and not as a metric.
+SENDS: Final[Mapping[str, str]] = {"messages_sent": "messages that a topic or a queue took from us"}
+SEND_LABELS: Final = ("use_case", "destination")

@@ -11,8 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from shared.telemetry.context import INSTANCE
-from shared.telemetry.metrics import BUCKETS, charges, counters, gauges, histograms
-from shared.telemetry.names import CHARGE_LABELS, CHARGES, COUNTERS, GAUGES, HISTOGRAMS
+from shared.telemetry.metrics import BUCKETS, charges, counters, gauges, histograms, sends
+from shared.telemetry.names import CHARGE_LABELS, CHARGES, COUNTERS, GAUGES, HISTOGRAMS, SEND_LABELS, SENDS
 
 _PREFIX: Final = "tessera_"
 _BOUNDS: Final = [*(str(bound) for bound in BUCKETS), "+Inf"]
@@ -28,6 +28,7 @@ class _ThisProcess(Collector):
         yield from _gauged(process)
         yield from _observed(process)
         yield from _charged(process)
+        yield from _sent(process)
 
 
 def _counted(process: str) -> Iterator[Metric]:
@@ -68,6 +69,15 @@ def _charged(process: str) -> Iterator[Metric]:
         units.add_metric([process, *key], total.request_units)
     yield calls
     yield units
+
+
+def _sent(process: str) -> Iterator[Metric]:
+    found = sorted(sends().items())
+    for name, text in SENDS.items():
+        family = CounterMetricFamily(_PREFIX + name, text, labels=["process", *SEND_LABELS])
+        for key, messages in found:
+            family.add_metric([process, *key], messages)
+        yield family
 
 
 def exposition() -> bytes:

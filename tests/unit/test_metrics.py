@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.telemetry import BUCKETS, charge, count, counters, gauge, gauges, histograms, observe, use_case
+from shared.telemetry import BUCKETS, charge, count, counters, gauge, gauges, histograms, observe, sent_to, use_case
 from shared.telemetry.deltas import Deltas, Measurement
 from shared.telemetry.names import COUNTERS, GAUGES, HISTOGRAMS
 from shared.telemetry.prometheus import exposition
@@ -112,6 +112,17 @@ def test_what_a_use_case_asks_of_a_container_is_added_up_by_kind() -> None:
     calls, units = found["tessera_store_calls_total"], found["tessera_request_units_total"]
     assert (calls[read], calls[written]) == (2, 1)
     assert (units[read], units[written]) == (6.5, 9.0)
+
+
+def test_messages_are_added_up_by_who_sent_them_where() -> None:
+    token = use_case.set("a_tested_sender")
+    sent_to("events", 2)
+    sent_to("events", 3)
+    sent_to("stock", 1)
+    use_case.reset(token)
+
+    found = families()["tessera_messages_sent_total"]
+    assert (found["events", "a_tested_sender"], found["stock", "a_tested_sender"]) == (5, 1)
 
 
 def test_an_exporter_is_told_what_changed_since_it_looked_last() -> None:
