@@ -64,7 +64,7 @@ bench: $(READY) ## Measure, and write bench/results/latest.json (about 10 minute
 	@$(PYTHON) -m bench.main
 
 plan: $(READY) ## What a deployment would declare, worked out without Azure (ENVIRONMENT=dev; FILE=main.bicepparam)
-	@$(PYTHON) -m tools.plan --environment "$(or $(ENVIRONMENT),dev)" --file "$(or $(FILE),main.bicepparam)"
+	@$(PYTHON) -m tools.plan --environment "$(or $(ENVIRONMENT),$(AZURE_ENV_NAME),dev)" --file "$(or $(FILE),main.bicepparam)"
 
 bicep: ## Build and lint infra/ with Microsoft's compiler; a warning is a failure (needs `az bicep install`)
 	@./tools/bicep_built.sh infra/vault infra/main

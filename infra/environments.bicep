@@ -58,6 +58,10 @@ type size = {
   apps: appSize[]
   cosmos: throughput
   cosmosZoneRedundant: bool
+
+  @description('How far back the store can be restored; 7 days cost nothing.')
+  cosmosBackup: 'Continuous7Days' | 'Continuous30Days'
+
   serviceBusTier: 'Standard' | 'Premium'
   gateway: { name: 'Developer' | 'StandardV2', capacity: int }
   siteTier: 'Free' | 'Standard'
@@ -87,6 +91,7 @@ var sizes = {
     ]
     cosmos: { sharedMaximum: null, ownMaximum: {} }
     cosmosZoneRedundant: false
+    cosmosBackup: 'Continuous7Days'
     serviceBusTier: 'Standard'
     gateway: { name: 'Developer', capacity: 1 }
     siteTier: 'Free'
@@ -140,6 +145,7 @@ var sizes = {
     ]
     cosmos: { sharedMaximum: 4000, ownMaximum: { orders: 10000, inventory: 20000 } }
     cosmosZoneRedundant: true
+    cosmosBackup: 'Continuous30Days'
     serviceBusTier: 'Premium'
     gateway: { name: 'StandardV2', capacity: 1 }
     siteTier: 'Standard'

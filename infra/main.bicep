@@ -10,6 +10,9 @@ param environment environmentName
 @description('Where everything is; where Flex Consumption is.')
 param location string
 
+@description('Where the website\'s settings are kept: of its service there are five regions.')
+param siteLocation 'centralus' | 'eastasia' | 'eastus2' | 'westeurope' | 'westus2' = 'westeurope'
+
 @description('Begins the names of everything.')
 @minLength(3)
 @maxLength(9)
@@ -19,7 +22,7 @@ param installation string
 param authorities string
 
 @description('The audience of access tokens.')
-param audience string = 'api://tessera'
+param audience string
 
 @description('Where people reach us, if not at the gateway\'s own name.')
 param publicUrl string = ''
@@ -49,8 +52,11 @@ param budgetMonthly int
 @description('The first of a month, yyyy-MM-01, from which the budget counts. It cannot be changed later.')
 param budgetFrom string
 
-@description('Whether the parts reach each other by a network of their own, and by no other way. Only in prod.')
+@description('Whether the apps, what they store in and the bus are reached from a network of their own alone. Not closed by it: the vault, logs and traces, the account of packages. Only in prod.')
 param privateNetworking bool = false
+
+@description('Limits of the gateway that are not the usual ones: named value → value; policies/operations.json tells them.')
+param gatewayLimits object = {}
 
 @description('The first address that may ask for metrics and insights.')
 param privateFrom string = '127.0.0.0'
@@ -112,6 +118,7 @@ module cosmos 'modules/cosmos.bicep' = {
     tags: tags
     name: '${prefix}-${token}'
     size: size.cosmos
+    backupTier: size.cosmosBackup
     zoneRedundant: size.cosmosZoneRedundant
     isPublic: !isPrivate
   }
@@ -144,6 +151,7 @@ module storages 'modules/storage.bicep' = [
   }
 ]
 
+// Empty until payment data is backed up: nothing writes there yet, and nobody has a role on it.
 module backups 'modules/storage.bicep' = {
   name: 'storage-backups'
   scope: group
@@ -177,7 +185,7 @@ module access 'modules/access.bicep' = {
 module site 'modules/site.bicep' = {
   name: 'site'
   scope: group
-  params: { location: location, tags: tags, name: '${prefix}-site-${token}', tier: size.siteTier }
+  params: { location: siteLocation, tags: tags, name: '${prefix}-site-${token}', tier: size.siteTier }
 }
 
 // What every app is told; its secrets are those that its services need, and that there are.
@@ -197,7 +205,8 @@ var settings = {
   SMTP_STARTTLS: string(smtp.starttls)
   MAIL_FROM: mailFrom
 }
-// Without their roles they could neither read their secrets nor their packages.
+// Without their roles they could neither read their secrets nor their packages. A role takes minutes to be seen: these are
+// minutes old by then, since Cosmos DB takes its rights one after the other. docs/deploy.md says what to do if that is not enough.
 module functionApps 'modules/apps.bicep' = {
   name: 'apps'
   scope: group
@@ -247,15 +256,19 @@ module gateway 'modules/gateway.bicep' = {
     identity: identities.outputs.gateway
     publisher: { email: alertMail, name: installation }
     vaultUri: vaultUri
-    values: {
-      authority: first(split(authorities, ','))
-      'second-authority': last(split(authorities, ','))
-      'api-audience': audience
-      'anonymous-browsing': anonymousBrowsing ? 'true' : 'false'
-      'site-origin': empty(siteOrigin) ? site.outputs.url : siteOrigin
-      'private-from': privateFrom
-      'private-to': privateTo
-    }
+    values: union(
+      {
+        authority: first(split(authorities, ','))
+        'second-authority': last(split(authorities, ','))
+        'api-audience': audience
+        'anonymous-browsing': anonymousBrowsing ? 'true' : 'false'
+        'backend-client': identities.outputs.gateway.clientId
+        'site-origin': empty(siteOrigin) ? site.outputs.url : siteOrigin
+        'private-from': privateFrom
+        'private-to': privateTo
+      },
+      gatewayLimits
+    )
     backends: toObject(
       items(serviceOf),
       context => context.key,
@@ -348,5 +361,5 @@ output COSMOS_ENDPOINT string = cosmos.outputs.endpoint
 @description('The bus.')
 output SERVICEBUS_NAMESPACE string = servicebus.outputs.host
 
-@description('Where payment data is backed up to.')
+@description('Where payment data will be backed up to; empty until that is built.')
 output BACKUP_STORAGE string = backups.outputs.name

@@ -132,13 +132,21 @@ class Settings(DirectorySettings):
     tessera_trace_sampling: float = setting(
         1.0, "the share of operations whose spans are collected, 0 to 1", "0.2", ge=0, le=1
     )
+    # App Service names the machine by the first, Flex Consumption by the second; both name the plan.
     website_instance_id: str = setting("", "which machine of Azure's we are on; Azure sets it", "<id>")
+    website_pod_name: str = setting("", "which instance of Flex Consumption we are; Azure sets it", "<id>")
+    website_sku: str = setting("", "the plan we run on; Azure sets it", "FlexConsumption")
     website_site_name: str = setting("tessera", "the app's name in telemetry; Azure sets it", "tessera-commerce")
 
     @property
     def services(self) -> tuple[str, ...]:
         """The services this app runs."""
         return rules.named(self.tessera_services)
+
+    @property
+    def on_azure(self) -> bool:
+        """Whether this is an app on Azure, on whichever plan."""
+        return bool(self.website_instance_id or self.website_pod_name or self.website_sku)
 
     @property
     def authorities(self) -> tuple[str, ...]:
@@ -165,11 +173,11 @@ class Settings(DirectorySettings):
         _one_way(self, "tessera_store", "cosmos", ("cosmos_endpoint", "cosmos_connection"))
         _one_way(self, "tessera_bus", "servicebus", ("servicebus_namespace", "servicebus_connection"))
         _whole(self.cosmos_connection, "cosmos_connection", ("AccountEndpoint", "AccountKey"))
-        if self.website_instance_id and is_emulator(connection_parts(self.cosmos_connection)):
+        if self.on_azure and is_emulator(connection_parts(self.cosmos_connection)):
             raise ValueError("COSMOS is not for emulators on Azure: an account must say that it is Strong")
         _whole(self.servicebus_connection, "servicebus_connection", ("Endpoint", "SharedAccessKey"))
         _proof_on_azure(self)
-        self.check_directory(on_azure=bool(self.website_instance_id))
+        self.check_directory(on_azure=self.on_azure)
         return self
 
     @classmethod
@@ -212,13 +220,13 @@ def _one_way(chosen: Settings, setting: str, adapter: str, fields: tuple[str, st
         raise ValueError(f"{variable(setting)}={adapter} needs {told}")
     if len(given) > 1:
         raise ValueError(f"set {' or '.join(map(variable, fields))}, not both")
-    if wanted == "embedded" and chosen.website_instance_id:
+    if wanted == "embedded" and chosen.on_azure:
         raise ValueError(f"{variable(setting)} must be {adapter} on Azure: every instance would keep a file of its own")
 
 
 def _proof_on_azure(chosen: Settings) -> None:
     """There a function app has an address of its own; who comes by that, past the gateway, meets no limit."""
-    if chosen.website_instance_id and not chosen.gateway_secrets and not chosen.gateway_principal_id:
+    if chosen.on_azure and not chosen.gateway_secrets and not chosen.gateway_principal_id:
         names = ("gateway_secret", "gateway_principal_id")
         told = " or ".join(f"{variable(name)} ({_about(name)}, e.g. {_example(name)})" for name in names)
         raise ValueError(f"on Azure functions must know who came by the gateway: set {told}")

@@ -19,12 +19,15 @@ from tools.bicep.names import findings
 from tools.bicep.parameters import parameters
 from tools.bicep.resources import no_two
 from tools.bicep.values import Declared
+from tools.delivery.variables import Variables, VariablesRefused
 
 ROOT: Final = Path(__file__).parents[1]
 INFRA: Final = ROOT / "infra"
 ENVIRONMENTS: Final = ("dev", "prod")
 # For variables that have no default, since every installation has its own.
 EXAMPLES: Final = {
+    "AZURE_LOCATION": "westeurope",
+    "AUTH_AUDIENCE": "00000000-0000-0000-0000-000000000003",
     "AUTH_AUTHORITIES": "https://tickets.ciamlogin.com/11111111-1111-1111-1111-111111111111/v2.0",
     "SMTP_HOST": "smtp.example.org",
     "MAIL_FROM": "tickets@example.org",
@@ -102,6 +105,10 @@ def main(
     """List what a deployment would declare."""
     if environment not in ENVIRONMENTS:
         raise typer.BadParameter(f"{environment!r}: say {' or '.join(ENVIRONMENTS)}")
+    try:
+        Variables.read({**EXAMPLES, **os.environ, "AZURE_ENV_NAME": environment})
+    except VariablesRefused as refused:
+        raise typer.BadParameter(str(refused)) from None
     os.chdir(ROOT)
     problems, lines = _worked_out(environment, file)
     for line in lines:

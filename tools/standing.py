@@ -20,6 +20,9 @@ SITE_MONTH: Final[Mapping[str, float]] = {"Free": 0.0, "Standard": 9.0}
 AUTOSCALE_HOUR: Final = 0.00012  # of one request unit a second, at least a tenth of the maximum
 ZONES_FACTOR: Final = 1.25
 SERVERLESS_MILLION: Final = 0.25
+# Of a gigabyte, kept for a month; and how many gigabytes the store is assumed to hold.
+BACKUP_GIGABYTE: Final[Mapping[str, float]] = {"Continuous7Days": 0.0, "Continuous30Days": 0.2}
+STORE_GIGABYTES: Final = 10.0
 READY_GIGABYTE_SECOND: Final = 0.000004
 ENDPOINT_MONTH: Final = 7.3
 ZONE_MONTH: Final = 0.5
@@ -46,7 +49,7 @@ FREE: Final = frozenset({
     "microsoft.apimanagement/service/loggers", "microsoft.apimanagement/service/namedvalues",
     "microsoft.apimanagement/service/policies", "microsoft.apimanagement/service/products",
     "microsoft.apimanagement/service/products/apis", "microsoft.authorization/roleassignments",
-    "microsoft.consumption/budgets", "microsoft.documentdb/databaseaccounts",
+    "microsoft.consumption/budgets",
     "microsoft.documentdb/databaseaccounts/sqlroleassignments",
     "microsoft.documentdb/databaseaccounts/sqlroledefinitions", "microsoft.insights/actiongroups",
     "microsoft.insights/components", "microsoft.insights/diagnosticsettings", "microsoft.insights/workbooks",
@@ -57,7 +60,8 @@ FREE: Final = frozenset({
     "microsoft.servicebus/namespaces/topics", "microsoft.servicebus/namespaces/topics/subscriptions",
     "microsoft.servicebus/namespaces/topics/subscriptions/rules",
     "microsoft.storage/storageaccounts/blobservices", "microsoft.storage/storageaccounts/blobservices/containers",
-    "microsoft.storage/storageaccounts/blobservices/containers/immutabilitypolicies", "microsoft.web/serverfarms",
+    "microsoft.storage/storageaccounts/blobservices/containers/immutabilitypolicies",
+    "microsoft.storage/storageaccounts/managementpolicies", "microsoft.web/serverfarms",
     "microsoft.web/sites/basicpublishingcredentialspolicies",
 })  # fmt: skip
 
@@ -124,6 +128,11 @@ def _bus(each: Declared) -> float:
     return BUS_MONTH[str(each.at("sku", "name"))] * int(str(each.at("sku", "capacity") or 1))
 
 
+def _backup(each: Declared) -> float:
+    tier = str(each.at("properties", "backupPolicy", "continuousModeProperties", "tier"))
+    return BACKUP_GIGABYTE[tier] * STORE_GIGABYTES
+
+
 def _throughput(each: Declared) -> float:
     most = each.at("properties", "options", "autoscaleSettings", "maxThroughput")
     return 0.0 if most is None else int(str(most)) / 10 * AUTOSCALE_HOUR * HOURS * ZONES_FACTOR
@@ -152,6 +161,7 @@ def _metric_alert(each: Declared) -> float:
 _PRICED: Final[Mapping[str, tuple[str, Callable[[Declared], float]]]] = {
     "microsoft.apimanagement/service": ("API Management", _gateway),
     "microsoft.servicebus/namespaces": ("Service Bus", _bus),
+    "microsoft.documentdb/databaseaccounts": ("backups of Cosmos DB", _backup),
     "microsoft.documentdb/databaseaccounts/sqldatabases": ("Cosmos DB", _throughput),
     "microsoft.documentdb/databaseaccounts/sqldatabases/containers": ("Cosmos DB", _throughput),
     "microsoft.web/sites": ("Functions", _ready),

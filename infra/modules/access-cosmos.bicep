@@ -36,6 +36,9 @@ resource metadata 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025
   properties: { principalId: principalId, roleDefinitionId: looksAround.id, scope: account.id }
 }
 
+// The account takes one right at a time, and refuses (412) another that comes meanwhile: here one after the other, in
+// access.bicep app by app.
+@batchSize(1)
 resource writing 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-04-15' = [
   for container in writes: {
     parent: account
@@ -45,9 +48,11 @@ resource writing 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-
       roleDefinitionId: contributor
       scope: '${account.id}/dbs/${database}/colls/${container}'
     }
+    dependsOn: [metadata]
   }
 ]
 
+@batchSize(1)
 resource reading 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-04-15' = [
   for container in reads: {
     parent: account
@@ -57,5 +62,6 @@ resource reading 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-
       roleDefinitionId: reader
       scope: '${account.id}/dbs/${database}/colls/${container}'
     }
+    dependsOn: [writing]
   }
 ]

@@ -40,6 +40,8 @@ module storage 'access-storage.bicep' = [
   }
 ]
 
+// One app after the other: see there.
+@batchSize(1)
 module documents 'access-cosmos.bicep' = [
   for (app, i) in apps: {
     name: 'access-cosmos-${app.name}'

@@ -15,6 +15,9 @@ param name string
 @description('Serverless, or autoscale with these maxima.')
 param size throughput
 
+@description('How far back the account can be restored to any moment; docs/runbook.md.')
+param backupTier 'Continuous7Days' | 'Continuous30Days'
+
 @description('Whether the region\'s zones hold a copy each.')
 param zoneRedundant bool
 
@@ -35,7 +38,7 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2025-04-15' = {
     consistencyPolicy: { defaultConsistencyLevel: 'Strong' }
     locations: [{ locationName: location, failoverPriority: 0, isZoneRedundant: zoneRedundant }]
     enableMultipleWriteLocations: false
-    backupPolicy: { type: 'Continuous', continuousModeProperties: { tier: 'Continuous30Days' } }
+    backupPolicy: { type: 'Continuous', continuousModeProperties: { tier: backupTier } }
     disableLocalAuth: true
     disableKeyBasedMetadataWriteAccess: true
     minimalTlsVersion: 'Tls12'
@@ -53,7 +56,9 @@ resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2025-04-15
 }
 
 // Everything is found by point reads, but for what queries ask for: an index that serves none makes every write dearer. The
-// time to live is on without a default: a document that may go says when.
+// time to live is on without a default: a document that may go says when. Four at a time: an account that is to make more at
+// once answers 429.
+@batchSize(4)
 resource containers 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2025-04-15' = [
   for container in topology.containers: {
     parent: database
@@ -92,7 +97,8 @@ resource containers 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containe
   }
 ]
 
-// For everybody who has rights on some container: the SDK asks the account where it is and how consistent.
+// For everybody who has rights on some container: the SDK asks the account where it is and how consistent. Last,
+// because the account is locked while it takes a role.
 resource looksAround 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2025-04-15' = {
   parent: account
   name: guid(account.id, 'metadata')
@@ -102,6 +108,7 @@ resource looksAround 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2
     assignableScopes: [account.id]
     permissions: [{ dataActions: ['Microsoft.DocumentDB/databaseAccounts/readMetadata'] }]
   }
+  dependsOn: [containers]
 }
 
 @description('The id of the account.')

@@ -38,6 +38,8 @@ resource imported 'Microsoft.ApiManagement/service/apis/operations@2024-05-01' e
   }
 ]
 
+// Five at a time: an API that many write to at once answers 409.
+@batchSize(5)
 resource around 'Microsoft.ApiManagement/service/apis/operations/policies@2024-05-01' = [
   for (operation, i) in operations: {
     parent: imported[i]
@@ -61,4 +63,5 @@ resource product 'Microsoft.ApiManagement/service/products@2024-05-01' = {
 resource inProduct 'Microsoft.ApiManagement/service/products/apis@2024-05-01' = {
   parent: product
   name: api.name
+  dependsOn: [around]
 }

@@ -1,6 +1,6 @@
 // The website: static files, served by Azure's own network. What it shows comes from the gateway.
 
-@description('Where its settings are kept; the files are everywhere.')
+@description('Where its settings are kept; the files are everywhere. Of five regions; main.bicep names them.')
 param location string
 
 @description('Tags of every resource.')

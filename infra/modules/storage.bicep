@@ -50,7 +50,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01' = {
   properties: {
     deleteRetentionPolicy: { enabled: true, days: 7 }
     containerDeleteRetentionPolicy: { enabled: true, days: 7 }
-    isVersioningEnabled: immutableDays > 0
+    isVersioningEnabled: true
   }
 }
 
@@ -61,6 +61,27 @@ resource folders 'Microsoft.Storage/storageAccounts/blobServices/containers@2025
     properties: { publicAccess: 'None' }
   }
 ]
+
+// What a blob was before lasts a month: who replaces a package leaves the old one behind. Backups last by their own policy.
+resource oldVersions 'Microsoft.Storage/storageAccounts/managementPolicies@2025-01-01' = if (immutableDays == 0) {
+  parent: account
+  name: 'default'
+  properties: {
+    policy: {
+      rules: [
+        {
+          name: 'old-versions'
+          type: 'Lifecycle'
+          definition: {
+            filters: { blobTypes: ['blockBlob'] }
+            actions: { version: { delete: { daysAfterCreationGreaterThan: 30 } } }
+          }
+        }
+      ]
+    }
+  }
+  dependsOn: [blobs]
+}
 
 // Unlocked: the period can still be shortened by who may change policies. Locking it cannot be taken back; docs/runbook.md.
 resource immutability 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2025-01-01' = [

@@ -12,6 +12,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
     with behind(
         tmp_path_factory.mktemp("strict"),
         GATEWAY_BACKEND_BY_IDENTITY="true",
+        GATEWAY_BACKEND_CLIENT="the-gateway",
         GATEWAY_BACKEND_RESOURCE="api://functions",
         GATEWAY_PRIVATE_FROM="127.0.0.40",
         GATEWAY_PRIVATE_TO="127.0.0.49",
@@ -42,7 +43,7 @@ def test_proof_by_identity_takes_the_callers_place_and_the_caller_travels_beside
         seen = client.get("/api/account", headers={**uma, **forged}).json()["headers"]
         nobody = client.get("/api/page", headers=forged).json()["headers"]
 
-    assert seen["authorization"] == "Bearer no-managed-identity-here:api://functions"
+    assert seen["authorization"] == "Bearer no-managed-identity-here:the-gateway:api://functions"
     assert seen["x-forwarded-authorization"] == uma["authorization"]
     assert nobody["x-forwarded-authorization"] == ""
 
@@ -53,7 +54,7 @@ def test_a_second_try_proves_itself_and_carries_the_caller_as_the_first_did(gate
         answer = client.get("/api/troubled?name=identity&fails=1&status=502", headers=uma).json()
 
     assert (answer["times"], answer["headers"]["x-forwarded-authorization"]) == (2, uma["authorization"])
-    assert answer["headers"]["authorization"] == "Bearer no-managed-identity-here:api://functions"
+    assert answer["headers"]["authorization"] == "Bearer no-managed-identity-here:the-gateway:api://functions"
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_every_file_is_good(infra: Infra, check: Callable[[Infra], list[str]]) -
             "SMTP_PASSWORD: 'a-very-long-password'",
             "main.bicep: PASSWORD",
         ),
-        (secrets, "main.bicepparam", "'api://tessera'", "'sk_live_x'", "main.bicepparam: sk_live_"),
+        (secrets, "main.bicepparam", "'westeurope'", "'sk_live_x'", "main.bicepparam: sk_live_"),
         (
             named,
             "main.bicep",

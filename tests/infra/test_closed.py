@@ -5,7 +5,8 @@ from typing import Final
 
 import pytest
 
-from tests.infra.checks.closed import keys, order, reachable, subnets
+from tests.infra.checks.closed import keys, order, reachable, shut, subnets
+from tests.infra.checks.network import apart, called, outward
 from tests.infra.conftest import Break
 from tests.infra.world import Function, Infra, Seen
 from tools.bicep.errors import BicepError
@@ -13,9 +14,13 @@ from tools.plan import planned
 
 type Check = Callable[[Seen], Iterator[str]]
 PRIVATE: Final = "prod, with everything"
+NOTHING_OUT: Final = """{ name: 'none', properties: {
+  direction: 'Outbound', access: 'Deny', priority: 100, protocol: '*', sourceAddressPrefix: '*', sourcePortRange: '*'
+  destinationAddressPrefix: 'Internet', destinationPortRange: '*'
+} }"""
 
 
-@pytest.mark.parametrize("check", [keys, reachable, subnets, order])
+@pytest.mark.parametrize("check", [keys, reachable, shut, subnets, order, apart, outward, called])
 def test_everything_is_closed_and_still_reached(seen: Seen, check: Check) -> None:
     assert list(check(seen)) == []
 
@@ -48,6 +53,19 @@ def test_a_network_of_our_own_is_refused_where_the_bus_cannot_be_in_it() -> None
         (subnets, "modules/network.bicep", "'Microsoft.App/environments'", "'Microsoft.Web/serverFarms'",
          "needs a subnet of Microsoft.App/environments"),
         (subnets, "modules/apps.bicep", "subnetId: subnetIds[?i]", "subnetId: subnetIds[?0]", "somebody else has"),
+        (shut, "modules/gateway.bicep", "    publisherName:", "    publicNetworkAccess: 'Disabled'\n    publisherName:",
+         "it has no private address"),
+        (shut, "modules/monitoring.bicep", "    DisableLocalAuth: true",
+         "    DisableLocalAuth: true\n    publicNetworkAccessForIngestion: 'Disabled'", "ForIngestion is Disabled"),
+        (apart, "modules/network.bicep", "'10.40.${2 + i}.0/24'", "'10.40.${1 + i}.0/24'",
+         "app-commerce and gateway overlap"),
+        (apart, "modules/network.bicep", "'10.40.${2 + i}.0/24'", "'10.41.${2 + i}.0/24'", "is not in the network"),
+        (apart, "modules/network.bicep", "'10.40.1.0/24'", "'10.40.1.0/28'", "gateway: 10.40.1.0/28 is too small"),
+        (outward, "modules/network.bicep", "securityRules: []", f"securityRules: [{NOTHING_OUT}]",
+         "Internet is not reached"),
+        (called, "modules/gateway.bicep", "'None' : 'External'", "'None' : 'Internal'", "the gateway is Internal"),
+        (called, "main.bicep", "subnetId: isPrivate ? network!.outputs.gatewaySubnetId : null", "subnetId: null",
+         "not where the apps are"),
         (order, "main.bicep", "  dependsOn: [access]\n", "", "functionApps: it does not wait"),
     ],
 )  # fmt: skip

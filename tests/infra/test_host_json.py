@@ -8,8 +8,14 @@ import jsonschema
 import pytest
 
 from local.host.settings import duration_seconds
+from shared.bus.servicebus_client import CALL_SECONDS_MAX
+from shared.mail.smtp import SEND_SECONDS_MAX
+from shared.web.triggers import COPY_PAUSE_SECONDS, COPY_TRIES_MAX
 
 ROOT: Final = Path(__file__).parents[2]
+# The longest that a function waits for others: for a mail server that does not take a mail, and then for the bus to
+# take the message back, each try and each pause as long as may be (`shared.web.triggers`).
+LONGEST_SECONDS: Final = SEND_SECONDS_MAX + COPY_TRIES_MAX * (CALL_SECONDS_MAX + 1.5 * COPY_PAUSE_SECONDS)
 SCHEMA: Final = json.loads((Path(__file__).parent / "schemas" / "host.json").read_text())
 
 
@@ -19,6 +25,8 @@ def problems(host: Any) -> list[str]:
     found = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(host)]
     if found:
         return found
+    if duration_seconds(host["functionTimeout"]) < LONGEST_SECONDS:
+        found.append(f"a function is ended within the {LONGEST_SECONDS:.0f} seconds that it may need")
     renewed = host["extensions"]["serviceBus"]["maxAutoLockRenewalDuration"]
     if duration_seconds(renewed) < duration_seconds(host["functionTimeout"]):
         found.append("a message's lock may lapse while its function still runs, and it is delivered twice")
@@ -40,6 +48,7 @@ def test_our_host_json_says_what_the_host_understands() -> None:
     [
         (("version",), "3.0", "'2.0' was expected"),
         (("functionTimeout",), "5 minutes", "does not match"),
+        (("functionTimeout",), "00:00:05", "a function is ended within the 170 seconds"),
         (("extensions", "serviceBus", "messageHandlerOptions"), {"maxConcurrentCalls": 16}, "messageHandlerOptions"),
         (("extensions", "serviceBus", "autoComplete"), True, "autoComplete"),
         (("extensions", "serviceBus", "maxConcurrentCalls"), "16", "is not of type 'integer'"),

@@ -18,6 +18,7 @@ from tools.delivery.deployment import Deployment, NotDeployed, found
 from tools.delivery.history import Mark, NothingToGoBackTo, NotRunning, Version
 from tools.delivery.package import Manifest, PackageDamaged, Unfit, manifest_beside, misgivings
 from tools.delivery.publishing import Overtaken, Publishing
+from tools.plan import EXAMPLES
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -461,19 +462,27 @@ def test_what_a_deployment_put_out_is_printed_for_a_shell(cloud: Cloud) -> None:
     assert (code, "Say --environment" in text) == (1, True)
 
 
+def test_what_cannot_be_is_refused_before_azure_is_asked(cloud: Cloud) -> None:
+    words = ["infrastructure", "--environment", "dev", "--location", "westeurope"]
+
+    code, text = cloud.command(*words, **{**EXAMPLES, "TESSERA_BUDGET_FROM": "yesterday"})
+
+    assert (code, "TESSERA_BUDGET_FROM: " in text) == (1, True)
+    assert cloud.commands() == []
+
+
 def test_what_would_change_is_written_to_a_file_and_nothing_is_deployed(cloud: Cloud, tmp_path: Path) -> None:
     words = ["infrastructure", "--environment", "dev", "--location", "westeurope"]
 
-    code, _ = cloud.command(*words, "--what-if", str(tmp_path / "out" / "what-if.txt"))
+    code, _ = cloud.command(*words, "--what-if", str(tmp_path / "out" / "what-if.txt"), **EXAMPLES)
     assert (code, cloud.read("created")) == (0, {})
     assert "1 to create in westeurope" in (tmp_path / "out" / "what-if.txt").read_text()
 
-    assert cloud.command(*words) == (0, "Deployed as tessera-dev.\n")
+    assert cloud.command(*words, **EXAMPLES) == (0, "Deployed as tessera-dev.\n")
     made = cloud.read("created")[DEPLOYMENT]
     assert made["parameters"] == [str(ROOT / "infra" / "main.bicepparam")]
-    assert made["told"] == {
-        "AZURE_ENV_NAME": "dev", "AZURE_LOCATION": "westeurope", "TESSERA_INSTALLATION": "tessera",
-    }  # fmt: skip
+    place = {"AZURE_ENV_NAME": "dev", "AZURE_LOCATION": "westeurope", "TESSERA_INSTALLATION": "tessera"}
+    assert {name: made["told"].get(name) for name in place} == place
 
 
 def test_releases_of_other_deployments_are_not_seen(cloud: Cloud, publishing: Publishing, tmp_path: Path) -> None:

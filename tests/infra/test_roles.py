@@ -57,9 +57,16 @@ def test_everybody_may_do_what_they_need_and_nothing_else(seen: Seen, check: Che
         (services, SERVICES, '"sends": ["erasures"]', '"sends": []', "identity: it cannot postpone"),
         (services, SERVICES, '"leases", "mail"', '"mail"', "workers: it follows"),
         (services, SERVICES, '"reads": ["keys", "people"]', '"reads": ["keys", "person"]', "there is no person"),
-        (services, SERVICES, '"reads": ["keys", "people"]', '"reads": ["insights"]', "who writes reads"),
+        (services, SERVICES, '"reads": ["keys", "people"]', '"reads": ["insights", "people"]',
+         "insights: who writes reads anyway"),
         (services, SERVICES, '"erasures", "insights"],\n    "sends"', '"erasures"],\n    "sends"',
          "dead letters of insights"),
+        (services, SERVICES, '"sends": ["events", ', '"sends": [', "workers: nobody publishes on, or replays"),
+        (services, SERVICES, '"invitations", "erasures", "insights"],\n    "secrets"',
+         '"invitations", "insights"],\n    "secrets"', "replays dead letters to, erasures"),
+        (services, SERVICES, '"sends": ["erasures"]', '"sends": ["erasures", "events"]',
+         "identity: it sends to others' queues"),
+        (services, SERVICES, '"receives": []', '"receives": ["erasures"]', "commerce: it sends to others' queues, or"),
     ],
 )  # fmt: skip
 def test_a_role_that_is_missing_wrong_or_for_nothing_is_found(

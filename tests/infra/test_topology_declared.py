@@ -7,7 +7,8 @@ from typing import Final
 
 import pytest
 
-from tests.infra.checks.queries import unserved
+from shared.topology import Topology, topology
+from tests.infra.checks.queries import filters, unserved
 from tests.infra.checks.topology import (
     STRANGER,
     accepted,
@@ -54,7 +55,7 @@ def test_everything_the_code_stands_on_is_declared_as_it_is_used(seen: Seen, che
         (account, STORE, "'Strong'", "'Session'", "not strongly consistent"),
         (account, STORE, "enableMultipleWriteLocations: false", "enableMultipleWriteLocations: true", "more than one"),
         (account, STORE, "disableLocalAuth: true", "disableLocalAuth: false", "keys open the account"),
-        (account, STORE, "type: 'Continuous', continuousModeProperties: { tier: 'Continuous30Days' }",
+        (account, STORE, "type: 'Continuous', continuousModeProperties: { tier: backupTier }",
          "type: 'Periodic'", "cannot be restored"),
         (throughput, "environments.bicep", "orders: 10000", "orders: 1500", "orders: 1500 request units are no"),
         (throughput, STORE, "serverless ? [{ name: 'EnableServerless' }] : []", "[{ name: 'EnableServerless' }]",
@@ -71,6 +72,19 @@ def test_everything_the_code_stands_on_is_declared_as_it_is_used(seen: Seen, che
         (queues, BUS, "'PT${queue.duplicate_detection_minutes}M'", "'PT1M'", "duplicates are known for PT1M"),
         (queues, BUS, "      maxDeliveryCount:", "      defaultMessageTimeToLive: 'P1D'\n      maxDeliveryCount:",
          "vanish by getting old"),
+        (queues, BUS, "      maxDeliveryCount:", "      status: 'ReceiveDisabled'\n      maxDeliveryCount:",
+         "payments: it is ReceiveDisabled"),
+        (queues, BUS, "      maxDeliveryCount:", "      forwardDeadLetteredMessagesTo: 'x'\n      maxDeliveryCount:",
+         "dead letters, are passed on"),
+        (topic, BUS, "    requiresDuplicateDetection: true\n    dup",
+         "    defaultMessageTimeToLive: 'PT1H'\n    requiresDuplicateDetection: true\n    dup",
+         "the topic: messages vanish"),
+        (topic, BUS, "    requiresDuplicateDetection: true\n    dup",
+         "    status: 'Disabled'\n    requiresDuplicateDetection: true\n    dup", "the topic: it is Disabled"),
+        (subscriptions, BUS, "      forwardTo: sub", "      defaultMessageTimeToLive: 'PT5M'\n      forwardTo: sub",
+         "refunds: messages vanish"),
+        (subscriptions, BUS, "      forwardTo: sub", "      status: 'Disabled'\n      forwardTo: sub",
+         "insights: it is Disabled"),
         (topic, BUS, "name: topology.topic.name", "name: 'event'", "the topic is event, not events"),
         (topic, BUS, "name: 'Premium', tier: 'Premium', capacity: 1", "name: 'Basic', tier: 'Basic'", "Basic has no"),
         (topic, BUS, "disableLocalAuth: true", "disableLocalAuth: false", "keys open the namespace"),
@@ -126,14 +140,35 @@ def test_filters_are_read_for_what_they_take(expression: str, taken: set[str] | 
     assert accepted(expression, {"A", "B", "C", STRANGER}) == taken
 
 
-def test_every_query_in_order_or_across_partitions_has_its_index() -> None:
+@pytest.fixture(scope="module")
+def modules() -> dict[str, ast.Module]:
+    """The modules of `functions/`, by name."""
     paths = sorted((ROOT / "functions").rglob("*.py"))
-    found = [
-        problem
-        for path in paths
-        for problem in unserved(ast.parse(path.read_text()), ".".join(path.relative_to(ROOT).with_suffix("").parts))
-    ]
-    assert found == []
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text()) for path in paths}
+
+
+def test_every_query_in_order_or_across_partitions_has_its_index(modules: dict[str, ast.Module]) -> None:
+    assert [problem for module, tree in modules.items() for problem in unserved(tree, module)] == []
+
+
+def test_lists_are_chosen_by_what_has_an_index_and_by_nothing_else(modules: dict[str, ast.Module]) -> None:
+    assert list(filters(topology(), modules)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ('"city_key", ', "", "listings: no index for city_key"),
+        ('"ends_at"]', '"ends_at", "venue"]', "listings: nobody filters by venue"),
+        ('"name_key", ', "", "listings: in order of name_key, or not"),
+        ('"filtered_by": ["name"]', '"filtered_by": ["title"]', "insights: nobody filters by title"),
+    ],
+)
+def test_a_list_without_an_index_and_an_index_without_a_list_are_found(
+    broken: Break, modules: dict[str, ast.Module], old: str, new: str, found: str
+) -> None:
+    declared = Topology.model_validate(broken(TOPOLOGY, old, new).json(TOPOLOGY))
+    assert list(filters(declared, modules)) == [found]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,13 @@ _DIRECTORY: Final = {
     "DIRECTORY_AUTHORITY": "https://tickets.ciamlogin.com/11111111-1111-1111-1111-111111111111",
     "DIRECTORY_CLIENT_ID": "33333333-3333-3333-3333-333333333333",
     "DIRECTORY_ISSUER": "tickets.onmicrosoft.com",
+    "AUTH_AUTHORITIES": "https://tickets.ciamlogin.com/11111111-1111-1111-1111-111111111111/v2.0,"
+    "https://former.ciamlogin.com/66666666-6666-6666-6666-666666666666/v2.0",
     "SMTP_USERNAME": "tickets",
+    "TESSERA_ANONYMOUS_BROWSING": "true",
+    "TESSERA_BUDGET_MONTHLY": "3000",
+    "TESSERA_PRIVATE_FROM": "198.51.100.16",
+    "TESSERA_PRIVATE_TO": "198.51.100.31",
     "TESSERA_PUBLIC_URL": "https://tickets.example.org",
     "TESSERA_SITE_ORIGIN": "https://www.example.org",
 }

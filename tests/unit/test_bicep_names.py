@@ -42,6 +42,20 @@ def folder(tmp_path: Path) -> Folder:
         ("module m 'gone.bicep' = { name: 'm' }", ["1: module 'm': gone.bicep:1: there is no such file"]),
         ("module m 'lib.bicep' = { name: 'm' }\noutput x string = m.outputs.there", []),
         ("var p = {}\nmodule m 'lib.bicep' = { params: { ...p } }", []),
+        ("@batchSize(2)\nresource r 'A.B/c@1' = [for a in [1]: { name: 'x' }]", []),
+        ("@batchSize(1)\nresource r 'A.B/c@1' = { name: 'x' }", [
+            "1: BCP155: 'r' is no loop, so it has no batches",
+        ]),
+        ("@batchSize(0)\nmodule m 'lib.bicep' = [for a in [1]: { name: 'm' }]", [
+            "1: BCP154: @batchSize() takes a number of at least 1",
+        ]),
+        ("@batchSize('1')\nmodule m 'lib.bicep' = [for a in [1]: { name: 'm' }]", [
+            "1: BCP154: @batchSize() takes a number of at least 1",
+        ]),
+        ("@batchSize(1)\noutput x string = 'a'", ["1: @batchSize() does not stand before 'x'"]),
+        ("resource r 'A.B/c@1' = {\n name: 'x'\n @batchsize(1)\n resource s 'd' = { name: 'y' }\n}", [
+            "3: decorator 'batchsize' is not defined",
+        ]),
         ("var a = [1", ["1: expected a comma, a new line or ']', found 'end'"]),
     ],
 )  # fmt: skip

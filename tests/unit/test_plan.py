@@ -37,7 +37,7 @@ def test_the_list_names_files_lines_types_names_and_what_tells_most(run: Run) ->
     assert re.search(r"^ +\d+  Microsoft\.ServiceBus/namespaces/queues  \S+/payments  PT15S, 10$", text, re.MULTILINE)
     assert re.search(r"containers  \S+/tessera/orders  /order_id$", text, re.MULTILINE)
     assert "Azure Service Bus Data Owner, [apps[0].properties.principalId], on" in text
-    assert "Example values stand for what is not set: AUTH_AUTHORITIES" in text
+    assert "Example values stand for what is not set: AUTH_AUDIENCE, AUTH_AUTHORITIES" in text
 
 
 def test_prod_differs_by_its_sizes(run: Run) -> None:

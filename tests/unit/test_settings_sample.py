@@ -175,6 +175,8 @@ def test_a_malformed_setting_is_named_and_its_value_not_shown(read: Read, name: 
         ({"SERVICEBUS": "Endpoint=sb://127.0.0.1"}, "SERVICEBUS must say Endpoint and SharedAccessKey"),
         ({"COSMOS": "AccountEndpoint=;AccountKey=c2VjcmV0"}, "COSMOS must say AccountEndpoint and AccountKey"),
         ({"WEBSITE_INSTANCE_ID": "i-1"}, "TESSERA_STORE must be cosmos on Azure"),
+        ({"WEBSITE_POD_NAME": "p-1"}, "TESSERA_STORE must be cosmos on Azure"),
+        ({"WEBSITE_SKU": "FlexConsumption"}, "TESSERA_STORE must be cosmos on Azure"),
         (
             {"WEBSITE_INSTANCE_ID": "i-1", "TESSERA_STORE": "cosmos", "COSMOS": COSMOS_STRING},
             "TESSERA_BUS must be servicebus on Azure",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from tools.bicep.builtins import KNOWN
+from tools.bicep.decorators import misplaced
 from tools.bicep.errors import BicepError, Finding, Place
 from tools.bicep.reader import read
 from tools.bicep.statements import (
@@ -62,6 +63,8 @@ def _findings(source: Source) -> Iterator[Finding]:
         if name not in used and _must_be_used(declaration, source):
             yield Finding(declaration.place, f"{_KINDS[type(declaration)]} '{name}' is not used")
     yield from _imports(source)
+    for node in (one for each in source.declarations for one in (each, *within(each))):
+        yield from misplaced(node) if isinstance(node, Declaration) else ()
     for module in source.of(Module).values():
         yield from _module(module, source)
 

@@ -1,6 +1,7 @@
 """Bringing `infra/` to Azure: the vault first, then everything, as the environment says (docs/deploy.md)."""
 
 import json
+import os
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import Final
 
 from tools.delivery.azure import DEPLOYMENT_SECONDS, Azure
 from tools.delivery.deployment import NotDeployed
+from tools.delivery.variables import Variables
 
 INFRA: Final = Path(__file__).resolve().parent.parent.parent / "infra"
 ENVIRONMENTS: Final = ("dev", "prod")
@@ -97,8 +99,10 @@ class Infrastructure:
 
         Asked so that whoever asks needs the right to read, and not the one to write whatever it tells of.
 
+        :raises VariablesRefused: what the environment says cannot be
         :raises AzureFailed: Azure refused, or the files are wrong
         """
+        self._check()
         words = self._whole(self.place.deployment, "main.bicepparam")
         words = (*words, "--validation-level", "ProviderNoRbac")
         return self._told(self.place.variables).text("deployment", "sub", "what-if", *words, seconds=_WHAT_IF_SECONDS)
@@ -106,12 +110,17 @@ class Infrastructure:
     def deploy(self) -> str:
         """Deploy everything; the deployment's name.
 
+        :raises VariablesRefused: what the environment says cannot be
         :raises AzureFailed: Azure refused; what it had made until then stays, and the same again goes on
         """
+        self._check()
         words = self._whole(self.place.deployment, "main.bicepparam")
         azure = self._told(self.place.variables)
         azure.ask("deployment", "sub", "create", *words, *_STATE, seconds=DEPLOYMENT_SECONDS)
         return self.place.deployment
+
+    def _check(self) -> None:
+        Variables.read({**os.environ, **self.place.variables})
 
     def _whole(self, name: str, parameters: str) -> tuple[str, ...]:
         return ("--name", name, "--location", self.place.location, "--parameters", str(INFRA / parameters))

@@ -14,11 +14,12 @@ from tools.delivery.history import NothingToGoBackTo, NotRunning
 from tools.delivery.infrastructure import ENVIRONMENTS, Place
 from tools.delivery.package import PackageDamaged, Unfit
 from tools.delivery.publishing import Overtaken
+from tools.delivery.variables import VariablesRefused
 from tools.delivery.vault import CannotRotate, SecretMissing
 
 EXPECTED: Final = (
     AzureFailed, CannotRotate, NothingToGoBackTo, NotDeployed, NotReady, NotRunning, Overtaken, PackageDamaged,
-    SecretMissing, Unfit,
+    SecretMissing, Unfit, VariablesRefused,
 )  # fmt: skip
 
 

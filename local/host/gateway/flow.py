@@ -173,14 +173,16 @@ def _body(element: Element | None, place: Place) -> Value:
 
 @policy(
     "authentication-managed-identity", sections=frozenset({Section.INBOUND}),
-    required=("resource", "output-token-variable-name"),
+    required=("resource", "client-id", "output-token-variable-name"),
 )  # fmt: skip
 def _managed_identity(element: Element, place: Place) -> Step:
+    # Azure takes a policy without a client id for the system-assigned identity, which our gateway does not have.
+    identity = constant(element, "client-id", place)
     resource = constant(element, "resource", place)
     variable = constant(element, "output-token-variable-name", place)
 
     def stand_in(context: Context) -> None:
         """This machine has no managed identity: its token is a text that no service takes for one."""
-        context.variables[variable] = f"no-managed-identity-here:{resource}"
+        context.variables[variable] = f"no-managed-identity-here:{identity}:{resource}"
 
     return stand_in

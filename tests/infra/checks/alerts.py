@@ -3,17 +3,23 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
 from tests.infra.kusto import read
 from tests.infra.workspace import TABLES
 from tests.infra.world import Planned
-from tools.bicep.values import Declared
+from tools.bicep.values import Declared, Symbol
 
 ALERT: Final = "// Alert. "  # begins the query of one
 PLATFORM: Final[Mapping[str, Any]] = json.loads((Path(__file__).parents[1] / "platform_metrics.json").read_text())
 WINDOWS: Final = {"PT1M": 1, "PT5M": 5, "PT10M": 10, "PT15M": 15, "PT30M": 30, "PT1H": 60}  # of both kinds of rules
+# Above how much an alert fires at the latest; what an environment may cost is for its sizes to say.
+AT_MOST: Final = {
+    "dead-letters": 0, "stuck-queue": 0, "throttled-bus": 0, "throttled-store": 10, "failing-gateway": 10,
+    "busy-gateway": 90, "costly-store": inf, "costly-functions": inf,
+}  # fmt: skip
 LATE_MINUTES: Final = 5  # so late may telemetry arrive
 _SECTION: Final = re.compile(r"^### ([a-z-]+)$", re.MULTILINE)
 _AGGREGATIONS: Final = {1: "Total", 2: "Minimum", 3: "Maximum", 4: "Average", 7: "Count"}  # as workbooks number them
@@ -57,6 +63,8 @@ def wrong_with_queries(plan: Planned, queries: Mapping[str, str]) -> Iterator[st
         for dimension in criterion["dimensions"]:
             if dimension["name"] not in read(text, TABLES)[-1].columns:
                 yield f"{name} is split by {dimension['name']}, which its query does not give"
+        yield from (f"{name}: {wrong}" for wrong in _late_to_fire(criterion))
+        yield from _elsewhere(rule, "Microsoft.OperationalInsights/workspaces")
         if WINDOWS[about["windowSize"]] < WINDOWS[about["evaluationFrequency"]] + LATE_MINUTES:
             yield f"{name} does not look back as far as telemetry may be late"
         if about["autoMitigate"] == bool(about.get("muteActionsDuration")):
@@ -72,6 +80,9 @@ def wrong_with_metrics(plan: Planned) -> Iterator[str]:
         dimensions = [each["name"] for each in criterion["dimensions"]]
         metric = (criterion["metricNamespace"], criterion["metricName"], criterion["timeAggregation"])
         yield from (f"{name}: {wrong}" for wrong in _unmeasured(*metric, dimensions))
+        yield from _elsewhere(rule, criterion["metricNamespace"])
+        if criterion["operator"] != "GreaterThan" or not 0 <= criterion["threshold"] <= AT_MOST.get(name, -1):
+            yield f"{name} fires when {criterion['metricName']} is {criterion['operator']} {criterion['threshold']}"
         if WINDOWS[about["windowSize"]] < WINDOWS[about["evaluationFrequency"]]:
             yield f"{name} looks back no further than it pauses"
         yield from _untold(rule, about["actions"])
@@ -125,6 +136,22 @@ def _unmeasured(service: str, metric: str, aggregation: str, dimensions: Sequenc
     if aggregation not in known["aggregations"]:
         yield f"{metric} has no {aggregation}"
     yield from (f"{metric} is not split by {each}" for each in dimensions if each not in known["dimensions"])
+
+
+def _late_to_fire(criterion: Mapping[str, Any]) -> Iterator[str]:
+    """A query of ours gives a row where something is wrong, so the first row of the first look has to fire."""
+    if (criterion["timeAggregation"], criterion["operator"], criterion["threshold"]) != ("Count", "GreaterThan", 0):
+        yield f"it fires at {criterion['timeAggregation']} {criterion['operator']} {criterion['threshold']}"
+    if criterion["failingPeriods"] != {"numberOfEvaluationPeriods": 1, "minFailingPeriodsToAlert": 1}:
+        yield "it does not fire at the first look"
+
+
+def _elsewhere(rule: Declared, kind: str) -> Iterator[str]:
+    """Where a rule looks: at one resource, of the type that has what it asks for."""
+    scopes: Any = rule.at("properties", "scopes")
+    found = [each.of.type if isinstance(each, Symbol) and each.of is not None else str(each) for each in scopes]
+    if [each.lower() for each in found] != [kind.lower()]:
+        yield f"{section_of(rule)} looks at {', '.join(found)}, not at one of {kind}"
 
 
 def _untold(rule: Declared, told: Sequence[object]) -> Iterator[str]:

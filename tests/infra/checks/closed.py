@@ -28,9 +28,14 @@ KEYLESS: Final[dict[str, tuple[tuple[tuple[str, ...], bool], ...]]] = {
 PRIVATE: Final = {
     "Microsoft.DocumentDB/databaseAccounts": ("Sql", "privatelink.documents.azure.com"),
     "Microsoft.ServiceBus/namespaces": ("namespace", "privatelink.servicebus.windows.net"),
+    "Microsoft.KeyVault/vaults": ("vault", "privatelink.vaultcore.azure.net"),
     "Microsoft.Storage/storageAccounts": ("blob", "privatelink.blob.core.windows.net"),
     "Microsoft.Web/sites": ("sites", "privatelink.azurewebsites.net"),
 }
+# Clients call the gateway, and telemetry and those who look at it come from everywhere.
+ALWAYS_PUBLIC: Final = (
+    "Microsoft.ApiManagement/service", "Microsoft.Insights/components", "Microsoft.OperationalInsights/workspaces",
+)  # fmt: skip
 NETWORK: Final = "Microsoft.Network"
 # Modules that work only once roles are given: they read secrets, or packages.
 AFTER_ACCESS: Final = ("functionApps", "gateway")
@@ -50,7 +55,7 @@ def reachable(seen: Seen) -> Iterator[str]:
     plan = seen.plan
     for kind, (part, zone) in PRIVATE.items():
         for each in plan.of(kind):
-            if each.at("properties", "publicNetworkAccess") == "Enabled":
+            if is_public(each):
                 continue
             if kind == "Microsoft.ServiceBus/namespaces" and each.at("sku", "name") != "Premium":
                 yield f"{each}: only Premium can be closed"
@@ -64,6 +69,21 @@ def reachable(seen: Seen) -> Iterator[str]:
                 ):
                     yield f"{each}: its name is not in {zone}"
             yield from _zone(plan, zone)
+
+
+def is_public(each: Declared) -> bool:
+    """Whether a resource is reached from everywhere, by those who have rights on it."""
+    rules = each.at("properties", "networkAcls", "defaultAction")
+    return each.at("properties", "publicNetworkAccess") == "Enabled" and rules in {None, "Allow"}
+
+
+def shut(seen: Seen) -> Iterator[str]:
+    """What has no private address in any deployment of ours, and is closed to the internet all the same."""
+    for kind in ALWAYS_PUBLIC:
+        for each in seen.plan.of(kind):
+            for name, value in each.properties.items():
+                if name.startswith("publicNetworkAccess") and value != "Enabled":
+                    yield f"{each}: {name} is {value}, and it has no private address"
 
 
 def _leads_to(endpoint: Declared, target: Declared, part: str) -> bool:

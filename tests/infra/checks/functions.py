@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from local.package import ROOT
 from shared.settings import SERVICES
+from tests.infra.checks.topology import seconds
 from tests.infra.world import Function, Seen, services_of
+from tools.bicep.values import Declared, Value
 
 GATEWAY: Final = "Microsoft.ApiManagement/service"
 SITES: Final = "Microsoft.Web/sites"
@@ -14,6 +16,15 @@ SITES: Final = "Microsoft.Web/sites"
 GROUPS: Final = frozenset({"http", "durable", "blob"})
 MEMORY: Final = (512, 2048, 4096)
 INSTANCES_MAX: Final = 1000
+AWAY: Final = frozenset({502, 503, 504})
+FAILURES_MIN: Final = 10  # fewer may be one client's
+INTERVAL_SECONDS_MAX: Final = 60
+TRIP_SECONDS_MAX: Final = 60
+# Who somebody is, their token tells: there are no subscription keys. Parameters stay where clients put them.
+API: Final[Mapping[str, Value]] = {
+    "subscriptionRequired": False, "protocols": ["https"], "translateRequiredQueryParameters": "query",
+}  # fmt: skip
+PRODUCT: Final[Mapping[str, Value]] = {"subscriptionRequired": False, "state": "published"}
 
 
 def requests(seen: Seen) -> dict[str, Function]:
@@ -71,6 +82,11 @@ def deployed(seen: Seen) -> Iterator[str]:
     operations = {
         each["operationId"]: each["x-policy"] for methods in document["paths"].values() for each in methods.values()
     }
+    yield from (f"the API's {name} is {found}" for name, found in _unlike(api, API))
+    products = plan.of(f"{GATEWAY}/products")
+    yield from (f"{each.name}'s {name} is {found}" for each in products for name, found in _unlike(each, PRODUCT))
+    if [each.name for each in plan.of(f"{GATEWAY}/products/apis")] != [api.name]:
+        yield "the API is in no product, or another is"
     if api.at("properties", "path") != "api" or api.at("properties", "format") != "openapi+json":
         yield f"the API is at {api.at('properties', 'path')}"
     found = {
@@ -92,6 +108,12 @@ def deployed(seen: Seen) -> Iterator[str]:
         yield "the policy around all of them is not global.xml"
 
 
+def _unlike(each: Declared, wanted: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
+    for name, value in wanted.items():
+        if each.at("properties", name) != value:
+            yield name, each.at("properties", name)
+
+
 def backends(seen: Seen) -> Iterator[str]:
     """Functions whose backend, chosen by the first part of their name, is not there, or leads to another app."""
     found = {str(each.name): each for each in seen.plan.of(f"{GATEWAY}/backends")}
@@ -107,9 +129,25 @@ def backends(seen: Seen) -> Iterator[str]:
         there = {each.name for service in services for each in seen.code[service]}
         mine = {each for each in requests(seen) if each.split("_")[0] == name}
         yield from (f"{each} is not in the app that the backend {name} leads to" for each in sorted(mine - there))
-        rules: Any = backend.at("properties", "circuitBreaker", "rules")
-        if not rules or not all(rule["failureCondition"]["count"] and rule["tripDuration"] for rule in rules):
-            yield f"the backend {name} has no circuit breaker"
+        yield from (f"the backend {name} {problem}" for problem in _breaker(backend))
+
+
+def _breaker(backend: Declared) -> Iterator[str]:
+    """It is for an app that is away, not for one that refuses or for a function that fails, and closes soon again."""
+    if not backend.at("properties", "tls", "validateCertificateChain"):
+        yield "may be anybody"
+    rules: Any = backend.at("properties", "circuitBreaker", "rules")
+    if len(rules or ()) != 1:
+        yield "has no circuit breaker"
+        return
+    failing, trip = rules[0]["failureCondition"], seconds(rules[0]["tripDuration"])
+    codes = {code for each in failing["statusCodeRanges"] for code in range(each["min"], each["max"] + 1)}
+    if not codes or not codes <= AWAY:
+        yield f"is taken to be away at {min(codes, default=None)} to {max(codes, default=None)}"
+    if failing["count"] < FAILURES_MIN or (seconds(failing["interval"]) or 0) > INTERVAL_SECONDS_MAX:
+        yield f"is taken to be away after {failing['count']} failures in {failing['interval']}"
+    if trip is None or not 0 < trip <= TRIP_SECONDS_MAX:
+        yield f"is not asked for {rules[0]['tripDuration']}"
 
 
 def _let_in() -> int:

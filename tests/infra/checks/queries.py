@@ -2,9 +2,19 @@
 
 import ast
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
 
-from shared.topology import Container, topology
+from functions.catalog.filtering import Filters, Sort
+from functions.catalog.repository import LISTINGS
+from shared.topology import Container, Topology, topology
+
+# Whoever browses by everything there is to browse by.
+_EVERYTHING: Final = Filters(
+    words=("jazz",), city="Bern", category="concert", begins=datetime(2026, 1, 1, tzinfo=UTC),
+    ends=datetime(2027, 1, 1, tzinfo=UTC), price_min=1, price_max=2, currency="EUR", available=True,
+)  # fmt: skip
 
 
 def unserved(tree: ast.Module, module: str) -> Iterator[str]:
@@ -47,3 +57,40 @@ def _literals(node: ast.AST, kind: str) -> list[str]:
         if isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id == kind
         and each.args and isinstance(each.args[0], ast.Constant)
     ]  # fmt: skip
+
+
+def filters(declared: Topology, code: Mapping[str, ast.Module]) -> Iterator[str]:
+    """Properties that lists are chosen or sorted by without an index, and indexes by which nobody chooses.
+
+    :param code: the modules of `functions/`, by name
+    """
+    for container in declared.containers:
+        if container.name == LISTINGS:
+            yield from _listings(container)
+            continue
+        asked = set(_chosen_by(container.name, code))
+        unasked = sorted({*container.filtered_by} - asked)
+        yield from (f"{container.name}: nobody filters by {name}" for name in unasked)
+
+
+def _listings(container: Container) -> Iterator[str]:
+    """Their conditions are made by `Filters`; words are looked for in a text, which no index serves."""
+    chosen = {each.path for each in _EVERYTHING.where() if each.operator != "contains"}
+    sorted_by = {each.order().path for each in Sort}
+    if sorted_by != {*container.ordered_by}:
+        yield f"{container.name}: in order of {', '.join(sorted(sorted_by ^ {*container.ordered_by}))}, or not"
+    yield from (f"{container.name}: no index for {name}" for name in sorted(chosen - {*container.indexed_paths}))
+    unasked = sorted({*container.filtered_by} - chosen)
+    yield from (f"{container.name}: nobody filters by {name}" for name in unasked)
+
+
+def _chosen_by(container: str, code: Mapping[str, ast.Module]) -> Iterator[str]:
+    """What is written in a `Where` of a context that asks the container."""
+    asking = {
+        module.rpartition(".")[0]
+        for module, tree in code.items()
+        if any(found.name == container for _, found in _queries(tree, module))
+    }
+    for module, tree in code.items():
+        if module.rpartition(".")[0] in asking:
+            yield from _literals(tree, "Where")

@@ -22,12 +22,14 @@ ROLES: Final = {
     "a4417e6f-fecd-4de8-b567-7b0420556985": "Key Vault Certificates Officer",
     "b86a8fe4-44ce-4948-aee5-eccb2c155cd7": "Key Vault Secrets Officer",
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
+    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
 }
 # https://learn.microsoft.com/azure/cosmos-db/reference-data-plane-security
 COSMOS_ROLES: Final = {
     "00000000-0000-0000-0000-000000000001": "Cosmos DB Built-in Data Reader",
     "00000000-0000-0000-0000-000000000002": "Cosmos DB Built-in Data Contributor",
 }
+OFFICE: Final = "workers"  # relays what others publish, and looks after everybody's dead letters
 METADATA: Final = "Microsoft.DocumentDB/databaseAccounts/readMetadata"
 # A role that includes another: whoever has it needs not the other.
 INCLUDES: Final = {
@@ -54,8 +56,8 @@ def granted(plan: Planned) -> tuple[set[Grant], list[str]]:
     found: set[Grant] = set()
     wrong: list[str] = []
     for each in plan.of("Microsoft.Authorization/roleAssignments"):
-        where = _where(each)
-        role = ROLES.get(_role(each.at("properties", "roleDefinitionId")), "")
+        where = where_of(each)
+        role = ROLES.get(role_of(each.at("properties", "roleDefinitionId")), "")
         if not role:
             wrong.append(f"{where}: an unknown role, {each.at('properties', 'roleDefinitionId')}")
         elif each.at("properties", "description") != role:
@@ -80,11 +82,13 @@ def _who(value: Value) -> str:
     return str(value.of.name) if isinstance(value, Symbol) and value.of is not None else str(value)
 
 
-def _where(each: Declared) -> str:
+def where_of(each: Declared) -> str:
+    """On what a role is given: names with slashes."""
     return each.scope.full_name if isinstance(each.scope, Declared) else f"everything in {each.scope}"
 
 
-def _role(value: Value) -> str:
+def role_of(value: Value) -> str:
+    """The id of a role's definition; empty if it is none."""
     found = _GUID.search(str(value))
     return found[0] if found else ""
 
@@ -172,6 +176,8 @@ def services(seen: Seen) -> Iterator[str]:
             yield f"{name}: its triggers are on {', '.join(sorted(emptied))}"
         if not emptied <= set(each["sends"]):
             yield f"{name}: it cannot postpone messages of {', '.join(sorted(emptied - set(each['sends'])))}"
+        if name != OFFICE and (each["receives"] or set(each["sends"]) - emptied):
+            yield f"{name}: it sends to others' queues, or receives from them, and only {OFFICE} does"
         if not followed <= {*each["reads"], *each["writes"]} or (followed and "leases" not in each["writes"]):
             yield f"{name}: it follows {', '.join(sorted(followed))} and cannot read them, or write its leases"
         if set(each["reads"]) & set(each["writes"]):
@@ -179,9 +185,15 @@ def services(seen: Seen) -> Iterator[str]:
         unknown = {*each["reads"], *each["writes"]} - known | {*each["receives"], *each["sends"]} - queues - {topic}
         if unknown:
             yield f"{name}: there is no {', '.join(sorted(unknown))}"
-    office = {*declared["workers"]["triggers"], *declared["workers"]["receives"]}
-    if office != queues:
-        yield f"workers: nobody looks at the dead letters of {', '.join(sorted(queues - office))}"
+    yield from _office(declared[OFFICE], queues, topic)
+
+
+def _office(office: Any, queues: set[str], topic: str) -> Iterator[str]:
+    """It looks at everybody's dead letters, sends them again, and publishes what the outboxes have."""
+    if unseen := queues - {*office["triggers"], *office["receives"]}:
+        yield f"{OFFICE}: nobody looks at the dead letters of {', '.join(sorted(unseen))}"
+    if unsent := {*queues, topic} - set(office["sends"]):
+        yield f"{OFFICE}: nobody publishes on, or replays dead letters to, {', '.join(sorted(unsent))}"
 
 
 def _triggers(functions: Sequence[Function]) -> tuple[set[str], set[str]]:

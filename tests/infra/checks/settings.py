@@ -28,7 +28,9 @@ NOT_ON_FLEX: Final = frozenset(
     }
 )  # fmt: skip
 # The platform says these itself.
-AZURES_OWN: Final = frozenset({"WEBSITE_INSTANCE_ID", "WEBSITE_SITE_NAME"})
+AZURES_OWN: Final = frozenset({"WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "WEBSITE_SITE_NAME", "WEBSITE_SKU"})
+# What Flex Consumption sets: no WEBSITE_INSTANCE_ID, by which the Functions host itself tells it from App Service.
+FLEX: Final = {"WEBSITE_POD_NAME": "p-1", "WEBSITE_SKU": "FlexConsumption"}
 # For doubles and laptops: on Azure these would be a second way, or a key.
 NEVER_ON_AZURE: Final = frozenset({"COSMOS", "SERVICEBUS", "DIRECTORY_CA", "TESSERA_DATA", "AzureWebJobsStorage"})
 # Good as they are for everybody; whoever needs another sets it by hand.
@@ -75,7 +77,7 @@ def refused(seen: Seen) -> Iterator[str]:
     """What the apps would say when they start with these settings."""
     for site in seen.plan.of(SITES):
         given = {name: _given(name, value) for name, value in app_settings(site).items()}
-        with _environment({**given, "WEBSITE_INSTANCE_ID": "i-1", "WEBSITE_SITE_NAME": str(site.name)}):
+        with _environment({**given, **FLEX, "WEBSITE_SITE_NAME": str(site.name)}):
             try:
                 Settings.from_environment()
             except SettingsRefused as problem:

@@ -109,10 +109,19 @@ def _queue(declared: Declared, wanted: Queue) -> Iterator[str]:
     yield from _duplicates(found, wanted.duplicate_detection_minutes)
     if found.get("requiresSession"):
         yield "it has sessions, which no trigger of ours asks for"
-    if found.get("defaultMessageTimeToLive") or found.get("autoDeleteOnIdle"):
-        yield "messages or the queue itself vanish by getting old"
+    if found.get("forwardTo") or found.get("forwardDeadLetteredMessagesTo"):
+        yield "its messages, or its dead letters, are passed on to where nobody looks for them"
+    yield from _vanishing(found)
     if not found.get("deadLetteringOnMessageExpiration"):
         yield "a message that expires is gone"
+
+
+def _vanishing(found: dict[str, Any]) -> Iterator[str]:
+    """The same of queues, of the topic and of its subscriptions."""
+    if found.get("defaultMessageTimeToLive") or found.get("autoDeleteOnIdle"):
+        yield "messages vanish by getting old, or it does itself"
+    if found.get("status", "Active") != "Active":
+        yield f"it is {found['status']}"
 
 
 def _duplicates(found: dict[str, Any], minutes: int) -> Iterator[str]:
@@ -131,6 +140,7 @@ def topic(seen: Seen) -> Iterator[str]:
     yield from (
         f"the topic: {problem}" for problem in _duplicates(found.properties, wanted.duplicate_detection_minutes)
     )
+    yield from (f"the topic: {problem}" for problem in _vanishing(found.properties))
     namespace = seen.plan.one(BUS)
     if not namespace.properties["disableLocalAuth"]:
         yield "keys open the namespace"
@@ -152,6 +162,7 @@ def subscriptions(seen: Seen) -> Iterator[str]:
 def _subscription(plan: Planned, declared: Declared, wanted: Subscription) -> Iterator[str]:
     if declared.at("properties", "forwardTo") != wanted.forward_to:
         yield f"it forwards to {declared.at('properties', 'forwardTo')}, not to {wanted.forward_to}"
+    yield from _vanishing(declared.properties)
     if declared.at("properties", "requiresSession"):
         yield "a subscription with sessions cannot forward"
     rules = [each for each in plan.of(f"{SUBSCRIPTIONS}/rules") if each.parent is declared]
