@@ -5,10 +5,11 @@ told=$(mktemp)
 trap 'rm -f "$told"' EXIT
 
 # What parameter files ask of the environment and have no default for; whoever only builds has none of these.
+: "${AZURE_ENV_NAME:=dev}" "${AZURE_LOCATION:=westeurope}" "${AUTH_AUDIENCE:=api://tessera}"
 : "${AUTH_AUTHORITIES:=https://example.org}" "${SMTP_HOST:=localhost}" "${MAIL_FROM:=nobody@example.org}"
 : "${TESSERA_ALERT_MAIL:=nobody@example.org}" "${TESSERA_BUDGET_FROM:=2026-01-01}"
 : "${AZURE_PRINCIPAL_ID:=00000000-0000-0000-0000-000000000000}"
-export AUTH_AUTHORITIES SMTP_HOST MAIL_FROM TESSERA_ALERT_MAIL TESSERA_BUDGET_FROM AZURE_PRINCIPAL_ID
+export AZURE_ENV_NAME AZURE_LOCATION AUTH_AUDIENCE AUTH_AUTHORITIES SMTP_HOST MAIL_FROM TESSERA_ALERT_MAIL TESSERA_BUDGET_FROM AZURE_PRINCIPAL_ID
 
 clean() {
   local ended=0

@@ -294,3 +294,12 @@ def test_a_warning_of_the_compiler_is_a_failure(tmp_path: Path, says: str, verb:
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "./tools/bicep_built.sh infra/vault infra/main" in target("bicep")
+
+
+def test_whoever_only_builds_needs_none_of_the_variables_of_a_deployment() -> None:
+    script = (ROOT / "tools" / "bicep_built.sh").read_text()
+    parameters = "".join(path.read_text() for path in (ROOT / "infra").glob("*.bicepparam"))
+    [exported] = re.findall(r"^export (.*)$", script, re.MULTILINE)
+
+    needed = set(re.findall(r"readEnvironmentVariable\('(\w+)'\)", parameters))
+    assert needed == set(re.findall(r'"\$\{(\w+):=', script)) == set(exported.split())
