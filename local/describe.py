@@ -112,15 +112,15 @@ def described() -> Described:
 
 def composed(service: str) -> Assembled:
     """The app of one service, put together as on Azure; nothing is opened by that."""
-    with _environment(environment(service)):
+    with only(environment(service)):
         settings = Settings.from_environment()
         adapters = choose_adapters(settings)
         return assemble(settings, adapters, use_cases(settings, adapters))
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """These variables and no others, meanwhile."""
+def only(variables: Mapping[str, str]) -> Iterator[None]:
+    """The process's environment is these variables and no others, meanwhile."""
     kept = dict(os.environ)
     os.environ.clear()
     os.environ.update(variables)

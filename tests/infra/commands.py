@@ -1,15 +1,14 @@
 """The commands in pipelines, hooks and workflows: do their targets exist, and do they take these options?"""
 
-import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
 import typer
 
+from local.describe import only
 from local.package import ROOT
 from tools.delivery.__main__ import app
 
@@ -51,7 +50,7 @@ def _refused_by_delivery(words: list[str], environment: Mapping[str, str]) -> st
     command = group.get_command(None, words[0]) if words else None
     if command is None:
         return f"tools.delivery has no command {' '.join(words[:1])}"
-    with _environment(environment):
+    with only(environment):
         try:
             command.make_context(words[0], words[1:])
         except REFUSED as error:
@@ -63,15 +62,3 @@ def _refused_by_delivery(words: list[str], environment: Mapping[str, str]) -> st
 def targets() -> frozenset[str]:
     """What `make` can be asked for."""
     return frozenset(re.findall(r"^([a-z][a-z-]*):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

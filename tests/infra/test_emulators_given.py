@@ -129,8 +129,7 @@ async def test_an_empty_account_gets_the_containers_of_the_topology_and_keeps_th
     assert "/*" not in paths
 
 
-async def test_the_bus_is_waited_for_until_it_has_our_queues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.delivery.emulators.READY_SECONDS", 0.0)
+async def test_the_bus_is_waited_for_until_it_has_our_queues(tmp_path: Path) -> None:
     listener, key = bind_loopback(0), "a-key-of-the-test"
     fewer = topology().model_copy(update={"queues": topology().queues[1:], "subscriptions": ()})
     connection = connection_string(listener.getsockname()[1], key)
@@ -138,11 +137,10 @@ async def test_the_bus_is_waited_for_until_it_has_our_queues(tmp_path: Path, mon
     async with running(listener, data=tmp_path / "bus", topology=fewer, tokens=Tokens(key), now=utc_now):
         await bus_answers(connection, fewer)
         with pytest.raises(NotReady, match="Service Bus, for 0 s: "):
-            await bus_answers(connection, topology())
+            await bus_answers(connection, topology(), ready_seconds=0)
 
 
-async def test_an_emulator_that_never_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.delivery.emulators.READY_SECONDS", 0.0)
-
+async def test_an_emulator_that_never_answers_is_told() -> None:
+    key = b64encode(b"x" * 64).decode()
     with pytest.raises(NotReady, match=r"http://127\.0\.0\.1:9, for 0 s: "):
-        await make_containers("http://127.0.0.1:9", b64encode(b"x" * 64).decode(), topology())
+        await make_containers("http://127.0.0.1:9", key, topology(), ready_seconds=0)

@@ -113,16 +113,19 @@ def _window(minutes: int) -> str:
     return f"PT{min(minutes, DUPLICATES_MINUTES_MAX)}M"
 
 
-async def make_containers(endpoint: str, key: str, topology: Topology) -> list[str]:
+async def make_containers(
+    endpoint: str, key: str, topology: Topology, *, ready_seconds: float = READY_SECONDS
+) -> list[str]:
     """Make the database and its containers where they are missing, as soon as the emulator answers; their names.
 
     :param endpoint: the emulator
+    :param ready_seconds: how long it may take to answer
     :raises NotReady: it did not answer in time, or refused
     """
     from azure.core.exceptions import AzureError
     from azure.cosmos.aio import CosmosClient
 
-    give_up = time.monotonic() + READY_SECONDS
+    give_up = time.monotonic() + ready_seconds
     while True:
         client = CosmosClient(endpoint, key, enable_endpoint_discovery=False)
         try:
@@ -130,7 +133,7 @@ async def make_containers(endpoint: str, key: str, topology: Topology) -> list[s
             return await _made(client, topology)
         except AzureError as error:
             if time.monotonic() > give_up:
-                raise NotReady(f"{endpoint}, for {READY_SECONDS:.0f} s: {error}") from error
+                raise NotReady(f"{endpoint}, for {ready_seconds:.0f} s: {error}") from error
         finally:
             await client.close()
         await asyncio.sleep(POLL_SECONDS)
@@ -152,16 +155,17 @@ async def _made(client: "CosmosClient", topology: Topology) -> list[str]:
     return [each.name for each in topology.containers]
 
 
-async def bus_answers(connection: str, topology: Topology) -> None:
+async def bus_answers(connection: str, topology: Topology, *, ready_seconds: float = READY_SECONDS) -> None:
     """Return as soon as the Service Bus emulator has our queues: it begins to listen a while before.
 
     :param connection: its connection string
+    :param ready_seconds: how long it may take to answer
     :raises NotReady: it did not answer in time
     """
     from azure.servicebus.aio import ServiceBusClient
     from azure.servicebus.exceptions import ServiceBusError
 
-    give_up = time.monotonic() + READY_SECONDS
+    give_up = time.monotonic() + ready_seconds
     while True:
         try:
             async with ServiceBusClient.from_connection_string(connection, retry_total=0) as client:
@@ -171,7 +175,7 @@ async def bus_answers(connection: str, topology: Topology) -> None:
             return
         except (ServiceBusError, OSError) as error:
             if time.monotonic() > give_up:
-                raise NotReady(f"Service Bus, for {READY_SECONDS:.0f} s: {error}") from error
+                raise NotReady(f"Service Bus, for {ready_seconds:.0f} s: {error}") from error
         await asyncio.sleep(POLL_SECONDS)
 
 

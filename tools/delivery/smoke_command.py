@@ -3,6 +3,8 @@
 import os
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -67,17 +69,22 @@ def smoke(  # noqa: PLR0913 - one parameter an option
     if here and (deployment or environment or package or record):
         raise typer.BadParameter("--here tests this machine, and nothing that was deployed")
     report = Report(Console(width=None if sys.stdout.isatty() else 200), (*EXPECTED, *CANNOT_BEGIN))
-    try:
+    with _told(report, junit):
         if here:
             run(Here(data, port).target(telemetry=telemetry), report, Patience(ready=30, telemetry=30))
-        else:
-            azure = Azure()
-            deployed = found(azure, deployment_of(deployment, environment, installation))
-            sells = bool(event or token) if sale is None else sale
-            test = _Test(azure, deployed, report, event, token, sells)
-            insights = Insights(insights_api, deployed.insights_app_id, lambda: azure.token(SCOPE))
-            patience = Patience(ready=ready_seconds, telemetry=trace_seconds)
-            test.run(package, insights if telemetry else None, patience, record=record)
+            return
+        azure = Azure()
+        deployed = found(azure, deployment_of(deployment, environment, installation))
+        test = _Test(azure, deployed, report, event, token, bool(event or token) if sale is None else sale)
+        insights = Insights(insights_api, deployed.insights_app_id, lambda: azure.token(SCOPE)) if telemetry else None
+        test.run(package, insights, Patience(ready=ready_seconds, telemetry=trace_seconds), record=record)
+
+
+@contextmanager
+def _told(report: Report, junit: Path | None) -> Iterator[None]:
+    """Tell the outcome, whatever becomes of the test; it ends with 1 unless everything passed."""
+    try:
+        yield
     except CANNOT_BEGIN as error:
         report.failed("begins", f"Not done: {error}")
     except Exception as error:

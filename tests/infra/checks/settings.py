@@ -1,13 +1,12 @@
 """App settings: what the code reads, what Bicep sets, what the sample lists, and what the host needs."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from local.describe import only
 from shared.settings import Settings, SettingsRefused, variable
 from tests.infra.world import Function, Planned, Seen, app_settings, services_of
 from tests.unit.test_settings_sample import DIRECTORY, ENOUGH, MAY_BE, SAMPLE
@@ -77,7 +76,7 @@ def refused(seen: Seen) -> Iterator[str]:
     """What the apps would say when they start with these settings."""
     for site in seen.plan.of(SITES):
         given = {name: _given(name, value) for name, value in app_settings(site).items()}
-        with _environment({**given, **FLEX, "WEBSITE_SITE_NAME": str(site.name)}):
+        with only({**given, **FLEX, "WEBSITE_SITE_NAME": str(site.name)}):
             try:
                 Settings.from_environment()
             except SettingsRefused as problem:
@@ -93,18 +92,6 @@ def _given(name: str, value: Value) -> str:
 
 def _is_client_id(part: Value) -> bool:
     return isinstance(part, Symbol) and part.path == ("properties", "clientId")
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    kept = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(kept)
 
 
 def connections(seen: Seen) -> Iterator[str]:
