@@ -45,7 +45,7 @@ deadletters: $(READY) ## Messages nobody could handle: QUEUE= REASON= TYPE= NUMB
 	  $(call flag,REPLAY,--replay) $(call flag,DISCARD,--discard) $${WHY:+--why "$$WHY"} $(call flag,DRY_RUN,--dry-run) \
 	  $${KEY:+--key "$$KEY"} $(ARGS)
 
-test: $(READY) ## All tests (6 to 12 minutes on two cores)
+test: $(READY) ## All tests (about 15 minutes on two cores)
 	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup
 
 foreign: $(READY) ## What nobody here wrote beside ours: a Cosmos DB double, and Microsoft's reader of Kusto queries (needs node and npm)
