@@ -101,6 +101,10 @@ def function_list(given: argparse.Namespace) -> Any:
     return [f"{given.name}/{name}" for name in read("functions")[given.name]]
 
 
+def app_show(given: argparse.Namespace) -> Any:
+    return read("hosts").get(given.name) or refuse(f"(ResourceNotFound) {given.name}")
+
+
 def settings_list(given: argparse.Namespace) -> Any:
     return [{"name": name, "value": value} for name, value in read("settings").get(given.name, {}).items()]
 
@@ -138,6 +142,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], Any], list[str]]] = {
     "storage blob download": (blob_download, [*BLOB, "--name", "--file"]),
     "functionapp deployment source config-zip": (config_zip, [*APP, "--src", "--build-remote", "--timeout"]),
     "functionapp function list": (function_list, APP),
+    "functionapp show": (app_show, APP),
     "functionapp config appsettings list": (settings_list, APP),
     "account get-access-token": (token, ["--scope"]),
     "deployment sub show": (deployment_show, ["--name"]),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from local.package import ROOT, index, write_package
 from shared.settings import SERVICES
+from shared.version import version_in
 
 _GIT_SECONDS: Final = 30
 _DIRTY: Final = "-dirty"
@@ -28,9 +29,10 @@ class Unfit(Exception):
 class Manifest(BaseModel):
     """What is in a package.
 
-    :param version: the commit it was made from, and the beginning of `sha256`: another content is another version
+    :param version: the commit it was made from, and a checksum of its content: another content is another version
     :param sha256: of the zip
     :param functions: service → the names of its functions, those that every app has among them
+    :param tells_version: whether its apps say which version they are; packages of before 2026-11-22 do not
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a way back reads what another version of this wrote
@@ -38,6 +40,7 @@ class Manifest(BaseModel):
     version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     functions: Mapping[str, tuple[str, ...]]
+    tells_version: bool = False
 
     @classmethod
     def read(cls, told: Path) -> Self:
@@ -53,17 +56,15 @@ class Manifest(BaseModel):
             ) from error
 
     @classmethod
-    def of(cls, package: Path, commit: str) -> Self:
-        """What a clean interpreter finds in a package.
+    def of(cls, package: Path) -> Self:
+        """What a clean interpreter finds in a package, whose version is what it says itself.
 
-        :param commit: what it was made from
         :raises subprocess.CalledProcessError: it cannot be loaded
         """
         with tempfile.TemporaryDirectory(prefix="tessera-package-") as folder:
             zipfile.ZipFile(package).extractall(folder)
-            found = functions_in(Path(folder))
-        sha256 = _sha256(package)
-        return cls(version=f"{commit}-{sha256[:8]}", sha256=sha256, functions=found)
+            found, version = functions_in(Path(folder)), version_in(Path(folder))
+        return cls(version=version, sha256=_sha256(package), functions=found, tells_version=True)
 
     def check(self, package: Path) -> None:
         """:raises PackageDamaged: the file is another one"""
@@ -87,8 +88,8 @@ def make(output: Path) -> Manifest:
     :raises subprocess.CalledProcessError: it cannot be loaded
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_package(output)
-    manifest = Manifest.of(output, committed())
+    write_package(output, commit=committed())
+    manifest = Manifest.of(output)
     output.with_suffix(".json").write_text(manifest.model_dump_json(indent=2))
     return manifest
 
