@@ -9,6 +9,7 @@ from shared.settings import SERVICES
 from tests.infra.cloud import APPS, OUTPUTS, Cloud, outputs
 from tests.infra.delivery.support import NOW, at, delivered, packed, runs
 from tools.delivery.azure import AzureFailed
+from tools.delivery.history import Mark
 from tools.delivery.package import Manifest, PackageDamaged, Unfit, misgivings
 from tools.delivery.publishing import Overtaken, Publishing
 
@@ -27,20 +28,27 @@ def test_a_package_is_kept_and_published_to_every_app_with_azures_own_build(
     assert (kept.name, kept.trusted, runs(publishing)) == (manifest.version, False, manifest.version)
 
 
-def test_two_publications_at_once_are_told_of(cloud: Cloud, publishing: Publishing, tmp_path: Path) -> None:
-    """The second one begins while the first one waits for its first app."""
+def test_a_publication_that_took_no_turn_is_told_of(publishing: Publishing, tmp_path: Path) -> None:
+    """As by an older version of these commands, which knew of no lease."""
     one, two = packed(tmp_path, "one"), packed(tmp_path, "two")
-    other = replace(publishing, tell=lambda _: None)
 
     def meanwhile(said: str) -> None:
         if said.startswith(APPS[0]):
-            other.publish(*two, at(13))
+            publishing.releases.mark(two[1].version, Mark.PUBLISHING, at(13))
 
     with pytest.raises(Overtaken, match=f"{two[1].version} was published meanwhile"):
         replace(publishing, tell=meanwhile).publish(*one, NOW)
 
-    assert set(cloud.published().values()) == {one[0].read_bytes()}  # and that is why it is an error
     assert one[1].version != runs(publishing)
+
+
+def test_a_clock_that_is_behind_does_not_hide_what_runs(publishing: Publishing, tmp_path: Path) -> None:
+    one, two = packed(tmp_path, "one"), packed(tmp_path, "two")
+
+    publishing.publish(*one, at(13))
+    publishing.publish(*two, at(12))
+
+    assert runs(publishing) == two[1].version
 
 
 def test_a_package_that_is_not_its_manifests_is_refused_before_anything(
