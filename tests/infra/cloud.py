@@ -48,12 +48,17 @@ class Cloud:
         )
         program.chmod(0o700)
         cloud = cls(home)
-        vault = {"keY_VAULT_NAME": {"type": "String", "value": "kv-tessera-dev"}}
-        cloud.write("deployments", {DEPLOYMENT: outputs(OUTPUTS), f"{DEPLOYMENT}-vault": vault})
+        cloud.write("deployments", cloud.made())
         services = {APPS[0]: "commerce,identity", APPS[1]: "insights,workers"}
         cloud.write("settings", {app: {"TESSERA_SERVICES": named} for app, named in services.items()})
         cloud.write("claims", {"oid": "11111111-0000-0000-0000-000000000001", "idtyp": "app"})
         return cloud
+
+    @staticmethod
+    def made() -> dict[str, dict[str, dict[str, str]]]:
+        """What was deployed, and what that put out."""
+        vault = {"keY_VAULT_NAME": {"type": "String", "value": "kv-tessera-dev"}}
+        return {DEPLOYMENT: outputs(OUTPUTS), f"{DEPLOYMENT}-vault": vault}
 
     @property
     def azure(self) -> Azure:

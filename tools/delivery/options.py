@@ -13,14 +13,14 @@ from tools.delivery.emulators import NotReady
 from tools.delivery.history import NothingToGoBackTo, NotRunning
 from tools.delivery.infrastructure import ENVIRONMENTS, Place
 from tools.delivery.lease import LeaseLost, Occupied
-from tools.delivery.package import PackageDamaged, Unfit
+from tools.delivery.package import Older, PackageDamaged, Unfit
 from tools.delivery.publishing import Overtaken
 from tools.delivery.variables import VariablesRefused
 from tools.delivery.vault import CannotRotate, SecretMissing
 
 EXPECTED: Final = (
-    AzureFailed, CannotRotate, LeaseLost, NothingToGoBackTo, NotDeployed, NotReady, NotRunning, Occupied, Overtaken,
-    PackageDamaged, SecretMissing, Unfit, VariablesRefused,
+    AzureFailed, CannotRotate, LeaseLost, NothingToGoBackTo, NotDeployed, NotReady, NotRunning, Occupied, Older,
+    Overtaken, PackageDamaged, SecretMissing, Unfit, VariablesRefused,
 )  # fmt: skip
 
 

@@ -10,10 +10,11 @@ from datetime import datetime
 from pathlib import Path
 
 from tools.delivery.azure import PUBLISHING_SECONDS, Azure, AzureFailed
+from tools.delivery.commits import leads_to
 from tools.delivery.deployment import Deployment
 from tools.delivery.history import Mark, moment_of
 from tools.delivery.lease import WAIT_SECONDS, Lease
-from tools.delivery.package import Manifest
+from tools.delivery.package import Manifest, in_order
 from tools.delivery.releases import Releases
 
 type Tell = Callable[[str], None]
@@ -41,12 +42,14 @@ class Publishing:
         """The packages that are kept."""
         return Releases(self.azure, self.deployed.releases_account)
 
-    def publish(self, package: Path, manifest: Manifest, now: datetime) -> None:
+    def publish(self, package: Path, manifest: Manifest, now: datetime, *, older: bool = False) -> None:
         """Keep the package, then publish it to every app, one after the other.
 
         What is published is written down before the first app has it, and again once all do.
 
+        :param older: whether it may be of an older commit than what runs
         :raises PackageDamaged: it is not the one its manifest tells of; nothing was changed
+        :raises Older: it is, and may not be; nothing was changed
         :raises Occupied: somebody else publishes; nothing was changed
         :raises AzureFailed: Azure refused; the apps that it does not name have the new package
         :raises LeaseLost: somebody broke our turn; apps may have either version
@@ -54,7 +57,20 @@ class Publishing:
         """
         manifest.check(package)
         with self.releases.alone(self.tell, self.wait_seconds) as turn:
+            if not older:
+                self.in_order(manifest)
             self._publish(package, manifest, now, turn)
+
+    def in_order(self, manifest: Manifest) -> None:
+        """Ask whether a package is as new as what runs.
+
+        :raises Older: it is not
+        :raises AzureFailed: Azure does not tell
+        """
+        history = self.releases.history()
+        runs = history.running()
+        if runs is not None and history.versions[runs.version].kept:
+            in_order(manifest, self.releases.manifest(runs.version), leads_to)
 
     def go_back(self, folder: Path, now: datetime, *, failed: str = "", to: str = "") -> tuple[str, str]:
         """Publish another version instead of the one that runs, which is marked as bad.

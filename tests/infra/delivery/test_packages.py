@@ -11,7 +11,8 @@ from local.package import ROOT
 from shared.settings import SERVICES
 from tests.infra.cloud import Cloud
 from tests.infra.delivery.support import NOW, kept_as, packed, runs
-from tools.delivery.package import Manifest, PackageDamaged, committed, manifest_beside
+from tools.delivery.commits import committed, committed_at
+from tools.delivery.package import Manifest, PackageDamaged, manifest_beside
 from tools.delivery.publishing import Publishing
 
 
@@ -70,7 +71,7 @@ def test_the_package_of_this_source_has_its_functions_and_a_version_of_its_own(c
     assert manifest.version in text
     with zipfile.ZipFile(tmp_path / "dist" / "tessera.zip") as package:
         assert package.read("version.txt").decode().strip() == manifest.version
-    assert (manifest.version.startswith(f"{committed()}-"), manifest.tells_version) == (True, True)
+    assert (manifest.made_of, manifest.tells_version, manifest.committed_at) == (committed(), True, committed_at())
     named = json.loads((ROOT / "infra" / "policies" / "operations.json").read_text())["operations"]
     assert {name for names in named.values() for name in names} <= manifest.wanted(["all"])
 
