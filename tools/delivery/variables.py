@@ -17,6 +17,7 @@ from shared.settings_rules import host_name, mailbox, safe_address
 
 OPERATIONS: Final = Path(__file__).resolve().parents[2] / "infra" / "policies" / "operations.json"
 _LIMITS: Final = ("-calls", "-bytes", "-seconds", "-retries")
+LATER: Final = "later"  # a subscription younger than two days may have no budget
 AUTHORITIES_MAX: Final = 2  # of the gateway's policies
 _REGION: Final = r"^[a-z]+[0-9]?$"
 _ORIGIN: Final = re.compile(r"https://[^/?#\s]+")
@@ -63,8 +64,8 @@ def _limits(text: str) -> str:
 
 
 def _first_of_a_month(text: str) -> str:
-    if date.fromisoformat(text).day != 1:
-        raise ValueError("it is the first of a month, yyyy-MM-01")
+    if text != LATER and date.fromisoformat(text).day != 1:
+        raise ValueError(f"it is the first of a month, yyyy-MM-01, or {LATER}: no budget yet")
     return text
 
 
