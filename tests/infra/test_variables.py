@@ -90,6 +90,10 @@ def test_a_missing_one_is_named(missing: str) -> None:
         ("TESSERA_GATEWAY_LIMITS", '{"person-calls": 1200}'),
         ("TESSERA_GATEWAY_LIMITS", '{"api-audience": "1200"}'),
         ("TESSERA_GATEWAY_LIMITS", "person-calls=1200"),
+        ("TESSERA_GATEWAY_LIMITS", '{"person-calls": "many"}'),
+        ("TESSERA_GATEWAY_LIMITS", '{"read-retries": "0"}'),
+        ("TESSERA_GATEWAY_LIMITS", '{"read-retries": "51"}'),
+        ("TESSERA_GATEWAY_LIMITS", '{"body-bytes": "102401"}'),
         ("DIRECTORY_ISSUER", "https://people.onmicrosoft.com"),
     ],
 )
