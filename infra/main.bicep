@@ -49,7 +49,7 @@ param alertMail string
 @minValue(1)
 param budgetMonthly int
 
-@description('The first of a month, yyyy-MM-01, from which the budget counts. It cannot be changed later.')
+@description('The first of a month, yyyy-MM-01, from which the budget counts: of this month when it is made, never changed afterwards. later: no budget yet.')
 param budgetFrom string
 
 @description('Whether the apps, what they store in and the bus are reached from a network of their own alone. Not closed by it: the vault, logs and traces, the account of packages. Only in prod.')
@@ -321,7 +321,7 @@ module watch 'modules/watch.bicep' = {
     usual: size.usual
     gatewayTier: size.gateway.name
     apps: [for (app, i) in apps: { name: app.name, id: functionApps.outputs.ids[i] }]
-    budget: { monthly: budgetMonthly, from: budgetFrom, mail: alertMail }
+    budget: budgetFrom == 'later' ? null : { monthly: budgetMonthly, from: budgetFrom, mail: alertMail }
   }
 }
 
