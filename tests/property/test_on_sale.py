@@ -27,8 +27,8 @@ CAPACITY = 1_000
 PROCESSES = 3
 SDK_BUYERS = 120  # 500 through the SDK took 50 s a sale
 SDK_CAPACITY = 264  # 33 a shard: what most groups divide leaves no gaps to gather from
-SDK_SALES_MAX = 6  # one of which has to end in gathering; most do
-SEEDS_WITHOUT_GATE_MAX = 12  # measured: 7 of 16 seeds show it
+SALES_MAX = 20  # one of which has to end in gathering; most do
+SEEDS_WITHOUT_GATE_MAX = 60  # measured: 7 of 16 seeds show it
 ROUNDS = int(os.environ.get("TORTURE_ROUNDS", "1"))
 
 pytestmark = [pytest.mark.torture, pytest.mark.xdist_group("on-sale")]
@@ -69,7 +69,7 @@ class OnSale:
     def __init__(self, data: Path, stack: ExitStack, *, buyers: int = BUYERS, capacity: int = CAPACITY) -> None:
         self._data = data
         self._people = buyers
-        self._capacity = capacity
+        self.capacity = capacity
         self._runner = stack.enter_context(asyncio.Runner())
         store, _ = within(opened(data), self._runner, stack)
         self._adapters = stack.enter_context(factory.adapters(data, store=store))
@@ -83,10 +83,10 @@ class OnSale:
         self, name: str, *, shards: int, demand: float, seed: int, without: str = "", small_first: bool = False
     ) -> Outcome:
         """One event, sold to buyers who want `demand` times as many in all."""
-        event = catalog.event(name=name, pools={"floor": self._capacity}, shards=shards)
+        event = catalog.event(name=name, pools={"floor": self.capacity}, shards=shards)
         published = self._runner.run(catalog.on_sale(self._cases, event))
         this = Round(event.event_id, catalog.pools_of(published), {}, without)
-        wants = _wants(name, demand, seed, buyers=self._people, capacity=self._capacity, small_first=small_first)
+        wants = _wants(name, demand, seed, buyers=self._people, capacity=self.capacity, small_first=small_first)
         self._clerk.tell(this.line())
         for n, process in enumerate(self._buyers):
             share = {key: wants[key] for key in list(wants)[n::PROCESSES]}
@@ -143,28 +143,16 @@ def sale_through_the_sdk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[O
 def test_all_that_is_wanted_is_sold_and_not_one_more(
     on_sale: OnSale, shards: int, demand: float, small_first: bool, round_: int
 ) -> None:
-    name = f"on sale {shards} {demand} {round_}"
-    outcome = on_sale.sell(name, shards=shards, demand=demand, seed=round_, small_first=small_first)
-
-    adds_up(outcome, capacity=CAPACITY, looks=30 * shards)
-    assert not small_first or outcome.gathered, "nobody gathered from several shards: the end-game did not happen"
+    sell_until_gathered(
+        on_sale, f"on sale {round_}", shards=shards, demand=demand, small_first=small_first, seed=round_
+    )
 
 
 @pytest.mark.parametrize(("shards", "demand", "small_first"), [(1, 1.7, False), (8, 1.1, True)])
 def test_through_the_sdk_all_that_is_wanted_is_sold_and_not_one_more(
     sale_through_the_sdk: OnSale, shards: int, demand: float, small_first: bool
 ) -> None:
-    gathered = not small_first
-    for seed in range(SDK_SALES_MAX):
-        outcome = sale_through_the_sdk.sell(
-            f"sdk {shards} {seed}", shards=shards, demand=demand, seed=seed, small_first=small_first
-        )
-        adds_up(outcome, capacity=SDK_CAPACITY, looks=10 * shards)
-        gathered = gathered or outcome.gathered > 0
-        if gathered:
-            break
-
-    assert gathered, "nobody gathered from several shards: the end-game did not happen"
+    sell_until_gathered(sale_through_the_sdk, "sdk", shards=shards, demand=demand, small_first=small_first, seed=0)
 
 
 def test_through_the_sdk_without_the_patch_condition_the_same_sale_oversells(sale_through_the_sdk: OnSale) -> None:
@@ -173,6 +161,24 @@ def test_through_the_sdk_without_the_patch_condition_the_same_sale_oversells(sal
     assert outcome.violations, "the observer saw nothing"
     assert outcome.paid > SDK_CAPACITY
     assert outcome.available < 0
+
+
+def sell_until_gathered(
+    on_sale: OnSale, name: str, *, shards: int, demand: float, small_first: bool, seed: int
+) -> None:
+    """Sales that add up, each; where those who want little come first, until somebody had to gather from several
+    shards.
+
+    Whether anybody has to depends on who comes when, which no seed decides among processes.
+    """
+    for sale in range(SALES_MAX):
+        outcome = on_sale.sell(
+            f"{name} {shards} {demand} {sale}", shards=shards, demand=demand, seed=seed + sale, small_first=small_first
+        )
+        adds_up(outcome, capacity=on_sale.capacity, looks=on_sale.capacity * shards // 40)
+        if outcome.gathered or not small_first:
+            return
+    pytest.fail("nobody gathered from several shards: the end-game did not happen")
 
 
 def adds_up(outcome: Outcome, *, capacity: int, looks: int) -> None:
