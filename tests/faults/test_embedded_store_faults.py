@@ -120,7 +120,7 @@ def test_four_writing_processes_get_fair_shares_and_nobody_is_passed_over_for_lo
 
 
 def test_without_the_turnstile_some_process_is_passed_over_for_long(tmp_path: Path) -> None:
-    """The negative control of the test above. Measured: 700 to 5,400 commits, as far as the machine gets so many done."""
+    """The negative control of the test above. Measured: 700 to 5,400 commits, of so many."""
     tries = []
     for number in range(TRIES_MAX):
         tries.append(shares_and_passes(tmp_path / f"{number}.db", "no-turnstile"))
