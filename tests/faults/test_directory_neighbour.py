@@ -24,6 +24,8 @@ from tests.support.credentials import Credential, Doors
 from tests.support.directory import SERVICE, graph, pem_of, service, sign_in_double
 from tests.support.fault_proxy import Fault, proxied
 
+pytestmark = pytest.mark.xdist_group("directory-neighbour")  # one double for all
+
 IMPATIENT = Patience(connect_seconds=0.2, answer_seconds=0.3, call_seconds=1.0, pause_seconds=0.05)
 PATIENCE_SECONDS = 120.0  # only a hang takes so long
 HURRIED = Patience(pause_seconds=0.005)

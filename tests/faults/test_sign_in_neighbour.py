@@ -14,6 +14,8 @@ from shared.kernel.errors import DependencyUnavailable
 from tests.emulators.processes import Emulator
 from tests.support.fault_proxy import Fault, FaultProxy, proxied
 
+pytestmark = pytest.mark.xdist_group("sign-in-neighbour")  # one double for all
+
 AUDIENCE = "api://tessera"
 CALLERS = 10
 PATIENCE_SECONDS = 120.0  # only a hang takes so long

@@ -13,6 +13,8 @@ from shared.mail.smtp import SmtpMailer
 from tests.emulators.processes import Emulator
 from tests.support.fault_proxy import Fault, FaultProxy, proxied
 
+pytestmark = pytest.mark.xdist_group("smtp-neighbour")  # one double for all
+
 # How long a mail may take in all, where the server falls silent: at once, or once it has the whole of it. Who takes the
 # mail has the usual time, since the machine may be busy.
 SILENT_SECONDS = {Fault.SILENT: 0.5, Fault.LOST: 2.0}

@@ -18,6 +18,8 @@ from shared.payments.stripe import Patience, StripePayments
 from tests.emulators.processes import Emulator
 from tests.support.fault_proxy import Fault, FaultProxy, proxied
 
+pytestmark = pytest.mark.xdist_group("stripe-neighbour")  # one double for all
+
 API_KEY = "sk_test_of_the_tests"
 EUR_50 = Money(amount_minor=5000, currency="EUR")
 IMPATIENT = Patience(connect_seconds=0.2, answer_seconds=0.3, call_seconds=1.0)  # with what never answers
