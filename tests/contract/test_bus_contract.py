@@ -307,7 +307,7 @@ async def test_who_received_nothing_and_waits_is_woken_by_the_next_message(bus: 
             await receiver.wait(30)
         return found[0]
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         waiters = [group.create_task(first_message(queue)) for queue in ["stock", "notifications"]]
         await asyncio.sleep(0.05)
         await bus.publish("events", [message("paid", "OrderPaid")])
@@ -321,7 +321,7 @@ async def test_waiting_ends_when_a_message_is_due_given_back_or_its_lock_lapses(
     await bus.publish(QUEUE, [Message("m", "ExpireOrder", b"{}", due_at=due)])
 
     async def next_delivery() -> Delivery:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not (found := await receiver.receive(QUEUE, messages_max=1)):
                 await receiver.wait(30)
             return found[0]
@@ -348,6 +348,6 @@ async def test_waiting_ends_when_a_message_is_due_given_back_or_its_lock_lapses(
 
 
 async def test_waiting_ends_with_the_timeout(receiver: Receiver) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await receiver.wait(0.01)
         await receiver.wait(0.01)

@@ -88,9 +88,7 @@ def test_a_card_purchase_is_one_operation_from_the_clients_request_to_the_mail(w
     watched.mail(order)
 
     trace_id = operation_with(watched, "POST /api/orders", caller=CALLER)
-    found = operation(watched, trace_id, until="OrderPaid, send mail, move_stock, settle_order, open session")
-
-    assert shape(found) == {
+    steps = {
         "POST /api/orders": "",
         "send ExpireOrder": "POST /api/orders",
         "POST /api/orders/{order_id}/checkout": "POST /api/orders",
@@ -105,6 +103,10 @@ def test_a_card_purchase_is_one_operation_from_the_clients_request_to_the_mail(w
         "record_event": "send OrderPaid",
         "OrderPaid": "record_event",
     }
+
+    found = operation(watched, trace_id, until=", ".join(steps))
+
+    assert shape(found) == steps
     [root] = [node for node in found.nodes if not node.parent_id]
     assert root.name == "POST /api/orders"
     assert found.failures == 0
@@ -225,7 +227,7 @@ def test_without_the_ingestion_people_buy_and_the_process_ends_in_order(
             house = api.organiser()
             order = house.operator.paid(house.event())
             lost = soon(lambda: counters(api).get("telemetry_batches_lost"), "a lost batch")
-            assert api.logged("telemetry_not_taken")
+            soon(lambda: api.logged("telemetry_not_taken") or None, "a word of it in the log")
         assert stack.host is not None
         assert stack.host.stop() == 0
     assert order["state"] == "paid"
@@ -322,12 +324,15 @@ def test_a_payment_tells_how_long_it_took_to_settle_and_its_mail_is_counted(api:
 
     assert metric_or_zero(api, settled) == before[0] + 1
     function = 'tessera_function_seconds_count{function="sales_place_order",outcome="ok"'
+
+    def waited() -> bool | None:
+        lines = [line for line in api.insights.get("metrics").text.splitlines() if "queue_seconds_count{" in line]
+        told = {line.split('queue="')[1].partition('"')[0] for line in lines}
+        return told >= {"payments", "stock", "notifications"} or None
+
+    soon(waited, "how long messages waited on three queues")
     text = api.insights.get("metrics").text
     assert function in text
-    waited = {
-        line.split('queue="')[1].partition('"')[0] for line in text.splitlines() if "queue_seconds_count{" in line
-    }
-    assert waited >= {"payments", "stock", "notifications"}
     asked = {tuple(re.findall(r'="(\w+)"', line)[-3:]) for line in text.splitlines() if "store_calls_total{" in line}
     assert asked >= {("inventory", "write", "sales_place_order"), ("orders", "write", "sales_place_order")}
 
