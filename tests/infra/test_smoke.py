@@ -14,8 +14,9 @@ import pytest
 from rich.console import Console
 
 from local.host.process import HostProcess
+from local.layout import Ports
 from local.stack import ROOT, Stack
-from tests.infra.cloud import ACCOUNT, APPS, DEPLOYMENT, OUTPUTS, Cloud, outputs, ports_in_a_row
+from tests.infra.cloud import ACCOUNT, APPS, DEPLOYMENT, OUTPUTS, Cloud, outputs
 from tests.support.api import Api, Json, Organiser, soon
 from tools.delivery.azure import AzureFailed
 from tools.delivery.here import APP, NotHere, collected, told_by_host
@@ -30,7 +31,7 @@ from tools.delivery.smoke import EXPECTED, Functions, Patience, Target, smoke
 
 pytestmark = pytest.mark.xdist_group("smoke")  # one Tessera for all of them
 
-SHORT = Patience(ready=0.0, moved=10.0, telemetry=15.0, poll=0.1)
+SHORT = Patience(ready=0.0, moved=60.0, telemetry=60.0, poll=0.1)
 NO_PATIENCE = Patience(ready=0.0, moved=0.0, telemetry=0.0, poll=0.0)
 NOBODY = "http://127.0.0.1:9"
 EVERYTHING = [
@@ -42,8 +43,8 @@ EVERYTHING = [
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """A Tessera whose telemetry is collected, on ports in a row as `make run` has them."""
-    stack = Stack(tmp_path_factory.mktemp("smoke"), ports_in_a_row(), telemetry=True)
+    """A Tessera whose telemetry is collected; its ports are in a row, as `make run` has them."""
+    stack = Stack(tmp_path_factory.mktemp("smoke"), Ports.free(), telemetry=True)
     with stack, httpx.Client(base_url=stack.url, timeout=30) as http:
         yield Api(stack, http)
 
@@ -191,7 +192,7 @@ def test_a_refund_that_gives_no_place_back_fails(api: Api, shop: Organiser, targ
 
     report = Report(Console(quiet=True), EXPECTED)
     wanted = replace(target, event=event["event_id"], insights=None)
-    smoke(wanted, report, replace(SHORT, moved=2.0), transport=Meanwhile())
+    smoke(wanted, report, replace(SHORT, moved=5.0), transport=Meanwhile())
 
     assert failures(report) == {"stock is as before": "9 places are left, and there were 10 before"}
 
@@ -380,7 +381,7 @@ def test_one_bad_answer_of_az_is_asked_again(target: Target) -> None:
             raise AzureFailed("az functionapp function list: 502")
         return target.wanted
 
-    report = outcome_of(replace(target, told=told, token=""), replace(SHORT, ready=5.0))
+    report = outcome_of(replace(target, told=told, token=""), replace(SHORT, ready=60.0))
     assert failures(report) == {}
 
 
