@@ -1,7 +1,6 @@
 """What a stack is laid out with: which store and bus, where its parts listen, what they keep secret."""
 
 import json
-import random
 import secrets
 import socket
 import sys
@@ -62,7 +61,9 @@ class Ports:
         choice and the moment a double listens lie seconds, and tests run side by side.
         """
         for _ in range(_TRIES_MAX):
-            first = random.randrange(_FREE_FROM, _FREE_UNTIL - len(fields(cls)))  # noqa: S311 - no secret
+            first = _FREE_FROM + secrets.randbelow(
+                _FREE_UNTIL - _FREE_FROM - len(fields(cls))
+            )  # `random` may be seeded
             ports = cls.counted_from(first)
             held = _held(range(first, first + len(fields(cls))))
             if held:
