@@ -11,15 +11,28 @@ from tests.support.groups import group_of
 ROOT: Final = Path(__file__).parents[2]
 
 
-def test_tests_of_a_group_and_of_a_module_with_fixtures_of_its_own_belong_together() -> None:
-    smoke, sale, same = (
-        "tests/infra/test_smoke.py::test_x", "tests/property/test_on_sale.py::test_y[1-2]",
-        "tests/property/test_same_key.py::test_the_same_keys_in_two_processes_are_one_order_each",
-    )  # fmt: skip
-    assert [group_of(each, ROOT) for each in (smoke, sale, same)] == ["smoke", "on-sale", "on-sale"]
-    assert group_of("tests/functions/test_matrix.py::test_x[GET /api/events]", ROOT) == "tests/functions/test_matrix.py"
-    alone = "tests/functions/test_mail.py::test_x[a::b]"
-    assert group_of(alone, ROOT) == alone
+MODULES: Final = {
+    "test_sharing.py": "@pytest.fixture(scope='module')\ndef shop(): ...",
+    "test_marked.py": "pytestmark = [pytest.mark.torture, pytest.mark.xdist_group('on-sale')]",
+    "test_one.py": "@pytest.mark.xdist_group('on-sale')\ndef test_a(): ...\ndef test_b(): ...",
+    "test_both.py": "pytestmark = pytest.mark.xdist_group('smoke')\n@pytest.fixture(scope='module')\ndef shop(): ...",
+    "test_alone.py": "@pytest.fixture(scope='session')\ndef shop(): ...",
+}
+EXPECTED: Final = {
+    "test_sharing.py::test_a[GET /api]": "test_sharing.py",
+    "test_marked.py::TestA::test_a": "on-sale",
+    "test_one.py::test_a[1-2]": "on-sale",
+    "test_one.py::test_b": "test_one.py::test_b",
+    "test_both.py::test_a": "smoke",
+    "test_alone.py::test_a[a::b]": "test_alone.py::test_a[a::b]",
+}
+
+
+def test_tests_of_a_group_and_of_a_module_with_fixtures_of_its_own_belong_together(tmp_path: Path) -> None:
+    for name, text in MODULES.items():
+        (tmp_path / name).write_text(text)
+
+    assert {nodeid: group_of(nodeid, tmp_path) for nodeid in EXPECTED} == EXPECTED
 
 
 CONFTEST = """

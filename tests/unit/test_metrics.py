@@ -3,7 +3,8 @@
 import ast
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -20,13 +21,19 @@ ROOT: Final = Path(__file__).parents[2]
 
 def named(function: str) -> set[str]:
     """The first arguments of every call of `function` in the product, as far as they are written out."""
-    found = set()
-    for folder in ("shared", "functions"):
-        for path in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function:
-                    found |= set(texts(node.args[0], ast.parse(path.read_text()))) if node.args else set()
-    return found
+    return {
+        text
+        for module in product()
+        for node in ast.walk(module)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function and node.args
+        for text in texts(node.args[0], module)
+    }
+
+
+@cache
+def product() -> Sequence[ast.Module]:
+    """Its modules."""
+    return [ast.parse(path.read_text()) for folder in ("shared", "functions") for path in (ROOT / folder).rglob("*.py")]
 
 
 def texts(node: ast.expr, module: ast.Module) -> Iterator[str]:

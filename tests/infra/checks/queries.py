@@ -4,6 +4,7 @@ import ast
 import importlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final
 
 from functions.catalog.filtering import Filters, Sort
@@ -34,6 +35,12 @@ def _queries(function: ast.AST, module: str) -> Iterator[tuple[ast.Call, Contain
             container = known.get(str(names.get(first.id))) if isinstance(first, ast.Name) else None
             if container is not None:
                 yield call, container
+
+
+@cache
+def _asked(tree: ast.Module, module: str) -> frozenset[str]:
+    """The containers that a module asks; a module is looked through once, and not for each container."""
+    return frozenset(container.name for _, container in _queries(tree, module))
 
 
 def _without(function: ast.AST, call: ast.Call, container: Container) -> Iterator[str]:
@@ -86,11 +93,7 @@ def _listings(container: Container) -> Iterator[str]:
 
 def _chosen_by(container: str, code: Mapping[str, ast.Module]) -> Iterator[str]:
     """What is written in a `Where` of a context that asks the container."""
-    asking = {
-        module.rpartition(".")[0]
-        for module, tree in code.items()
-        if any(found.name == container for _, found in _queries(tree, module))
-    }
+    asking = {module.rpartition(".")[0] for module, tree in code.items() if container in _asked(tree, module)}
     for module, tree in code.items():
         if module.rpartition(".")[0] in asking:
             yield from _literals(tree, "Where")
