@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from local.importer.client import Client, Unreachable, minted_token, wrong_with_token, wrong_with_url
-from local.importer.documents import Placed, Reading, read
+from local.importer.documents import Mistake, Placed, Reading, read
 from local.importer.sending import Outcome, Result, Sender
 
 SHOWN_MAX: Final = 100
@@ -43,10 +43,7 @@ def main(
     """
     _check_options(url, sign_in, token)
     reading = _read(file)
-    for mistake in reading.mistakes[:SHOWN_MAX]:
-        print(mistake, file=sys.stderr)
-    if len(reading.mistakes) > SHOWN_MAX:
-        print(f"… and {len(reading.mistakes) - SHOWN_MAX} more", file=sys.stderr)
+    _show(reading.mistakes)
     if reading.mistakes and not (keep_going and reading.documents):
         print(f"{file}: {len(reading.mistakes)} mistakes; nothing was sent.", file=sys.stderr)
         raise typer.Exit(NOTHING_SENT)
@@ -79,6 +76,13 @@ def _read(file: Path) -> Reading:
     except OSError as error:
         print(f"{file} cannot be read: {error.strerror}", file=sys.stderr)
         raise typer.Exit(NOTHING_SENT) from None
+
+
+def _show(mistakes: list[Mistake]) -> None:
+    for mistake in mistakes[:SHOWN_MAX]:
+        print(mistake, file=sys.stderr)
+    if len(mistakes) > SHOWN_MAX:
+        print(f"… and {len(mistakes) - SHOWN_MAX} more", file=sys.stderr)
 
 
 def _bearer(url: str, sign_in: str, email: str, token: str) -> Callable[[], str]:

@@ -52,9 +52,8 @@ def main(
             tokens=Tokens(key, key_name, _authority(issuer, jwks)),
             tls=_tls(certificate, certificate_key),
         )
-    scheme = "sb" if certificate is None else "amqps"
-    addresses = f"{address_of(listener, scheme)} {address_of(control)}"
-    serve(app, control, announcement=f"servicebus emulator listening on {addresses}")
+    door = address_of(listener, "sb" if certificate is None else "amqps")
+    serve(app, control, announcement=f"servicebus emulator listening on {door} {address_of(control)}")
 
 
 def _authority(issuer: str | None, jwks: Path | None) -> Authority | None:

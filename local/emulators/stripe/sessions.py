@@ -22,7 +22,6 @@ def create(account: Account, wanted: CreateSession, origin: Origin) -> Object:
     :raises ApiError: mixed currencies, a total below the minimum, or `expires_at` out of its bounds
     """
     currency, total = _total(wanted.line_items)
-    expires_at = _expiry(wanted.expires_at, account.now())
     identity = f"cs_test_a1{new_id('')[1:]}{new_id('')[1:]}"
     session: Object = {
         "id": identity,
@@ -38,7 +37,7 @@ def create(account: Account, wanted: CreateSession, origin: Origin) -> Object:
         "customer_creation": wanted.customer_creation,
         "customer_details": None if wanted.customer_email is None else _details(wanted.customer_email, None),
         "customer_email": wanted.customer_email,
-        "expires_at": expires_at,
+        "expires_at": _expiry(wanted.expires_at, account.now()),
         "livemode": False,
         "locale": wanted.locale,
         "metadata": wanted.metadata,
@@ -55,7 +54,7 @@ def create(account: Account, wanted: CreateSession, origin: Origin) -> Object:
         "_line_items": [_line(item) for item in wanted.line_items],
         "_payment_intent_data": wanted.payment_intent_data.model_dump(),
     }
-    account.ledger.add(session, due_at=expires_at)
+    account.ledger.add(session, due_at=session["expires_at"])
     return session
 
 
