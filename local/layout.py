@@ -54,16 +54,23 @@ class Ports:
 
     @classmethod
     def free(cls) -> Self:
-        """Ports nobody uses at this moment, and that the kernel gives to no outgoing connection in the meantime.
-
-        On Linux nobody else is given them here either, before they are listened on or after, until this process ends.
-        """
-        found: list[int] = []
+        """Ports as `free_port` gives them, each another one."""
+        found: set[int] = set()
         while len(found) < len(fields(cls)):
-            number = secrets.choice(range(_FREE_FROM, _FREE_UNTIL))  # unlike `random`, never seeded alike in two
-            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", number)):
-                found += [number] if number not in found and _claimed(number) else []
+            found.add(free_port())
         return cls(*found)
+
+
+def free_port() -> int:
+    """A port nobody uses at this moment, and that the kernel gives to nobody who leaves the choice to it.
+
+    On Linux nobody else is given it here either, before it is listened on or after, until this process ends.
+    """
+    while True:
+        number = secrets.choice(range(_FREE_FROM, _FREE_UNTIL))  # unlike `random`, never seeded alike in two processes
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", number)):
+            if _claimed(number):
+                return number
 
 
 def _claimed(number: int) -> bool:

@@ -49,11 +49,6 @@ class Namespace(Emulator):
         """Where it speaks AMQP."""
         return int(next(word for word in self.words if word.startswith("sb://")).rpartition(":")[2])
 
-    def restart(self) -> None:
-        """Start again on the same port with the same state."""
-        self._port = self.port
-        self.process = self._start()
-
     def control(self, method: str, path: str, **body: Any) -> Any:
         """Use one of its controls."""
         answer = httpx.request(method, f"{self.url}/_emulator{path}", json=body or None)
