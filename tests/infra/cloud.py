@@ -3,18 +3,17 @@
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from local.layout import Ports
 from local.package import ROOT
+from shared.version import UNPACKAGED
 from tools.delivery.azure import Azure
 from tools.delivery.history import Mark, moment_of
 from tools.delivery.package import Manifest, functions_in
@@ -47,12 +46,17 @@ class Cloud:
         )
         program.chmod(0o700)
         cloud = cls(home)
-        vault = {"keY_VAULT_NAME": {"type": "String", "value": "kv-tessera-dev"}}
-        cloud.write("deployments", {DEPLOYMENT: outputs(OUTPUTS), f"{DEPLOYMENT}-vault": vault})
+        cloud.write("deployments", cloud.made())
         services = {APPS[0]: "commerce,identity", APPS[1]: "insights,workers"}
         cloud.write("settings", {app: {"TESSERA_SERVICES": named} for app, named in services.items()})
         cloud.write("claims", {"oid": "11111111-0000-0000-0000-000000000001", "idtyp": "app"})
         return cloud
+
+    @staticmethod
+    def made() -> dict[str, dict[str, dict[str, str]]]:
+        """What was deployed, and what that put out."""
+        vault = {"keY_VAULT_NAME": {"type": "String", "value": "kv-tessera-dev"}}
+        return {DEPLOYMENT: outputs(OUTPUTS), f"{DEPLOYMENT}-vault": vault}
 
     @property
     def azure(self) -> Azure:
@@ -78,11 +82,11 @@ class Cloud:
         return {path.name: path.read_bytes() for path in sorted((self.home / "published").glob("*"))}
 
     def pack_as_here(self) -> Manifest:
-        """A package with the functions of this source, which the apps have."""
+        """A package of this source, whose functions the apps have, and which says that it is none."""
         package = self.home / "tessera.zip"
         package.write_bytes(b"a package")
         sha256 = hashlib.sha256(package.read_bytes()).hexdigest()
-        manifest = Manifest(version=f"here-{sha256[:8]}", sha256=sha256, functions=_functions())
+        manifest = Manifest(version=UNPACKAGED, sha256=sha256, functions=_functions(), tells_version=True)
         package.with_suffix(".json").write_text(manifest.model_dump_json())
         services = {app: told["TESSERA_SERVICES"].split(",") for app, told in self.read("settings").items()}
         self.write("functions", {app: sorted(manifest.wanted(named)) for app, named in services.items()})
@@ -90,12 +94,17 @@ class Cloud:
 
     def runs(self, manifest: Manifest) -> None:
         """As if its package, which lies here, had been published to every app."""
-        kept = self.home / "blobs" / ACCOUNT / "releases" / manifest.version
-        for mark in (Mark.PUBLISHING, Mark.PUBLISHED):
-            (kept / mark).mkdir(parents=True)
-            (kept / mark / moment_of(datetime(2026, 5, 1, tzinfo=UTC))).touch()
+        kept = self.once(manifest.version, datetime(2026, 5, 1, tzinfo=UTC))
         for path in (self.home / "tessera.zip", self.home / "tessera.json"):
             (kept / path.name).write_bytes(path.read_bytes())
+
+    def once(self, version: str, moment: datetime) -> Path:
+        """As if a version had been published then; where it is kept, without a package."""
+        kept = self.home / "blobs" / ACCOUNT / "releases" / version
+        for mark in (Mark.PUBLISHING, Mark.PUBLISHED):
+            (kept / mark).mkdir(parents=True)
+            (kept / mark / moment_of(moment)).touch()
+        return kept
 
     def command(self, *words: str, **environment: str) -> tuple[int, str]:
         """A delivery command as somebody at a terminal calls it: its exit code, and all it printed."""
@@ -113,18 +122,3 @@ def _functions() -> dict[str, tuple[str, ...]]:
 def outputs(values: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """As a deployment puts them out."""
     return {name: {"type": "String", "value": value} for name, value in values.items()}
-
-
-def ports_in_a_row() -> Ports:
-    """Free ones, as `make run` has them: one after the other."""
-    while not all(map(_free, asdict(ports := Ports.counted_from(Ports.free().host)).values())):
-        pass
-    return ports
-
-
-def _free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
-from local.layout import free_port
+from local.layout import Ports
 
 _CHUNK = 65_536
 
@@ -141,7 +141,8 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 @asynccontextmanager
 async def proxied(target_port: int = 0) -> AsyncIterator[FaultProxy]:
     """A proxy in front of a port of this machine (which may be named later), until the block ends."""
-    proxy = FaultProxy(target_port, free_port())  # nobody else gets it while the proxy is down
+    ports = Ports.free()  # nobody else gets them while the proxy is down
+    proxy = FaultProxy(target_port, ports.host)
     await proxy.set(Fault.NONE)
     try:
         yield proxy

@@ -16,6 +16,10 @@ class CheckFailed(Exception):
     """Something is not as it should be; the message says what, and what was expected."""
 
 
+class Inconclusive(CheckFailed):
+    """A check could not be made: that ends a pipeline's stage, and speaks against nothing that was published."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One check.
@@ -64,13 +68,17 @@ class Report:
             made, said = do()
             passed = True
         except self.expected as error:
-            passed, said = False, str(error)
+            passed, said, grave = False, str(error), grave and not isinstance(error, Inconclusive)
         self._tell(Outcome(name, passed, time.monotonic() - started, said, grave))
         return made
 
     def failed(self, name: str, said: str) -> None:
         """Something failed before a check could be made: nothing is known of what was published."""
         self._tell(Outcome(name, passed=False, seconds=0.0, said=said, grave=False))
+
+    def progress(self, said: str) -> None:
+        """What a check waits for."""
+        self.console.print(f"… {said}", highlight=False, markup=False)
 
     def _tell(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
