@@ -16,6 +16,8 @@ from tests.misuse.probes import LIVE, chunked, head, still_answers
 from tests.support.api import Api, Json, Organiser, venue_body
 from tests.support.wire import PATIENCE_SECONDS, Line, asked, connected, request
 
+pytestmark = pytest.mark.xdist_group("misuse")  # one Tessera for all of them
+
 VENUE = json.dumps(venue_body()).encode()
 SLOW_CLIENTS = 200
 IDLE_CLIENTS = 2_000

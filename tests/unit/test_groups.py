@@ -13,11 +13,13 @@ ROOT: Final = Path(__file__).parents[2]
 
 def test_tests_of_a_group_and_of_a_module_with_fixtures_of_its_own_belong_together() -> None:
     smoke, sale, same = (
-        "tests/infra/test_smoke.py::test_x", "tests/property/test_on_sale.py::test_y[1-2]",
+        "tests/infra/smoke/test_sale.py::test_x", "tests/property/test_on_sale.py::test_y[1-2]",
         "tests/property/test_same_key.py::test_the_same_keys_in_two_processes_are_one_order_each",
     )  # fmt: skip
     assert [group_of(each, ROOT) for each in (smoke, sale, same)] == ["smoke", "on-sale", "on-sale"]
     assert group_of("tests/functions/test_matrix.py::test_x[GET /api/events]", ROOT) == "tests/functions/test_matrix.py"
+    doubles = "tests/emulators/test_mailbox.py"  # its folder has fixtures for each module
+    assert group_of(f"{doubles}::test_x", ROOT) == doubles
     alone = "tests/functions/test_mail.py::test_x[a::b]"
     assert group_of(alone, ROOT) == alone
 
