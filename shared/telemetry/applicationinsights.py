@@ -35,6 +35,7 @@ class ApplicationInsights:
     :param role: the name of the app, which Application Insights shows as the node of its map
     :param sampling_ratio: the share of operations whose spans come here, so that counts can be scaled
     :param send_seconds: how long spans and events wait for others to be sent with
+    :param flush_seconds: how long the end of the process waits for what is still to be sent
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class ApplicationInsights:
         sampling_ratio: float = 1.0,
         send_seconds: float = SEND_SECONDS,
         metrics_seconds: float = METRICS_SECONDS,
+        flush_seconds: float = FLUSH_SECONDS,
     ) -> None:
         def load() -> "Census":
             from shared.telemetry.census import Census
@@ -54,7 +56,7 @@ class ApplicationInsights:
 
         self._sender = _Sender(load, send_seconds, metrics_seconds)
         self._spans, self._events = self._sender.spans, self._sender.events
-        atexit.register(self.close, FLUSH_SECONDS)
+        atexit.register(self.close, flush_seconds)
 
     def span(self, span: Span) -> None:
         """See `Exporter.span`."""

@@ -6,15 +6,17 @@ import sys
 from pathlib import Path
 from typing import Self
 
+from local.layout import Ports
+
 _STOP_SECONDS = 60  # normally well below one: it gives its last requests two seconds
 
 
 class Emulator:
     """A running emulator; `words` is its announcement, split, and `said` the lines before it."""
 
-    def __init__(self, name: str, data: Path, *options: str, port: int = 0) -> None:
+    def __init__(self, name: str, data: Path, *options: str) -> None:
         self._command = [sys.executable, "-m", f"local.emulators.{name}", "--data", str(data), *options]
-        self._port = port
+        self._ports = Ports.free()  # nobody else gets them while it is killed and started again
         self.words: list[str] = []
         self.said: list[str] = []
         self.process = self._start()
@@ -37,7 +39,6 @@ class Emulator:
 
     def restart(self) -> None:
         """Start again on the same port with the same state."""
-        self._port = int(self.url.rpartition(":")[2])
         self.process = self._start()
 
     def stop(self) -> int:
@@ -55,7 +56,7 @@ class Emulator:
         assert self.stop() == 0, "an emulator did not end cleanly"
 
     def _start(self) -> subprocess.Popen[str]:
-        process = subprocess.Popen([*self._command, "--port", str(self._port)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([*self._command, "--port", str(self._ports.host)], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         self.said = []
         self.words = process.stdout.readline().split()

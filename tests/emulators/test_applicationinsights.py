@@ -28,7 +28,7 @@ from shared.telemetry import (
     span,
     trace_parent,
 )
-from shared.telemetry.applicationinsights import BATCH_MAX, ApplicationInsights
+from shared.telemetry.applicationinsights import BATCH_MAX, FLUSH_SECONDS, ApplicationInsights
 from shared.telemetry.connection import Authentication, Connection
 from shared.telemetry.scrubbing import REMOVED
 from shared.telemetry.waiting import QUEUE_MAX, WAKE_AT
@@ -314,23 +314,26 @@ def test_the_end_does_not_wait_for_an_ingestion_that_does_not_answer(fresh: Emul
 
 def test_a_process_ends_though_the_ingestion_does_not_answer_and_sends_its_last_where_it_does(fresh: Emulator) -> None:
     program = f"""
+import sys
 from shared.telemetry import business_event, export_to, span
 from shared.telemetry.applicationinsights import ApplicationInsights
 from shared.telemetry.connection import Authentication, Connection
-export_to(ApplicationInsights(Connection({KEY!r}, {fresh.url!r}), Authentication(), send_seconds=600.0))
+to, wait = Connection({KEY!r}, {fresh.url!r}), float(sys.argv[1])
+export_to(ApplicationInsights(to, Authentication(), send_seconds=600.0, flush_seconds=wait))
 with span("the last"):
     for number in range(300):
         business_event("Last", {{}})
 """
 
-    def run() -> None:
-        subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=2 * PATIENCE_SECONDS)
+    def run(flush_seconds: float) -> None:
+        command = [sys.executable, "-c", program, str(flush_seconds)]
+        subprocess.run(command, cwd=ROOT, check=True, timeout=2 * PATIENCE_SECONDS)
 
-    run()
+    run(PATIENCE_SECONDS)
     assert (len(items(fresh.url, "EventData")), len(items(fresh.url, "RemoteDependencyData"))) == (300, 1)
     httpx.delete(f"{fresh.url}/items").raise_for_status()
     fault(fresh, seconds=60.0, times=1_000)
-    run()
+    run(FLUSH_SECONDS)
     assert items(fresh.url) == []  # it ended before an answer
 
 

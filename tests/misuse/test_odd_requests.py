@@ -13,6 +13,8 @@ from tests.misuse.probes import chunked, head, still_answers
 from tests.support.api import Api, Json, Organiser, venue_body
 from tests.support.wire import asked, request
 
+pytestmark = pytest.mark.xdist_group("misuse")  # one Tessera for all of them
+
 VENUE = json.dumps(venue_body()).encode()
 
 

@@ -8,6 +8,8 @@ import pytest
 from tests.misuse.cases import Misuser, World
 from tests.support.api import Api, Organiser, Person
 
+pytestmark = pytest.mark.xdist_group("misuse")  # one Tessera for all of them
+
 ROUNDS: Final = int(os.environ.get("TORTURE_ROUNDS", "1"))
 SEED: Final = int(os.environ.get("TORTURE_SEED", "20260501"))
 CASES: Final = {"admin": 600, "owner": 500, "operator": 300, "user": 400, "insights": 100, "nobody": 100}  # 2,000

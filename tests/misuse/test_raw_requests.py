@@ -11,6 +11,8 @@ from tests.misuse.probes import LIVE, head, still_answers
 from tests.support.api import Api
 from tests.support.wire import PATIENCE_SECONDS, asked, connected, request
 
+pytestmark = pytest.mark.xdist_group("misuse")  # one Tessera for all of them
+
 UNREADABLE = {
     "garbage": b"\x00\xff\xfe garbage \r\n\r\n",
     "http 2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
+from local.layout import Ports
+
 _CHUNK = 65_536
 
 
@@ -41,7 +43,7 @@ class FaultProxy:
     """
 
     target_port: int
-    port: int = 0
+    port: int
     fault: Fault = Fault.NONE
     after: bytes = b""
     connections: int = 0
@@ -60,7 +62,6 @@ class FaultProxy:
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, reuse_address=True)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
         if self._server is not None:
@@ -140,7 +141,8 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 @asynccontextmanager
 async def proxied(target_port: int = 0) -> AsyncIterator[FaultProxy]:
     """A proxy in front of a port of this machine (which may be named later), until the block ends."""
-    proxy = FaultProxy(target_port)
+    ports = Ports.free()  # nobody else gets them while the proxy is down
+    proxy = FaultProxy(target_port, ports.host)
     await proxy.set(Fault.NONE)
     try:
         yield proxy

@@ -1,9 +1,9 @@
 """Which tests run in one process, one after the other, when pytest-xdist shares them out among several.
 
-Those of a module that has fixtures of its own for all its tests: a whole Tessera, often, which would be started by each
-process otherwise. And those of one `xdist_group`. `--dist loadgroup` does that by itself with pytest up to 9.1; from
-9.2 on an item's id cannot be given the suffix by which pytest-xdist 3.8 knows groups, and it silently shares out all
-tests one by one.
+Those of a module that has fixtures of its own for all its tests, or whose folder has such for each module: a whole
+Tessera, often, which would be started by each process otherwise. And those of one `xdist_group`. `--dist loadgroup`
+does that by itself with pytest up to 9.1; from 9.2 on an item's id cannot be given the suffix by which pytest-xdist 3.8
+knows groups, and it silently shares out all tests one by one.
 """
 
 import ast
@@ -54,7 +54,9 @@ def groups_in(root: Path, path: str) -> Mapping[str, str]:
     for each in module.body:
         if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "pytestmark":
             named |= {function: name for name in _groups(each.value) for function in [EVERY_OTHER]}
-    return {EVERY_OTHER: path, **named} if _shares(module) else named
+    folders = (root / path).with_name("conftest.py")
+    shares = _shares(module) or (folders.exists() and _shares(ast.parse(folders.read_text())))
+    return {EVERY_OTHER: path, **named} if shares else named
 
 
 def _groups(mark: ast.expr) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-PATIENCE_SECONDS = 60.0  # only a hang takes so long
+PATIENCE_SECONDS = 180.0  # only a hang takes so long
 
 
 @dataclass(frozen=True, slots=True)

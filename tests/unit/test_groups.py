@@ -17,6 +17,8 @@ MODULES: Final = {
     "test_one.py": "@pytest.mark.xdist_group('on-sale')\ndef test_a(): ...\ndef test_b(): ...",
     "test_both.py": "pytestmark = pytest.mark.xdist_group('smoke')\n@pytest.fixture(scope='module')\ndef shop(): ...",
     "test_alone.py": "@pytest.fixture(scope='session')\ndef shop(): ...",
+    "doubles/conftest.py": "@pytest.fixture(scope='module')\ndef mailbox(): ...",
+    "doubles/test_mailbox.py": "def test_a(): ...",
 }
 EXPECTED: Final = {
     "test_sharing.py::test_a[GET /api]": "test_sharing.py",
@@ -25,10 +27,12 @@ EXPECTED: Final = {
     "test_one.py::test_b": "test_one.py::test_b",
     "test_both.py::test_a": "smoke",
     "test_alone.py::test_a[a::b]": "test_alone.py::test_a[a::b]",
+    "doubles/test_mailbox.py::test_a": "doubles/test_mailbox.py",
 }
 
 
 def test_tests_of_a_group_and_of_a_module_with_fixtures_of_its_own_belong_together(tmp_path: Path) -> None:
+    (tmp_path / "doubles").mkdir()
     for name, text in MODULES.items():
         (tmp_path / name).write_text(text)
 
