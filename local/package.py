@@ -1,9 +1,12 @@
 """For `make package`: the zip that Azure runs, and what is in it. `.funcignore` says what stays at home.
 
+The package tells its own version (`shared/version.py`): the commit it was made of, and a checksum of all else in it.
+
 The source is compiled here, once, because a function app's folder is read-only and each cold start would compile it
 again (about a third of the start). The files carry no times and are in one order: the same source gives the same bytes.
 """
 
+import hashlib
 import json
 import os
 import py_compile
@@ -17,8 +20,11 @@ from typing import Any, Final
 
 import pathspec
 
+from shared.version import FILE, UNPACKAGED
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 _MOMENT: Final = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
+_CHECKSUM_CHARACTERS: Final = 8
 _READABLE: Final = 0o100644  # who runs the app is not who unpacked it; a zip's default is for its owner only
 _INDEX: Final = """
 import json, sys, time
@@ -48,18 +54,27 @@ _SETTINGS: Final = {
 }
 
 
-def write_package(output: Path, root: Path = ROOT) -> list[str]:
-    """Write the zip; the names of the files in it."""
-    names = []
+def write_package(output: Path, root: Path = ROOT, *, commit: str = UNPACKAGED) -> str:
+    """Write the zip; the version that it says it is, which another content cannot have.
+
+    :param commit: what it is made of
+    """
+    checksum = hashlib.sha256()
     with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in packaged(root):
             name = path.relative_to(root).as_posix()
             for entry, content in ((name, path.read_bytes()), *_compiled(path, name)):
-                info = zipfile.ZipInfo(entry, _MOMENT)
-                info.external_attr = _READABLE << 16
-                archive.writestr(info, content, zipfile.ZIP_DEFLATED)
-                names.append(entry)
-    return names
+                checksum.update(f"{entry}\0{len(content)}\0".encode() + content)
+                _write(archive, entry, content)
+        version = f"{commit}-{checksum.hexdigest()[:_CHECKSUM_CHARACTERS]}"
+        _write(archive, FILE, f"{version}\n".encode())
+    return version
+
+
+def _write(archive: zipfile.ZipFile, entry: str, content: bytes) -> None:
+    info = zipfile.ZipInfo(entry, _MOMENT)
+    info.external_attr = _READABLE << 16
+    archive.writestr(info, content, zipfile.ZIP_DEFLATED)
 
 
 def packaged(root: Path = ROOT) -> Iterator[Path]:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, Final
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from functions.operations.audit_http import audit_endpoint
 from functions.operations.dead_letters import DeadLetterOffice
@@ -18,6 +18,7 @@ from shared.audit import AuditTrail
 from shared.auth.permissions import Permission
 from shared.kernel.errors import DependencyUnavailable
 from shared.telemetry import counters, gauges
+from shared.version import version
 from shared.web.endpoint import Admits, Call, Endpoints, EndpointSpec, Nothing, Raw
 
 METRICS_TYPE: Final = "text/plain; version=0.0.4"  # the SDK adds the charset
@@ -31,6 +32,7 @@ class Alive(BaseModel):
     """The process answers."""
 
     status: str = "alive"
+    version: str = Field(description="of the package that answers: commit and checksum; `development` of a checkout")
 
 
 class Counters(BaseModel):
@@ -125,8 +127,11 @@ def _metrics(http: Endpoints) -> None:
 def _health(http: Endpoints, health: Health) -> None:
     @http("GET", "health/live", needs=Permission.PUBLIC, returns=Alive, probe=True)
     async def live(call: Call, nothing: Nothing) -> Alive:
-        """Tell whether the process answers."""
-        return Alive()
+        """Tell whether the process answers, and which version it is.
+
+        With several apps and instances each answers for itself: while a new version comes, old ones may still answer.
+        """
+        return Alive(version=version())
 
     @http("GET", "health/ready", needs=Permission.PUBLIC, returns=Ready, refuses=[NotReady], probe=True)
     async def ready(call: Call, nothing: Nothing) -> Ready:

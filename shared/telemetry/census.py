@@ -17,6 +17,7 @@ from shared.telemetry.logs import Log
 from shared.telemetry.metrics import count
 from shared.telemetry.scrubbing import scrubbed, scrubbed_text
 from shared.telemetry.tracing import BusinessEvent, Span, SpanKind
+from shared.version import version
 
 with warnings.catch_warnings():
     # OpenCensus is retired; what it warns of on Python 3.13 (`locale.getdefaultlocale`) stays as it is.
@@ -55,7 +56,8 @@ class Census:
             enable_local_storage=False,
             timeout=ANSWER_SECONDS_MAX,
         )
-        self._node = {"ai.cloud.role": role, "ai.cloud.roleInstance": INSTANCE}
+        # The last is OpenTelemetry's `service.version`, under the name that Application Insights has for it.
+        self._node = {"ai.cloud.role": role, "ai.cloud.roleInstance": INSTANCE, "ai.application.ver": version()}
         self._spans = Spans(options, self._prepare, sample_rate=100.0 * sampling_ratio)
         self._events, self._metrics = Events(options, self._prepare), Metrics(options, self._prepare)
 

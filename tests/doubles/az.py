@@ -5,10 +5,12 @@ That `az` 2.91 takes these words and options was tried with the real program, wh
 
 import argparse
 import base64
+import fcntl
 import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -88,6 +90,56 @@ def blob_download(given: argparse.Namespace) -> Any:
     return {"name": given.name}
 
 
+def lease_on(given: argparse.Namespace) -> tuple[dict[str, Any], float]:
+    """The lease on a blob, and the time: Azure's clock, which tests may put forward."""
+    if not (blobs(given) / given.blob_name).exists():
+        refuse("The specified blob does not exist. ErrorCode:BlobNotFound")
+    return read("leases").get(given.blob_name, {}), time.time() + (read("clock") or {}).get("ahead", 0)
+
+
+def lease_is(given: argparse.Namespace, **lease: Any) -> Any:
+    write("leases", {**read("leases"), given.blob_name: lease})
+    return lease["id"]
+
+
+def lease_acquire(given: argparse.Namespace) -> Any:
+    lease, now = lease_on(given)
+    seconds = int(given.lease_duration)
+    if seconds != -1 and not 15 <= seconds <= 60:
+        refuse("The value for one of the HTTP headers is not in the correct format. ErrorCode:InvalidHeaderValue")
+    if lease and not lease["broken"] and lease["until"] > now and lease["id"] != given.proposed_lease_id:
+        refuse("There is already a lease present.\nErrorCode:LeaseAlreadyPresent")
+    until = now + seconds if seconds > 0 else now + 1e9
+    return lease_is(given, id=given.proposed_lease_id, until=until, seconds=seconds, broken=False)
+
+
+def lease_renew(given: argparse.Namespace) -> Any:
+    """Also one whose time is over, if nobody else took it."""
+    lease, now = lease_on(given)
+    if "renewals" in read("faults"):
+        refuse(read("faults")["renewals"])
+    if lease.get("id") != given.lease_id:
+        refuse("The lease ID specified did not match.\nErrorCode:LeaseIdMismatchWithLeaseOperation")
+    if lease["broken"]:
+        refuse("The lease has been broken.\nErrorCode:LeaseIsBrokenAndCannotBeRenewed")
+    return lease_is(given, **{**lease, "until": now + lease["seconds"]})
+
+
+def lease_release(given: argparse.Namespace) -> Any:
+    lease, _ = lease_on(given)
+    if lease.get("id") != given.lease_id:
+        refuse("The lease ID specified did not match.\nErrorCode:LeaseIdMismatchWithLeaseOperation")
+    write("leases", {name: each for name, each in read("leases").items() if name != given.blob_name})
+
+
+def lease_break(given: argparse.Namespace) -> Any:
+    lease, _ = lease_on(given)
+    if not lease:
+        refuse("There is currently no lease on the blob.\nErrorCode:LeaseNotPresentWithLeaseOperation")
+    lease_is(given, **{**lease, "broken": True})
+    return int(given.lease_break_period)
+
+
 def config_zip(given: argparse.Namespace) -> Any:
     if given.name in read("faults").get("apps", []):
         refuse("Deployment was unsuccessful")
@@ -99,6 +151,10 @@ def config_zip(given: argparse.Namespace) -> Any:
 
 def function_list(given: argparse.Namespace) -> Any:
     return [f"{given.name}/{name}" for name in read("functions")[given.name]]
+
+
+def app_show(given: argparse.Namespace) -> Any:
+    return read("hosts").get(given.name) or refuse(f"(ResourceNotFound) {given.name}")
 
 
 def settings_list(given: argparse.Namespace) -> Any:
@@ -127,6 +183,7 @@ def what_if(given: argparse.Namespace) -> Any:
 
 
 VAULT, BLOB = ["--vault-name"], ["--account-name", "--auth-mode", "--container-name"]
+LEASE = [*BLOB, "--blob-name"]
 APP, SUB = ["--resource-group", "--name"], ["--name", "--location"]
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], Any], list[str]]] = {
     "keyvault secret list": (secret_list, VAULT),
@@ -136,8 +193,13 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], Any], list[str]]] = {
     "storage blob list": (blob_list, [*BLOB, "--num-results"]),
     "storage blob upload": (blob_upload, [*BLOB, "--name", "--file", "--overwrite"]),
     "storage blob download": (blob_download, [*BLOB, "--name", "--file"]),
+    "storage blob lease acquire": (lease_acquire, [*LEASE, "--lease-duration", "--proposed-lease-id"]),
+    "storage blob lease renew": (lease_renew, [*LEASE, "--lease-id"]),
+    "storage blob lease release": (lease_release, [*LEASE, "--lease-id"]),
+    "storage blob lease break": (lease_break, [*LEASE, "--lease-break-period"]),
     "functionapp deployment source config-zip": (config_zip, [*APP, "--src", "--build-remote", "--timeout"]),
     "functionapp function list": (function_list, APP),
+    "functionapp show": (app_show, APP),
     "functionapp config appsettings list": (settings_list, APP),
     "account get-access-token": (token, ["--scope"]),
     "deployment sub show": (deployment_show, ["--name"]),
@@ -162,7 +224,10 @@ def main() -> None:
     for flag in ("--only-show-errors", "--no-progress"):
         parser.add_argument(flag, action="store_true")
     given = parser.parse_args(sys.argv[1 + len(words) :])
-    answer = do(given)
+    with (HOME / "turns").open("w") as turns:
+        if "lease" in words:  # two at once see one after the other
+            fcntl.flock(turns, fcntl.LOCK_EX)
+        answer = do(given)
     print(json.dumps(answer) if given.output == "json" else answer)
 
 

@@ -32,6 +32,7 @@ from shared.telemetry.applicationinsights import BATCH_MAX, ApplicationInsights
 from shared.telemetry.connection import Authentication, Connection
 from shared.telemetry.scrubbing import REMOVED
 from shared.telemetry.waiting import QUEUE_MAX, WAKE_AT
+from shared.version import version
 from tests.emulators.processes import Emulator
 
 KEY: Final = "7e55e2a0-0000-4000-8000-000000000002"
@@ -122,6 +123,7 @@ def test_a_request_its_dependency_an_event_and_metrics_arrive_as_azure_wants_the
     assert dependency["tags"]["ai.operation.parentId"] == span_id == request["data"]["baseData"]["id"]
     assert event["tags"]["ai.operation.parentId"] == dependency["data"]["baseData"]["id"]
     assert {each["tags"]["ai.cloud.role"] for each in items(fresh.url)} == {"tested"}
+    assert {each["tags"]["ai.application.ver"] for each in items(fresh.url)} == {version()}
     assert {each["iKey"] for each in items(fresh.url)} == {KEY}
     data = request["data"]["baseData"]
     assert (data["name"], data["responseCode"], data["success"]) == ("POST /api/orders", "409", True)

@@ -11,11 +11,12 @@ import pytest
 
 from local.layout import Ports
 from local.stack import Stack
+from shared.version import UNPACKAGED
 from tests.support.api import Api, Json, Organiser, problem, refusal, soon
 
 
 def test_a_running_service_is_alive_and_ready(api: Api) -> None:
-    assert api.nobody.get("health/live").json() == {"status": "alive"}
+    assert api.nobody.get("health/live").json() == {"status": "alive", "version": UNPACKAGED}
     assert api.nobody.get("health/ready").json() == {
         "status": "ready",
         "checks": {"store": True, "sign-in": True},
@@ -46,7 +47,7 @@ def test_without_its_issuer_the_service_is_alive_but_not_ready_and_recovers_by_i
         api = Api(lonely, http)
         token = unproven({"alg": "RS256", "kid": "k"}, {"iss": lonely.authority})
 
-        assert api.nobody.get("health/live").json() == {"status": "alive"}
+        assert api.nobody.get("health/live").json() == {"status": "alive", "version": UNPACKAGED}
         not_ready = api.nobody.get("health/ready")
         assert problem(not_ready) == {
             "type": "urn:tessera:problem:not-ready",

@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import json
 import re
+import subprocess
 import sys
 import zipfile
 from collections import Counter
@@ -15,6 +16,7 @@ import pytest
 
 from local.package import ROOT, index, packaged, write_package
 from shared.settings import SERVICES
+from shared.version import UNPACKAGED, version_in
 
 NAMES: Final = re.compile(r"^([a-z0-9][a-z0-9._-]*)", re.MULTILINE)
 
@@ -22,7 +24,7 @@ NAMES: Final = re.compile(r"^([a-z0-9][a-z0-9._-]*)", re.MULTILINE)
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("package")
-    write_package(folder / "tessera.zip")
+    write_package(folder / "tessera.zip", commit="abc")
     zipfile.ZipFile(folder / "tessera.zip").extractall(folder / "app")
     return folder / "app"
 
@@ -59,6 +61,28 @@ def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one.zip", "two.zip"):
         write_package(tmp_path / name)
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+
+
+def test_a_package_says_which_version_it_is_wherever_it_is_unpacked(unpacked: Path) -> None:
+    told = [sys.executable, "-c", "from shared.version import version; print(version())"]
+    done = subprocess.run(told, cwd=unpacked, check=True, capture_output=True, text=True)
+
+    assert re.fullmatch(r"abc-[0-9a-f]{8}\n", done.stdout)
+    assert (version_in(unpacked), version_in(ROOT)) == (done.stdout.strip(), UNPACKAGED)
+
+
+def test_another_content_or_commit_is_another_version(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / ".funcignore").write_text(".*\n")
+    (source / "function_app.py").write_text("one = 1\n")
+    one = write_package(tmp_path / "package.zip", source, commit="abc")
+    other = write_package(tmp_path / "package.zip", source, commit="def")
+    (source / "function_app.py").write_text("one = 2\n")
+    changed = write_package(tmp_path / "package.zip", source, commit="abc")
+
+    assert one.removeprefix("abc") == other.removeprefix("def")
+    assert one != changed
 
 
 def test_each_function_belongs_to_one_service_and_all_of_them_to_all(indexed: dict[str, dict[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from local.layout import Ports
 from local.package import ROOT
+from shared.version import UNPACKAGED
 from tools.delivery.azure import Azure
 from tools.delivery.history import Mark, moment_of
 from tools.delivery.package import Manifest, functions_in
@@ -47,12 +48,17 @@ class Cloud:
         )
         program.chmod(0o700)
         cloud = cls(home)
-        vault = {"keY_VAULT_NAME": {"type": "String", "value": "kv-tessera-dev"}}
-        cloud.write("deployments", {DEPLOYMENT: outputs(OUTPUTS), f"{DEPLOYMENT}-vault": vault})
+        cloud.write("deployments", cloud.made())
         services = {APPS[0]: "commerce,identity", APPS[1]: "insights,workers"}
         cloud.write("settings", {app: {"TESSERA_SERVICES": named} for app, named in services.items()})
         cloud.write("claims", {"oid": "11111111-0000-0000-0000-000000000001", "idtyp": "app"})
         return cloud
+
+    @staticmethod
+    def made() -> dict[str, dict[str, dict[str, str]]]:
+        """What was deployed, and what that put out."""
+        vault = {"keY_VAULT_NAME": {"type": "String", "value": "kv-tessera-dev"}}
+        return {DEPLOYMENT: outputs(OUTPUTS), f"{DEPLOYMENT}-vault": vault}
 
     @property
     def azure(self) -> Azure:
@@ -78,11 +84,11 @@ class Cloud:
         return {path.name: path.read_bytes() for path in sorted((self.home / "published").glob("*"))}
 
     def pack_as_here(self) -> Manifest:
-        """A package with the functions of this source, which the apps have."""
+        """A package of this source, whose functions the apps have, and which says that it is none."""
         package = self.home / "tessera.zip"
         package.write_bytes(b"a package")
         sha256 = hashlib.sha256(package.read_bytes()).hexdigest()
-        manifest = Manifest(version=f"here-{sha256[:8]}", sha256=sha256, functions=_functions())
+        manifest = Manifest(version=UNPACKAGED, sha256=sha256, functions=_functions(), tells_version=True)
         package.with_suffix(".json").write_text(manifest.model_dump_json())
         services = {app: told["TESSERA_SERVICES"].split(",") for app, told in self.read("settings").items()}
         self.write("functions", {app: sorted(manifest.wanted(named)) for app, named in services.items()})

@@ -37,6 +37,8 @@ def delivery(environment: str, after: tuple[str, ...]) -> dict[str, Job]:
         )),
         f"{environment} infrastructure": Job(after, "main", 210, (
             "make setup",
+            "fetch package",
+            f"as {whose}: delivery in-order {told} {package}",
             f"as {whose}: delivery vault {told}",
             f"as {whose}: delivery secrets {told}",
             f"as {whose}: delivery infrastructure {told}",

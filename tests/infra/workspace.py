@@ -50,6 +50,7 @@ def _row(table: str, envelope: Mapping[str, Any]) -> Row:
         "TimeGenerated": datetime.fromisoformat(envelope["time"]),
         "Type": table,
         "AppRoleName": tags.get("ai.cloud.role"),
+        "AppVersion": tags.get("ai.application.ver"),
         "AppRoleInstance": tags.get("ai.cloud.roleInstance"),
         "OperationId": tags.get("ai.operation.id", ""),
         "ParentId": tags.get("ai.operation.parentId", ""),

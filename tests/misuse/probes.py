@@ -2,6 +2,7 @@
 
 import json
 
+from shared.version import UNPACKAGED
 from tests.support.wire import asked, request
 
 LIVE = "/api/health/live"
@@ -22,4 +23,4 @@ async def still_answers(url: str) -> None:
     """An ordinary request on a fresh connection gets its ordinary answer."""
     answer = await asked(url, request("GET", LIVE))
     assert answer is not None
-    assert (answer.status, json.loads(answer.body)) == (200, {"status": "alive"})
+    assert (answer.status, json.loads(answer.body)) == (200, {"status": "alive", "version": UNPACKAGED})

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.version import UNPACKAGED
 from shared.web.endpoint import BODY_BYTES_MAX
 from tests.misuse.probes import chunked, head, still_answers
 from tests.support.api import Api, Json, Organiser, venue_body
@@ -284,7 +285,7 @@ async def test_odd_headers_that_mean_nothing_here_change_nothing(api: Api, odd: 
     answer = await asked(api.stack.url, request("GET", "/api/health/live", odd))
 
     assert answer is not None
-    assert (answer.status, json.loads(answer.body)) == (200, {"status": "alive"})
+    assert (answer.status, json.loads(answer.body)) == (200, {"status": "alive", "version": UNPACKAGED})
     assert odd.get("x-correlation-id") != answer.headers["x-correlation-id"]
     await still_answers(api.stack.url)
 

@@ -15,7 +15,7 @@ from tools.delivery.azure import Azure
 from tools.delivery.emulators import Folder, bus_answers, make_containers
 from tools.delivery.infrastructure import Infrastructure, Place
 from tools.delivery.options import Installation, failures_told, known
-from tools.delivery.release_commands import mark, outputs, publish, releases, rollback
+from tools.delivery.release_commands import in_order, mark, outputs, publish, releases, rollback
 from tools.delivery.smoke_command import prepare, smoke, token
 from tools.delivery.vault import Vault, lacking, plan
 
@@ -126,7 +126,7 @@ def emulators(
     print(f"{folder} has what compose.yaml needs.")
 
 
-for command in (publish, rollback, releases, mark, outputs, smoke):
+for command in (publish, in_order, rollback, releases, mark, outputs, smoke):
     app.command()(command)
 app.command(name="smoke-event")(prepare)
 app.command()(token)

@@ -127,3 +127,19 @@ def settings_of(azure: Azure, deployed: Deployment, app: str) -> AppSettings:
     except ValidationError as error:
         missing = ", ".join(str(details["loc"][0]) for details in error.errors())
         raise NotDeployed(f"{app} has no good setting {missing}") from None
+
+
+def address_of(azure: Azure, deployed: Deployment, app: str) -> str:
+    """Where an app itself is reached, past the gateway; only its health answers there.
+
+    :raises AzureFailed: Azure does not tell
+    :raises NotDeployed: it has no address
+    """
+    # Some versions of `az` tell it of Flex Consumption as Azure does, one level deeper.
+    words = ("--resource-group", deployed.resource_group, "--name", app)
+    host: str | None = azure.ask(
+        "functionapp", "show", *words, "--query", "defaultHostName || properties.defaultHostName"
+    )
+    if not host:
+        raise NotDeployed(f"{app} has no address")
+    return host if "://" in host else f"https://{host}"

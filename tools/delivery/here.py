@@ -13,6 +13,7 @@ from local.oidc_client import SignInRefused, sign_in
 from local.package import ROOT
 from local.stack import CLIENT_ID, Stack
 from shared.settings import SERVICES
+from shared.version import UNPACKAGED
 from tools.delivery.insights import Insights
 from tools.delivery.package import functions_in
 from tools.delivery.shop import REQUEST_SECONDS, Shop
@@ -60,6 +61,7 @@ class Here:
             event=event,
             wanted={APP: wanted},
             told=lambda: told_by_host(stack.url),
+            version=UNPACKAGED,
             insights=insights if telemetry else None,
         )
 

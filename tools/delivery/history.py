@@ -5,7 +5,7 @@ A mark is a blob `<version>/<mark>/<moment>`. Nothing is ever taken away, so wha
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, Self
 
@@ -89,6 +89,8 @@ class History:
         kept, marks = set[str](), dict[str, dict[str, list[str]]]()
         for name in sorted(names):
             version, _, rest = name.partition("/")
+            if not rest:  # no version's: the blob that publications take turns by
+                continue
             mark, _, moment = rest.partition("/")
             of_version = marks.setdefault(version, {})
             if rest == MANIFEST:
@@ -113,6 +115,11 @@ class History:
         latest = max(begun, key=lambda each: each.last(Mark.PUBLISHING))
         moment = latest.last(Mark.PUBLISHING)
         return Publication(latest.name, moment, moment in latest.marks.get(Mark.PUBLISHED, ()))
+
+    def after(self, now: datetime) -> datetime:
+        """A moment for the next publication: now, unless another clock was ahead of ours when the last one began."""
+        runs = self.running()
+        return now if runs is None or moment_of(now) > runs.moment else time_of(runs.moment) + timedelta(microseconds=1)
 
     def target(self, failed: str, to: str) -> Version:
         """The version to publish instead of the one that runs.
@@ -166,3 +173,8 @@ class History:
 def moment_of(now: datetime) -> str:
     """A moment as marks have it."""
     return f"{now:{_MOMENT}}"
+
+
+def time_of(moment: str) -> datetime:
+    """The time of a mark."""
+    return datetime.strptime(moment, _MOMENT).replace(tzinfo=UTC)

@@ -12,14 +12,15 @@ from tools.delivery.deployment import NotDeployed
 from tools.delivery.emulators import NotReady
 from tools.delivery.history import NothingToGoBackTo, NotRunning
 from tools.delivery.infrastructure import ENVIRONMENTS, Place
-from tools.delivery.package import PackageDamaged, Unfit
+from tools.delivery.lease import LeaseLost, Occupied
+from tools.delivery.package import Older, PackageDamaged, Unfit
 from tools.delivery.publishing import Overtaken
 from tools.delivery.variables import VariablesRefused
 from tools.delivery.vault import CannotRotate, SecretMissing
 
 EXPECTED: Final = (
-    AzureFailed, CannotRotate, NothingToGoBackTo, NotDeployed, NotReady, NotRunning, Overtaken, PackageDamaged,
-    SecretMissing, Unfit, VariablesRefused,
+    AzureFailed, CannotRotate, LeaseLost, NothingToGoBackTo, NotDeployed, NotReady, NotRunning, Occupied, Older,
+    Overtaken, PackageDamaged, SecretMissing, Unfit, VariablesRefused,
 )  # fmt: skip
 
 

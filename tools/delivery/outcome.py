@@ -72,6 +72,10 @@ class Report:
         """Something failed before a check could be made: nothing is known of what was published."""
         self._tell(Outcome(name, passed=False, seconds=0.0, said=said, grave=False))
 
+    def progress(self, said: str) -> None:
+        """What a check waits for."""
+        self.console.print(f"… {said}", highlight=False, markup=False)
+
     def _tell(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
         sign = "[green]✓[/green]" if outcome.passed else "[red]✗[/red]"

@@ -1,20 +1,19 @@
 """What a package is: the zip of `make package`, its version, and the functions that each service has in it."""
 
 import hashlib
-import subprocess
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from local.package import ROOT, index, write_package
+from local.package import index, write_package
 from shared.settings import SERVICES
-
-_GIT_SECONDS: Final = 30
-_DIRTY: Final = "-dirty"
+from shared.version import version_in
+from tools.delivery.commits import DIRTY, committed, committed_at
 
 
 class PackageDamaged(Exception):
@@ -25,12 +24,18 @@ class Unfit(Exception):
     """A package that people are not to be served by."""
 
 
+class Older(Exception):
+    """What runs is of a newer commit than the package; nothing was changed, and the message says what to do."""
+
+
 class Manifest(BaseModel):
     """What is in a package.
 
-    :param version: the commit it was made from, and the beginning of `sha256`: another content is another version
+    :param version: the commit it was made from, and a checksum of its content: another content is another version
     :param sha256: of the zip
     :param functions: service → the names of its functions, those that every app has among them
+    :param tells_version: whether its apps say which version they are; packages of before 2026-11-22 do not
+    :param committed_at: when that commit was made; None: nobody wrote it down
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a way back reads what another version of this wrote
@@ -38,6 +43,18 @@ class Manifest(BaseModel):
     version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     functions: Mapping[str, tuple[str, ...]]
+    tells_version: bool = False
+    committed_at: datetime | None = None
+
+    @property
+    def made_of(self) -> str:
+        """The commit, with `-dirty` where something was changed since."""
+        return self.version.rpartition("-")[0]
+
+    @property
+    def commit(self) -> str:
+        """The commit alone."""
+        return self.made_of.removesuffix(DIRTY)
 
     @classmethod
     def read(cls, told: Path) -> Self:
@@ -53,17 +70,17 @@ class Manifest(BaseModel):
             ) from error
 
     @classmethod
-    def of(cls, package: Path, commit: str) -> Self:
-        """What a clean interpreter finds in a package.
+    def of(cls, package: Path, committed_at: datetime) -> Self:
+        """What a clean interpreter finds in a package, whose version is what it says itself.
 
-        :param commit: what it was made from
         :raises subprocess.CalledProcessError: it cannot be loaded
         """
         with tempfile.TemporaryDirectory(prefix="tessera-package-") as folder:
             zipfile.ZipFile(package).extractall(folder)
-            found = functions_in(Path(folder))
-        sha256 = _sha256(package)
-        return cls(version=f"{commit}-{sha256[:8]}", sha256=sha256, functions=found)
+            found, version = functions_in(Path(folder)), version_in(Path(folder))
+        return cls(
+            version=version, sha256=_sha256(package), functions=found, tells_version=True, committed_at=committed_at
+        )
 
     def check(self, package: Path) -> None:
         """:raises PackageDamaged: the file is another one"""
@@ -87,8 +104,8 @@ def make(output: Path) -> Manifest:
     :raises subprocess.CalledProcessError: it cannot be loaded
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_package(output)
-    manifest = Manifest.of(output, committed())
+    write_package(output, commit=committed())
+    manifest = Manifest.of(output, committed_at())
     output.with_suffix(".json").write_text(manifest.model_dump_json(indent=2))
     return manifest
 
@@ -106,24 +123,6 @@ def manifest_beside(package: Path) -> Manifest:
     return manifest
 
 
-def committed() -> str:
-    """The commit that is checked out, with `-dirty` where something was changed since.
-
-    :raises subprocess.CalledProcessError: this is no repository
-    """
-    command = ["git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=_GIT_SECONDS)
-    return done.stdout.strip()
-
-
-def head() -> str:
-    """The commit that is checked out here, without what was changed since; empty: none is."""
-    try:
-        return committed().removesuffix(_DIRTY)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
 def misgivings(manifest: Manifest, head: str, *, strict: bool) -> list[str]:
     """What speaks against a package: made of what nobody committed, or of another commit than is checked out; pure.
 
@@ -131,15 +130,39 @@ def misgivings(manifest: Manifest, head: str, *, strict: bool) -> list[str]:
     :param strict: whether that is refused
     :raises Unfit: it is
     """
-    commit, _, _ = manifest.version.rpartition("-")
     found = []
-    if commit.endswith(_DIRTY):
+    if manifest.made_of.endswith(DIRTY):
         found.append(f"{manifest.version} was made of files that are not committed")
-    if head and commit.removesuffix(_DIRTY) != head:
+    if head and manifest.commit != head:
         found.append(f"{manifest.version} was made of another commit than {head}, which is checked out")
     if found and strict:
         raise Unfit(f"{'; '.join(found)}. Nothing was changed: commit, `make package`, and publish that.")
     return found
+
+
+def in_order(new: Manifest, runs: Manifest, leads_to: Callable[[str, str], bool]) -> None:
+    """Refuse a package of an older commit than what runs, as of a pipeline's run that was overtaken.
+
+    Commits say which of them is older, where somebody knows them both; else their times do. Where nothing does, it is
+    not older.
+
+    :param leads_to: whether one commit is surely among those that another was made upon
+    :raises Older: it is older
+    """
+    if new.commit == runs.commit or leads_to(runs.commit, new.commit):
+        return
+    times = new.committed_at and runs.committed_at and new.committed_at < runs.committed_at
+    if times or leads_to(new.commit, runs.commit):
+        raise Older(
+            f"{_dated(new)} is older than {_dated(runs)}, which runs, so nothing was changed. To go back, "
+            f"`rollback --to {new.version}` if it is kept, else `publish --older`; "
+            "a pipeline takes a commit that reverts."
+        )
+
+
+def _dated(manifest: Manifest) -> str:
+    at = manifest.committed_at
+    return f"{manifest.version} (of {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC)" if at else manifest.version
 
 
 def _sha256(package: Path) -> str:

@@ -9,7 +9,8 @@ import typer
 
 from shared.kernel.clock import utc_now
 from tools.delivery import package as packages
-from tools.delivery.azure import Azure
+from tools.delivery.azure import Azure, AzureFailed
+from tools.delivery.commits import head
 from tools.delivery.deployment import found, outputs_of
 from tools.delivery.history import History, Mark, NotRunning, Publication, Version
 from tools.delivery.options import Deployed, Installation, Of, deployment_of, failures_told
@@ -17,9 +18,13 @@ from tools.delivery.publishing import Publishing
 
 INSTALLATION: Final = "tessera"
 
+Package = Annotated[Path, typer.Option(help="The zip; its manifest lies beside it.")]
+
 
 def publish(
-    package: Annotated[Path, typer.Option(help="The zip; its manifest lies beside it.")] = Path("dist/tessera.zip"),
+    package: Package = Path("dist/tessera.zip"),
+    *,
+    older: Annotated[bool, typer.Option("--older", help="Also where what runs is of a newer commit.")] = False,
     deployment: Deployed = "",
     environment: Of = "",
     installation: Installation = INSTALLATION,
@@ -28,15 +33,35 @@ def publish(
     with failures_told():
         manifest = packages.manifest_beside(package)
         publishing = _publishing(deployment, environment, installation)
-        for warning in packages.misgivings(manifest, packages.head(), strict=publishing.deployed.serves_people):
+        for warning in packages.misgivings(manifest, head(), strict=publishing.deployed.serves_people):
             print(f"Mind: {warning}")
         bad = publishing.releases.history().versions.get(manifest.version, Version(manifest.version)).bad_since
         if bad:
             print(
                 f"Mind: {manifest.version} is marked as bad since {bad}; `mark {manifest.version} --good` lifts that."
             )
-        publishing.publish(package, manifest, utc_now())
+        publishing.publish(package, manifest, utc_now(), older=older)
     print(f"Published {manifest.version}. Whether it works: python -m tools.delivery smoke.")
+
+
+def in_order(
+    package: Package = Path("dist/tessera.zip"),
+    deployment: Deployed = "",
+    environment: Of = "",
+    installation: Installation = INSTALLATION,
+) -> None:
+    """Fail if what runs is of a newer commit than the package: for pipelines, before they change anything."""
+    with failures_told():
+        manifest = packages.manifest_beside(package)
+        try:
+            publishing = _publishing(deployment, environment, installation)
+        except AzureFailed as error:
+            if "DeploymentNotFound" not in str(error):
+                raise
+            print("Nothing is deployed here yet.")
+            return
+        publishing.in_order(manifest)
+    print(f"What runs is not newer than {manifest.version}.")
 
 
 def rollback(

@@ -6,11 +6,14 @@ is ever overwritten.
 
 import json
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from tools.delivery import lease
 from tools.delivery.azure import Azure, AzureFailed
 from tools.delivery.history import MANIFEST, History, Mark, moment_of
 from tools.delivery.package import Manifest
@@ -66,6 +69,14 @@ class Releases:
         :raises AzureFailed: Azure does not tell
         """
         return History.of(self._names())
+
+    def alone(self, tell: Callable[[str], None], wait_seconds: float) -> AbstractContextManager[lease.Lease]:
+        """Be the only one who publishes or deletes here, as long as the block lasts.
+
+        :raises Occupied: somebody else is, for longer than that
+        :raises AzureFailed: Azure refused
+        """
+        return lease.alone(self.azure, self._where(), tell, wait_seconds=wait_seconds)
 
     def manifest(self, version: str) -> Manifest:
         """What is in the package of a version.

@@ -8,7 +8,7 @@ Insights. Its operator has no more rights than to sell at the desk of one organi
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
@@ -17,8 +17,11 @@ from tools.delivery.azure import AzureFailed
 from tools.delivery.insights import Insights, NotFoundYet
 from tools.delivery.outcome import CheckFailed, Report
 from tools.delivery.shop import REQUEST_SECONDS, Json, Shop, ShopRefused, problem
+from tools.delivery.smoke_trace import trace
+from tools.delivery.versions import answering
 
 NAMES_TOLD_MAX: Final = 8
+GATEWAY: Final = "the gateway"
 EXPECTED: Final = (CheckFailed, ShopRefused, NotFoundYet, httpx.HTTPError)
 
 type Functions = Mapping[str, frozenset[str]]  # app → names
@@ -28,7 +31,7 @@ type Functions = Mapping[str, frozenset[str]]  # app → names
 class Patience:
     """How long is waited, in seconds.
 
-    :param ready: until a published app answers
+    :param ready: until a published app answers, and nothing answers as another version any more
     :param moved: until the bus moved what a refund leads to; consumers may have to start
     :param telemetry: until what was done is found in Application Insights
     :param poll: between two looks
@@ -49,6 +52,8 @@ class Target:
     :param event: an event of the operator's organiser, that is on sale
     :param wanted: app → functions it should have
     :param told: asks what functions the apps have
+    :param version: the version that has to answer; empty: of a package that tells none
+    :param addresses: app → its own address, past the gateway
     :param insights: where its telemetry is; None: not looked for
     :param whole_traces: whether every span is collected, or a share of the traces only
     """
@@ -59,6 +64,8 @@ class Target:
     wanted: Functions
     told: Callable[[], Functions]
     insights: Insights | None
+    version: str = ""
+    addresses: Mapping[str, str] = field(default_factory=dict)
     whole_traces: bool = True
 
 
@@ -71,6 +78,8 @@ def smoke(target: Target, report: Report, patience: Patience, *, transport: http
         shop = Shop(http, target.token, f"smoke-{uuid.uuid4().hex[:16]}")
         if report.check("answers", lambda: _answers(http, "live", patience)) is None:
             return
+        if target.version and report.check("version", lambda: _version(http, target, report, patience)) is None:
+            return  # whatever else was found would be said of another version
         report.check("what it stands on answers", lambda: _answers(http, "ready", patience))
         report.check("functions", lambda: _functions(target, patience))
         if not target.token:
@@ -85,11 +94,9 @@ def smoke(target: Target, report: Report, patience: Patience, *, transport: http
         refunded = report.check("refunds", lambda: _refund(shop, order, patience))
         if refunded is not None:
             report.check("stock is as before", lambda: _stock(shop, before, patience))
-    insights = target.insights
-    if insights is not None:
-        whole = target.whole_traces
-        trace = lambda: _trace(insights, order["order_id"], patience, whole=whole)  # noqa: E731 - as above
-        report.check("its trace is found", trace, grave=False)  # it may be late, and the sale went through
+    if target.insights is not None:
+        # It may be late, and the sale went through.
+        report.check("its trace is found", lambda: _trace(target, order, patience), grave=False)
 
 
 def _answers(http: httpx.Client, what: str, patience: Patience) -> tuple[bool, str]:
@@ -107,6 +114,13 @@ def _answers(http: httpx.Client, what: str, patience: Patience) -> tuple[bool, s
         if time.monotonic() >= give_up:
             raise CheckFailed(f"not within {patience.ready:.0f} s: {trouble}")
         time.sleep(patience.poll)
+
+
+def _version(http: httpx.Client, target: Target, report: Report, patience: Patience) -> tuple[str, str]:
+    """Whoever published by another way, or what Azure did not take, shows here."""
+    places = {each: f"{address}/api/health/live" for each, address in {GATEWAY: "", **target.addresses}.items()}
+    wait = {"seconds": patience.ready, "poll": patience.poll}
+    return target.version, answering(http, places, target.version, **wait, tell=report.progress)
 
 
 def _functions(target: Target, patience: Patience) -> tuple[int, str]:
@@ -191,21 +205,9 @@ def _until[T](look: Callable[[], T], enough: Callable[[T], bool], patience: Pati
     return found
 
 
-def _trace(insights: Insights, order_id: str, patience: Patience, *, whole: bool) -> tuple[str, str]:
-    """By the business event, which is told of every order, whatever share of the traces is collected."""
-    told = (
-        f'customEvents | where name == "OrderPaid" and tostring(customDimensions.order_id) == "{order_id}" '
-        "| project operation_Id | take 1"
-    )
-    found = insights.soon(told, seconds=patience.telemetry, poll_seconds=patience.poll, until=bool)
-    operation = str(found[0]["operation_Id"])
-    if not whole:
-        return operation, f"operation {operation}; its spans are collected for a share of the traces only"
-    steps = f'requests | where operation_Id == "{operation}" | project name | take 50'
-    rows = insights.soon(
-        steps,
-        seconds=patience.telemetry,
-        poll_seconds=patience.poll,
-        until=lambda rows: {"POST /api/orders", "move_stock"} <= {row["name"] for row in rows},
-    )
-    return operation, f"operation {operation}: {', '.join(sorted({row['name'] for row in rows}))}"
+def _trace(target: Target, order: Json, patience: Patience) -> tuple[str, str]:
+    assert target.insights is not None, "asked for only where there are some"
+    return trace(
+        target.insights, order["order_id"], seconds=patience.telemetry, poll=patience.poll, version=target.version,
+        whole=target.whole_traces,
+    )  # fmt: skip

@@ -17,7 +17,7 @@ from shared.kernel.clock import utc_now
 from tools.delivery import package as packages
 from tools.delivery import preparing
 from tools.delivery.azure import Azure, AzureFailed
-from tools.delivery.deployment import Deployment, NotDeployed, found, settings_of
+from tools.delivery.deployment import Deployment, NotDeployed, address_of, found, settings_of
 from tools.delivery.here import Here, NotHere
 from tools.delivery.history import Mark, Publication
 from tools.delivery.insights import API, SCOPE, Insights
@@ -215,6 +215,8 @@ def _target(azure: Azure, deployed: Deployment, manifest: Manifest, event: str, 
         token=token,
         event=event,
         wanted={app: manifest.wanted(told.services) for app, told in settings.items()},
+        version=manifest.version if manifest.tells_version else "",
+        addresses={app: address_of(azure, deployed, app) for app in deployed.function_apps},
         told=lambda: {app: _functions(azure, deployed, app) for app in deployed.function_apps},
         insights=None,
         whole_traces=all(told.sampling >= 1 for told in settings.values()),

@@ -135,6 +135,7 @@ def _row(envelope: Row) -> Row:
         "operation_Id": str(tags.get("ai.operation.id", "")),
         "operation_ParentId": str(tags.get("ai.operation.parentId") or ""),
         "cloud_RoleName": str(tags.get("ai.cloud.role", "")),
+        "application_Version": str(tags.get("ai.application.ver", "")),
         "customDimensions": {name: _told(value) for name, value in (told.get("properties") or {}).items()},
     }
 
