@@ -178,7 +178,8 @@ def rest(given: argparse.Namespace) -> Any:
     denied, fetched = read("faults").get("denied", []), read("fetched").get(app, {})
     page = int(asked.partition("page=")[2] or 0)
     more = {"nextLink": f"{path}?api-version=1&page={page + 1}"} if page + 1 < len(wanted) else {}
-    return {"value": [reference(*each, fetched, denied) for each in [*wanted.items()][page : page + 1]], **more}
+    shown = list(wanted.items())[page : page + 1]
+    return {"value": [reference(name, secret, fetched, denied) for name, secret in shown], **more}
 
 
 def reference(name: str, secret: str, fetched: dict[str, Any], denied: list[str]) -> dict[str, Any]:
