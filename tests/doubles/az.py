@@ -90,6 +90,12 @@ def blob_download(given: argparse.Namespace) -> Any:
     return {"name": given.name}
 
 
+def blob_delete(given: argparse.Namespace) -> Any:
+    if read("faults").get("deletions", "nothing") in given.name:
+        refuse("This request is not authorized to perform this operation using this permission.")
+    (blobs(given) / given.name).unlink()
+
+
 def lease_on(given: argparse.Namespace) -> tuple[dict[str, Any], float]:
     """The lease on a blob, and the time: Azure's clock, which tests may put forward."""
     if not (blobs(given) / given.blob_name).exists():
@@ -226,6 +232,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], Any], list[str]]] = {
     "storage blob list": (blob_list, [*BLOB, "--num-results"]),
     "storage blob upload": (blob_upload, [*BLOB, "--name", "--file", "--overwrite"]),
     "storage blob download": (blob_download, [*BLOB, "--name", "--file"]),
+    "storage blob delete": (blob_delete, [*BLOB, "--name"]),
     "storage blob lease acquire": (lease_acquire, [*LEASE, "--lease-duration", "--proposed-lease-id"]),
     "storage blob lease renew": (lease_renew, [*LEASE, "--lease-id"]),
     "storage blob lease release": (lease_release, [*LEASE, "--lease-id"]),

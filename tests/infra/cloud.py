@@ -96,12 +96,17 @@ class Cloud:
 
     def runs(self, manifest: Manifest) -> None:
         """As if its package, which lies here, had been published to every app."""
-        kept = self.home / "blobs" / ACCOUNT / "releases" / manifest.version
-        for mark in (Mark.PUBLISHING, Mark.PUBLISHED):
-            (kept / mark).mkdir(parents=True)
-            (kept / mark / moment_of(datetime(2026, 5, 1, tzinfo=UTC))).touch()
+        kept = self.once(manifest.version, datetime(2026, 5, 1, tzinfo=UTC))
         for path in (self.home / "tessera.zip", self.home / "tessera.json"):
             (kept / path.name).write_bytes(path.read_bytes())
+
+    def once(self, version: str, moment: datetime) -> Path:
+        """As if a version had been published then; where it is kept, without a package."""
+        kept = self.home / "blobs" / ACCOUNT / "releases" / version
+        for mark in (Mark.PUBLISHING, Mark.PUBLISHED):
+            (kept / mark).mkdir(parents=True)
+            (kept / mark / moment_of(moment)).touch()
+        return kept
 
     def command(self, *words: str, **environment: str) -> tuple[int, str]:
         """A delivery command as somebody at a terminal calls it: its exit code, and all it printed."""

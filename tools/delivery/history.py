@@ -1,6 +1,6 @@
 """What was done with each version, read from the names of what is kept: which one runs, and which one to go back to.
 
-A mark is a blob `<version>/<mark>/<moment>`. Nothing is ever taken away, so what is said of a version stays said.
+A mark is a blob `<version>/<mark>/<moment>`. What is said of a version stays said for as long as it is kept.
 """
 
 from collections.abc import Iterable, Mapping

@@ -62,9 +62,13 @@ class Lease:
         :raises LeaseLost: it is not
         """
         self.renew()
-        if self.lost or time.monotonic() >= self.until:
+        if not self.ours():
             why = self.lost or f"it could not be renewed for {LEASE_SECONDS} s"
             raise LeaseLost(f"somebody else may publish now, so this ends here ({why}); apps may have either version")
+
+    def ours(self) -> bool:
+        """Whether it is still ours, as far as is known without asking."""
+        return not self.lost and time.monotonic() < self.until
 
     def acquire(self) -> bool:
         """Take it, if nobody has it; whether it is ours. Its id is ours, so that asking again changes nothing.

@@ -103,7 +103,6 @@ class Publishing:
         new = self.releases.keep(package, manifest)
         self.tell(f"{manifest.version}: {'kept' if new else 'was kept before'} in {self.deployed.releases_account}")
         now = self.releases.history().after(now)
-        turn.held()
         self.releases.mark(manifest.version, Mark.PUBLISHING, now)
         failed = []
         for app in self.deployed.function_apps:
@@ -112,7 +111,6 @@ class Publishing:
                 failed.append(why)  # the others have it: a way back that stopped here would leave all on what failed
         if failed:
             raise AzureFailed("; ".join(failed))
-        turn.held()
         runs = self.releases.history().running()
         if runs is None or (runs.version, runs.moment) != (manifest.version, moment_of(now)):
             other = runs.version if runs else "another version"

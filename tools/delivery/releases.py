@@ -1,7 +1,7 @@
 """Packages that were published, kept as blobs, with what was done with each.
 
 One folder a version: `tessera.zip`, `tessera.json` (what is in it), and marks (`tools/delivery/history.py`). Nothing
-is ever overwritten.
+is ever overwritten; what nobody needs any more is deleted (`tools/delivery/retention.py`).
 """
 
 import json
@@ -39,7 +39,7 @@ class Releases:
         :raises PackageDamaged: another package is kept under this version
         :raises AzureFailed: Azure refused
         """
-        names = self._names()
+        names = self.names()
         if f"{manifest.version}/{MANIFEST}" in names:
             return False
         with tempfile.TemporaryDirectory(prefix="tessera-release-") as folder:
@@ -68,7 +68,7 @@ class Releases:
 
         :raises AzureFailed: Azure does not tell
         """
-        return History.of(self._names())
+        return History.of(self.names())
 
     def alone(self, tell: Callable[[str], None], wait_seconds: float) -> AbstractContextManager[lease.Lease]:
         """Be the only one who publishes or deletes here, as long as the block lasts.
@@ -98,10 +98,21 @@ class Releases:
         self._download(f"{version}/{PACKAGE}", package)
         return package, self.manifest(version)
 
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
+        """The names of everything that is kept.
+
+        :raises AzureFailed: Azure does not tell
+        """
         words = ("--query", "[].name", "--num-results", "*")
         names: list[str] | None = self.azure.ask("storage", "blob", "list", *self._where(), *words)
         return names or []
+
+    def delete(self, name: str) -> None:
+        """Delete something for good: for a week the account has it still.
+
+        :raises AzureFailed: Azure refused
+        """
+        self.azure.ask("storage", "blob", "delete", *self._where(), "--name", name)
 
     def _upload(self, path: Path, name: str) -> None:
         words = ("--name", name, "--file", str(path), "--overwrite", "false", "--no-progress")

@@ -21,10 +21,12 @@ from tools.delivery.deployment import Deployment, NotDeployed, address_of, found
 from tools.delivery.here import Here, NotHere
 from tools.delivery.history import Mark, Publication
 from tools.delivery.insights import API, SCOPE, Insights
+from tools.delivery.lease import Occupied
 from tools.delivery.options import Deployed, Installation, Of, deployment_of
 from tools.delivery.outcome import CheckFailed, Report
 from tools.delivery.package import Manifest, PackageDamaged
 from tools.delivery.releases import Releases
+from tools.delivery.retention import prune
 from tools.delivery.shop import REQUEST_SECONDS, Shop, ShopRefused
 from tools.delivery.signing_in import Operator, SignInFailed
 from tools.delivery.smoke import EXPECTED, Patience, Target
@@ -155,9 +157,17 @@ class _Test:
             if self.releases.history().running() != runs:
                 raise NotDeployed(f"something else was published while {runs.version} was tested: test again")
             self._write_down(runs.version, Mark.PASSED)
+            self._prune()
         elif self.report.undecided:
             self._write_down(runs.version, Mark.UNDECIDED)
             print(f"Nothing speaks against {runs.version}: a pipeline leaves it running, and ends as failed.")
+
+    def _prune(self) -> None:
+        """What is kept too long harms nobody: the next publication deletes it."""
+        try:
+            prune(self.releases, utc_now(), print)
+        except (AzureFailed, Occupied) as error:
+            print(f"Warning: what nobody needs any more was not deleted: {error}")
 
     def _write_down(self, version: str, mark: Mark) -> None:
         """What works is not ended because nobody can write that down."""

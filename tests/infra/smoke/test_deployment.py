@@ -1,6 +1,7 @@
 """The smoke test as pipelines call it: what is written down of a version, and what is no reason to go back."""
 
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,11 @@ pytestmark = pytest.mark.xdist_group("smoke")  # one Tessera for all of them
 def test_a_deployment_that_works_is_written_down_as_one_to_go_back_to(
     api: Api, shop: Organiser, event: Json, cloud: Cloud, running: str
 ) -> None:
-    """Of one of its apps only a share of the traces is collected: there the business event has to be enough."""
+    """Of one of its apps only a share of the traces is collected: there the business event has to be enough.
+
+    What nobody needs any more is deleted then.
+    """
+    cloud.once("old", datetime(2025, 5, 1, tzinfo=UTC))
     settings = cloud.read("settings")
     cloud.write("settings", {**settings, APPS[0]: {**settings[APPS[0]], "TESSERA_TRACE_SAMPLING": "0.2"}})
 
@@ -27,6 +32,7 @@ def test_a_deployment_that_works_is_written_down_as_one_to_go_back_to(
     assert (code, text.count("✓"), "✗" in text) == (0, 1 + len(EVERYTHING), False), text
     assert "its spans are collected for a share of the traces only" in text
     assert (version_of(cloud).name, version_of(cloud).trusted) == (running, True)
+    assert [*Releases(cloud.azure, ACCOUNT).history().versions] == [running]
     asked = [words for words in cloud.commands() if "get-access-token" in words]
     assert {words[words.index("--scope") + 1] for words in asked} == {"https://api.applicationinsights.io/.default"}
 
@@ -94,8 +100,10 @@ def test_before_there_is_an_operator_it_looks_and_counts_and_proves_nothing(clou
 def test_what_passed_and_cannot_be_written_down_is_no_failure(
     api: Api, shop: Organiser, event: Json, cloud: Cloud
 ) -> None:
-    cloud.write("faults", {"uploads": "/passed/"})
+    cloud.write("faults", {"uploads": "/passed/", "deletions": "old/"})
+    cloud.once("old", datetime(2025, 5, 1, tzinfo=UTC))
 
     code, text = deployed(cloud, api, shop, event, "--record", "--insights-api", api.stack.telemetry_url)
 
     assert (code, text.count("could not be marked as passed")) == (0, 3), text
+    assert "Warning: what nobody needs any more was not deleted: az storage blob delete" in text
