@@ -29,10 +29,16 @@ Location = Annotated[str, typer.Option(envvar="AZURE_LOCATION", help="The region
 
 
 @app.command()
-def package(output: Annotated[Path, typer.Option(help="Where the zip is written.")] = Path("dist/tessera.zip")) -> None:
+def package(
+    output: Annotated[Path, typer.Option(help="Where the zip is written.")] = Path("dist/tessera.zip"),
+    *,
+    wheels: Annotated[
+        bool, typer.Option(help="Whether it brings the packages it needs, so that Azure builds nothing.")
+    ] = True,
+) -> None:
     """Make the package that Azure runs, and beside it what is in it: version, checksum, functions of each service."""
     try:
-        made = packages.make(output)
+        made = packages.make(output, wheels=wheels)
     except subprocess.CalledProcessError as error:
         print(f"Not done: the package cannot be made or loaded.\n{error.stderr}", file=sys.stderr)
         raise typer.Exit(1) from None

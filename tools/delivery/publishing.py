@@ -1,7 +1,6 @@
 """Publishing a package to the function apps of a deployment, and going back to the one before.
 
-Flex Consumption has no slots: a package replaces the one before, and going back is publishing that one again. Python
-needs Azure's own build, which installs requirements.txt for the machine the app runs on.
+Flex Consumption has no slots: a package replaces the one before, and going back is publishing that one again.
 """
 
 from collections.abc import Callable

@@ -1,0 +1,65 @@
+"""The packages that a version brings: for Azure's machines, and those that were pinned."""
+
+import hashlib
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tools.delivery.wheels import install
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only place that pip may look at."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    for name, value in {"NO_INDEX": "1", "FIND_LINKS": str(folder), "CONFIG_FILE": "/dev/null"}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    return folder
+
+
+def wheel(shelf: Path, tags: str) -> str:
+    """Put a package there; its line in a requirements.txt."""
+    path = shelf / f"demo-1.0-{tags}.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("demo/__init__.py", f"tags = {tags!r}\n")
+        archive.writestr("demo-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n")
+        archive.writestr("demo-1.0.dist-info/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tags}\n")
+        archive.writestr("demo-1.0.dist-info/RECORD", "")
+    return f"demo==1.0 --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+@pytest.mark.parametrize(
+    "tags", ["cp313-cp313-manylinux_2_28_x86_64", "cp39-abi3-manylinux2014_x86_64", "py3-none-any"]
+)
+def test_what_azures_machines_run_is_fetched_wherever_that_is_done(shelf: Path, tmp_path: Path, tags: str) -> None:
+    wheel(shelf, "cp313-cp313-macosx_14_0_arm64")
+    (tmp_path / "requirements.txt").write_text(wheel(shelf, tags))
+
+    install(tmp_path / "requirements.txt", tmp_path / "into")
+
+    assert tags in (tmp_path / "into" / "demo" / "__init__.py").read_text()
+
+
+@pytest.mark.parametrize(
+    "tags", ["cp313-cp313-macosx_14_0_arm64", "cp312-cp312-manylinux_2_28_x86_64", "cp313-cp313-manylinux_2_99_x86_64"]
+)
+def test_what_azures_machines_do_not_run_is_refused(shelf: Path, tmp_path: Path, tags: str) -> None:
+    (tmp_path / "requirements.txt").write_text(wheel(shelf, tags))
+
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        install(tmp_path / "requirements.txt", tmp_path / "into")
+
+    assert "No matching distribution found for demo==1.0" in refused.value.stderr
+
+
+def test_another_package_than_was_pinned_is_refused(shelf: Path, tmp_path: Path) -> None:
+    wheel(shelf, "py3-none-any")
+    (tmp_path / "requirements.txt").write_text(f"demo==1.0 --hash=sha256:{'0' * 64}\n")
+
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        install(tmp_path / "requirements.txt", tmp_path / "into")
+
+    assert "DO NOT MATCH THE HASHES" in refused.value.stderr

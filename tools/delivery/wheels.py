@@ -1,0 +1,28 @@
+"""The packages of requirements.txt for the machines that Azure runs, whichever machine fetches them."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+PYTHON: Final = "3.13"
+# Flex Consumption runs Linux on x86-64, with a newer C library than any of these want; pip takes each name literally.
+PLATFORMS: Final = tuple(
+    f"{kind}_x86_64" for kind in ("manylinux_2_28", "manylinux_2_17", "manylinux2014", "manylinux_2_5", "manylinux1")
+)
+
+
+def install(requirements: Path, into: Path) -> None:
+    """Unpack the pinned packages into a folder: wheels only, each with the checksum that is written there.
+
+    :raises subprocess.CalledProcessError: one is not to be had for those machines, or is another than was pinned
+    """
+    platforms = [word for each in PLATFORMS for word in ("--platform", each)]
+    subprocess.run(
+        [
+            sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile",
+            "--only-binary", ":all:", "--implementation", "cp", "--python-version", PYTHON, *platforms,
+            "--require-hashes", "--target", str(into), "--requirement", str(requirements),
+        ],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
