@@ -49,7 +49,7 @@ param alertMail string
 @minValue(1)
 param budgetMonthly int
 
-@description('The first of a month, yyyy-MM-01, from which the budget counts. It cannot be changed later.')
+@description('The first of a month, yyyy-MM-01, from which the budget counts: of this month when it is made, never changed afterwards. later: no budget yet.')
 param budgetFrom string
 
 @description('Whether the apps, what they store in and the bus are reached from a network of their own alone. Not closed by it: the vault, logs and traces, the account of packages. Only in prod.')
@@ -110,59 +110,19 @@ module monitoring 'modules/monitoring.bicep' = {
   }
 }
 
-module cosmos 'modules/cosmos.bicep' = {
-  name: 'cosmos'
+module stores 'modules/stores.bicep' = {
+  name: 'stores'
   scope: group
   params: {
     location: location
     tags: tags
-    name: '${prefix}-${token}'
-    size: size.cosmos
-    backupTier: size.cosmosBackup
-    zoneRedundant: size.cosmosZoneRedundant
-    isPublic: !isPrivate
-  }
-}
-
-module servicebus 'modules/servicebus.bicep' = {
-  name: 'servicebus'
-  scope: group
-  params: {
-    location: location
-    tags: tags
-    name: '${prefix}-${token}'
-    tier: size.serviceBusTier
-    isPublic: !isPrivate
-  }
-}
-
-module storages 'modules/storage.bicep' = [
-  for app in apps: {
-    name: 'storage-${app.name}'
-    scope: group
-    params: {
-      location: location
-      tags: tags
-      name: take('st${installation}${uniqueString(token, app.name)}', 24)
-      redundancy: size.storageRedundancy
-      containers: [packages]
-      isPublic: !isPrivate
-    }
-  }
-]
-
-// Empty until payment data is backed up: nothing writes there yet, and nobody has a role on it.
-module backups 'modules/storage.bicep' = {
-  name: 'storage-backups'
-  scope: group
-  params: {
-    location: location
-    tags: tags
-    name: take('st${installation}${uniqueString(token, 'backups')}', 24)
-    redundancy: size.storageRedundancy
-    containers: ['payments']
-    immutableDays: size.backupDays
-    isPublic: !isPrivate
+    prefix: prefix
+    installation: installation
+    token: token
+    apps: apps
+    sizes: size
+    packages: packages
+    network: isPrivate ? { subnetId: network!.outputs.endpointsSubnetId, zones: network!.outputs.zoneIds } : null
   }
 }
 
@@ -173,9 +133,9 @@ module access 'modules/access.bicep' = {
     apps: apps
     identities: identities.outputs.apps
     gatewayIdentity: identities.outputs.gateway
-    storageNames: [for (app, i) in apps: storages[i].outputs.name]
-    cosmosName: cosmos.outputs.name
-    serviceBusName: servicebus.outputs.name
+    storageNames: map(stores.outputs.storages, account => account.name)
+    cosmosName: stores.outputs.cosmos.name
+    serviceBusName: stores.outputs.servicebus.name
     vaultName: vault
     insightsName: monitoring.outputs.insightsName
     absentSecrets: absent
@@ -191,8 +151,8 @@ module site 'modules/site.bicep' = {
 // What every app is told; its secrets are those that its services need, and that there are.
 var absent = union(directory == null ? ['directory-certificate'] : [], empty(smtp.username) ? ['smtp-password'] : [])
 var settings = {
-  COSMOS__accountEndpoint: cosmos.outputs.endpoint
-  SERVICEBUS__fullyQualifiedNamespace: servicebus.outputs.host
+  COSMOS__accountEndpoint: stores.outputs.cosmos.endpoint
+  SERVICEBUS__fullyQualifiedNamespace: stores.outputs.servicebus.host
   APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
   TESSERA_PUBLIC_URL: reachedAt
   TESSERA_ANONYMOUS_BROWSING: string(anonymousBrowsing)
@@ -216,7 +176,7 @@ module functionApps 'modules/apps.bicep' = {
     apps: apps
     names: appNames
     identities: identities.outputs.apps
-    storages: [for (app, i) in apps: { name: storages[i].outputs.name, blobEndpoint: storages[i].outputs.blobEndpoint }]
+    storages: stores.outputs.storages
     packagesContainer: packages
     settings: settings
     directorySettings: directory == null
@@ -287,20 +247,22 @@ module api 'modules/gateway-api.bicep' = {
   params: { gatewayName: gateway.outputs.name }
 }
 
-module privately 'modules/private.bicep' = if (isPrivate) {
-  name: 'private'
+module privateApps 'modules/private.bicep' = if (isPrivate) {
+  name: 'private-apps'
   scope: group
   params: {
     location: location
     tags: tags
     prefix: prefix
     subnetId: network!.outputs.endpointsSubnetId
-    zones: network!.outputs.zoneIds
-    cosmosId: cosmos.outputs.id
-    serviceBusId: servicebus.outputs.id
-    storages: [for (app, i) in apps: { name: app.name, id: storages[i].outputs.id }]
-    backupsId: backups.outputs.id
-    sites: [for (app, i) in apps: { name: app.name, id: functionApps.outputs.ids[i] }]
+    targets: [
+      for (app, i) in apps: {
+        name: 'app-${app.name}'
+        id: functionApps.outputs.ids[i]
+        group: 'sites'
+        zone: network!.outputs.zoneIds.sites
+      }
+    ]
   }
 }
 
@@ -314,14 +276,14 @@ module watch 'modules/watch.bicep' = {
     environment: environment
     workspaceId: monitoring.outputs.workspaceId
     actionGroupId: monitoring.outputs.actionGroupId
-    cosmosName: cosmos.outputs.name
-    serviceBusName: servicebus.outputs.name
+    cosmosName: stores.outputs.cosmos.name
+    serviceBusName: stores.outputs.servicebus.name
     gatewayName: gateway.outputs.name
     vaultName: vault
     usual: size.usual
     gatewayTier: size.gateway.name
     apps: [for (app, i) in apps: { name: app.name, id: functionApps.outputs.ids[i] }]
-    budget: { monthly: budgetMonthly, from: budgetFrom, mail: alertMail }
+    budget: budgetFrom == 'later' ? null : { monthly: budgetMonthly, from: budgetFrom, mail: alertMail }
   }
 }
 
@@ -356,10 +318,10 @@ output APPLICATION_INSIGHTS_APP_ID string = monitoring.outputs.insightsAppId
 output LOG_ANALYTICS_WORKSPACE_ID string = monitoring.outputs.workspaceCustomerId
 
 @description('The store.')
-output COSMOS_ENDPOINT string = cosmos.outputs.endpoint
+output COSMOS_ENDPOINT string = stores.outputs.cosmos.endpoint
 
 @description('The bus.')
-output SERVICEBUS_NAMESPACE string = servicebus.outputs.host
+output SERVICEBUS_NAMESPACE string = stores.outputs.servicebus.host
 
 @description('Where payment data will be backed up to; empty until that is built.')
-output BACKUP_STORAGE string = backups.outputs.name
+output BACKUP_STORAGE string = stores.outputs.backupsName

@@ -2,8 +2,8 @@
 
 It is our OpenAPI document in another shape: paths without the prefix that is the API's path there, operation ids as
 API Management keeps them (lower case, dashes), each read with its HEAD beside it (an operation of its own there), and
-of each its service and its policy, from `infra/policies/operations.json`. Refusals are left out: they are most
-of the text, and `GET /api/docs` tells them.
+of each its service and its policy, from `infra/policies/operations.json`, all of it in the words of OpenAPI 3.0.
+Refusals are left out: they are most of the text, and `GET /api/docs` tells them.
 https://learn.microsoft.com/azure/api-management/api-management-api-import-restrictions
 """
 
@@ -21,6 +21,7 @@ from functions.composition import assemble, choose_adapters, use_cases
 from functions.composition.services import Assembled
 from functions.operations.openapi import openapi
 from local.host.gateway.configuration import read_configuration
+from local.openapi30 import of_30
 from local.package import ROOT, environment
 from shared.settings import SERVICES, Settings
 
@@ -76,13 +77,13 @@ def gateway_document() -> Json:
         if "get" in operations:
             operations["head"] = _head(operations["get"])
         paths[path.removeprefix(_PREFIX)] = operations
-    return {
-        "openapi": document["openapi"],
+    whole = {
         "info": document["info"],
         "tags": [{"name": name} for name in SERVICES],
         "paths": paths,
         "components": {"schemas": document["components"]["schemas"]},
     }
+    return of_30(whole)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 import contextlib
 import json
-import random
 import secrets
 import socket
+import sys
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -54,13 +54,30 @@ class Ports:
 
     @classmethod
     def free(cls) -> Self:
-        """Ports nobody uses at this moment, and that the kernel gives to no outgoing connection in the meantime."""
+        """Ports nobody uses at this moment, and that the kernel gives to no outgoing connection in the meantime.
+
+        On Linux nobody else is given them here either, before they are listened on or after, until this process ends.
+        """
         found: list[int] = []
         while len(found) < len(fields(cls)):
-            number = random.randrange(_FREE_FROM, _FREE_UNTIL)  # noqa: S311 - no secret
+            number = secrets.choice(range(_FREE_FROM, _FREE_UNTIL))  # unlike `random`, never seeded alike in two
             with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", number)):
-                found += [number] if number not in found else []
+                found += [number] if number not in found and _claimed(number) else []
         return cls(*found)
+
+
+def _claimed(number: int) -> bool:
+    """Whether the port is this process's from now on, by a name in the kernel that goes with the process."""
+    if sys.platform != "linux":
+        return True
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0tessera-port-{number}")
+    except OSError:
+        claim.close()
+        return False
+    claim.detach()  # and so it stays open, until this process ends
+    return True
 
 
 def made_of(data: Path, store: StoreKind, bus: BusKind) -> None:

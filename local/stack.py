@@ -22,7 +22,7 @@ from local.layout import BusKind, Ports, StoreKind, azure_settings, made_of, sta
 from shared.payments.stripe import WEBHOOK_EVENTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-STARTED_SECONDS: Final = 20.0
+STARTED_SECONDS: Final = 60.0  # normally one or two
 STOPPED_SECONDS: Final = 10.0
 AUDIENCE: Final = "api://tessera"
 CLIENT_ID: Final = "tessera-web"

@@ -1,4 +1,4 @@
-// Private addresses of everything that would else be reached from the internet.
+// Private addresses of what would else be reached from the internet.
 
 @description('Where the addresses are.')
 param location string
@@ -12,45 +12,32 @@ param prefix string
 @description('The subnet they are in.')
 param subnetId string
 
-@description('The zones in which their names are.')
-param zones { cosmos: string, servicebus: string, blob: string, sites: string }
+@description('What gets an address: its name here, its id, which part of it (Sql, namespace, blob, sites), and the zone of that name.')
+param targets { name: string, id: string, group: string, zone: string }[]
 
-@description('The store.')
-param cosmosId string
-
-@description('The bus.')
-param serviceBusId string
-
-@description('The storage accounts of the apps.')
-param storages { name: string, id: string }[]
-
-@description('The storage account of backups.')
-param backupsId string
-
-@description('The apps.')
-param sites { name: string, id: string }[]
-
-var targets = concat(
-  [
-    { name: 'cosmos', id: cosmosId, group: 'Sql', zone: zones.cosmos }
-    { name: 'servicebus', id: serviceBusId, group: 'namespace', zone: zones.servicebus }
-    { name: 'backups', id: backupsId, group: 'blob', zone: zones.blob }
-  ],
-  map(storages, account => { name: 'storage-${account.name}', id: account.id, group: 'blob', zone: zones.blob }),
-  map(sites, site => { name: 'app-${site.name}', id: site.id, group: 'sites', zone: zones.sites })
-)
-
-module endpoints 'private-endpoint.bicep' = [
-  for i in range(0, 3 + length(storages) + length(sites)): {
-    name: 'endpoint-${i}'
-    params: {
-      location: location
-      tags: tags
-      name: '${prefix}-${targets[i].name}'
-      subnetId: subnetId
-      targetId: targets[i].id
-      group: targets[i].group
-      zoneId: targets[i].zone
+// One after the other: their subnet takes one change at a time.
+@batchSize(1)
+resource endpoints 'Microsoft.Network/privateEndpoints@2024-07-01' = [
+  for target in targets: {
+    name: 'pe-${prefix}-${target.name}'
+    location: location
+    tags: tags
+    properties: {
+      subnet: { id: subnetId }
+      privateLinkServiceConnections: [
+        {
+          name: '${prefix}-${target.name}'
+          properties: { privateLinkServiceId: target.id, groupIds: [target.group] }
+        }
+      ]
     }
+  }
+]
+
+resource names 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-07-01' = [
+  for (target, i) in targets: {
+    parent: endpoints[i]
+    name: 'default'
+    properties: { privateDnsZoneConfigs: [{ name: target.group, properties: { privateDnsZoneId: target.zone } }] }
   }
 ]

@@ -20,6 +20,9 @@ param workspaceId string
 @description('Whom alerts are told.')
 param actionGroupId string
 
+@description('What a month may cost, from which month on, and who is told; none: no budget yet.')
+param budget { monthly: int, from: string, mail: string }?
+
 @description('Above which use of the store and the apps somebody should look, each hour.')
 param usual usualUse
 
@@ -40,9 +43,6 @@ param gatewayName string
 
 @description('The name of the vault.')
 param vaultName string
-
-@description('What a month may cost, from which month on, and who is told.')
-param budget { monthly: int, from: string, mail: string }
 
 resource cosmos 'Microsoft.DocumentDB/databaseAccounts@2025-04-15' existing = {
   name: cosmosName
@@ -107,13 +107,15 @@ module diagnostics 'diagnostics.bicep' = {
   }
 }
 
-module spending 'budget.bicep' = {
+// A subscription may have no budget in its first two days: what would be refused then is the whole deployment.
+// https://learn.microsoft.com/azure/cost-management-billing/costs/quick-create-budget-bicep
+module spending 'budget.bicep' = if (budget != null) {
   name: 'budget'
   params: {
     name: 'budget-${prefix}'
-    monthly: budget.monthly
-    from: budget.from
-    mail: budget.mail
+    monthly: budget!.monthly
+    from: budget!.from
+    mail: budget!.mail
     actionGroupId: actionGroupId
   }
 }

@@ -19,8 +19,8 @@ from typing import Any, Self
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _POLL_SECONDS = 0.02
-READY_SECONDS = 20.0
-STOP_SECONDS = 20.0
+READY_SECONDS = 60.0  # normally one or two
+STOP_SECONDS = 60.0  # the host itself gives up on what it holds earlier
 
 
 class HostFailed(Exception):

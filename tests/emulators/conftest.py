@@ -16,6 +16,13 @@ API_KEY = "sk_test_of_the_tests"
 WEBHOOK_SECRET = "whsec_of_the_tests"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file share the doubles it starts."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # The SDK hands httpx its form as `data=<text>`, which httpx 0.28 calls deprecated; the SDK's business, not ours.
     config.addinivalue_line("filterwarnings", "ignore:Use 'content=:DeprecationWarning")
@@ -90,5 +97,5 @@ def issuer(post_office: Emulator, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 async def web() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=10) as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         yield client

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
-_STOP_SECONDS = 5
+_STOP_SECONDS = 60  # normally well below one: it gives its last requests two seconds
 
 
 class Emulator:

@@ -52,7 +52,7 @@ class Receiver:
         assert self._runner is not None
         await self._runner.cleanup()
 
-    async def wait_for(self, number: int, kind: str, *, seconds: float = 8) -> list[Received]:
+    async def wait_for(self, number: int, kind: str, *, seconds: float = 60) -> list[Received]:
         """The deliveries of a type once there are `number` of them."""
         until = time.monotonic() + seconds
         while len(found := self.of(kind)) < number:

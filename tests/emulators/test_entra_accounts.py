@@ -217,6 +217,9 @@ def test_asking_for_a_mail_looks_the_same_whoever_is_known(issuer: Issuer, page:
         assert issuer.mail_to(UMA, RESET)
 
 
+TIMINGS_MAX = 3
+
+
 def medians(visitor: Visitor, path: str, emails: tuple[str, str], rounds: int) -> tuple[float, float]:
     """How long answers take for each of two addresses, asked in turn."""
     taken: tuple[list[float], list[float]] = ([], [])
@@ -233,8 +236,15 @@ def medians(visitor: Visitor, path: str, emails: tuple[str, str], rounds: int) -
 
 @pytest.mark.parametrize(("path", "rounds"), [("login", 9), ("sign-up", 15), ("reset", 15)])
 def test_how_long_an_answer_takes_does_not_tell_who_is_known(usual_cost: Issuer, path: str, rounds: int) -> None:
-    """Generous, for loaded machines: a forgotten hash would be a factor of ten, a mail sent at once one of several."""
-    with Visitor(usual_cost) as somebody:
-        known, unknown = medians(somebody, path, (UMA, "nobody@tessera.example"), rounds)
+    """Generous, for loaded machines: a forgotten hash would be a factor of ten, a mail sent at once one of several.
 
-    assert 0.33 < known / unknown < 3
+    What others do on the machine makes answers look apart, never alike: that they are alike once is enough.
+    """
+    ratios = []
+    for _ in range(TIMINGS_MAX):
+        with Visitor(usual_cost) as somebody:
+            known, unknown = medians(somebody, path, (UMA, "nobody@tessera.example"), rounds)
+        ratios.append(known / unknown)
+        if 0.33 < ratios[-1] < 3:
+            return
+    pytest.fail(f"known to unknown: {ratios}")

@@ -82,7 +82,7 @@ def sent(doors: Doors, **changes: str) -> httpx.Response:
 
 
 def trusting(doors: Doors) -> httpx.Client:
-    return httpx.Client(verify=ssl.create_default_context(cafile=doors.ca), timeout=10)
+    return httpx.Client(verify=ssl.create_default_context(cafile=doors.ca), timeout=60)
 
 
 @pytest.fixture(autouse=True)

@@ -59,7 +59,7 @@ def test_the_example_of_each_double_runs(name: str, tmp_path: Path) -> None:
         )
     finally:
         double.send_signal(signal.SIGTERM)
-        ended = double.wait(timeout=10)
+        ended = double.wait(timeout=60)
         double.stdout.close()
 
     assert (ran.returncode, ended) == (0, 0), ran.stderr

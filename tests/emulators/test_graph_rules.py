@@ -30,7 +30,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
 @pytest.fixture
 async def http(doors: Doors) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody who may do everything."""
-    async with httpx.AsyncClient(verify=doors.tls(), base_url=f"{doors.tls_url}/v1.0", timeout=10) as opened:
+    async with httpx.AsyncClient(verify=doors.tls(), base_url=f"{doors.tls_url}/v1.0", timeout=60) as opened:
         opened.headers["Authorization"] = await bearer(opened, doors, "User.ReadWrite.All", "User.DeleteRestore.All")
         yield opened
 

@@ -41,7 +41,7 @@ def a_mail(number: int = 1, *, to: str = "uma@tessera.example", subject: str = "
 
 async def send(mailbox: Emulator, *mails: EmailMessage) -> None:
     port = urlsplit(mailbox.last_word).port
-    async with aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False, timeout=10) as client:
+    async with aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False, timeout=60) as client:
         for mail in mails:
             await client.send_message(mail)
 
@@ -149,7 +149,7 @@ async def test_every_mail_answered_250_outlives_a_kill(tmp_path: Path, web: http
         async def send_until_it_dies() -> None:
             nonlocal answered
             port = urlsplit(mailbox.last_word).port
-            async with aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False, timeout=10) as client:
+            async with aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False, timeout=60) as client:
                 for number in range(100_000):
                     await client.send_message(a_mail(number))
                     answered += 1

@@ -14,7 +14,7 @@ from tests.emulators.processes import Emulator
 def controls(tmp_path: Path) -> Iterator[httpx.Client]:
     with (
         Emulator("servicebus", tmp_path, "--control-port", "0") as running,
-        httpx.Client(base_url=running.url, timeout=10) as client,
+        httpx.Client(base_url=running.url, timeout=60) as client,
     ):
         yield client
 

@@ -33,7 +33,7 @@ from tests.emulators.servicebus import Namespace, namespace
 
 QUEUE = "payments"
 SETTINGS = topology().queue(QUEUE)
-WAIT_SECONDS = 2.0
+WAIT_SECONDS = 60.0  # for what is there, and comes at once
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def running(name: str, data: Path) -> Emulator:
 def refusal(name: str, data: Path, *options: str, port: int = 0) -> str:
     """What an emulator says that does not start: one line."""
     command = [sys.executable, "-m", f"local.emulators.{name}", "--data", str(data), "--port", str(port)]
-    ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
     assert (ended.returncode, ended.stdout) == (1, "")
     [line] = ended.stderr.splitlines()
     return line.removeprefix(f"{name} emulator cannot start: ")
@@ -150,7 +150,7 @@ def test_without_a_name_the_doubles_there_are_are_listed() -> None:
     found = {each.parent.name for each in FOLDER.glob("*/__main__.py")}
 
     ended = subprocess.run(
-        [sys.executable, "-m", "local.emulators"], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-m", "local.emulators"], capture_output=True, text=True, timeout=120, check=False
     )
 
     assert ended.returncode == 2

@@ -192,7 +192,7 @@ async def test_the_sdks_own_retries_ride_over_a_short_failure(
 def test_a_second_emulator_on_the_same_state_does_not_start(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "local.emulators.stripe", "--port", "0", "--data", str(tmp_path)]
     with Emulator("stripe", tmp_path):
-        second = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        second = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     assert second.returncode == 1
     assert second.stderr == f"stripe emulator cannot start: another emulator is using {tmp_path}\n"

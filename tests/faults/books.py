@@ -21,6 +21,7 @@ class Answers:
     :param keys: how many different orders each person asked for, by their e-mail address
     :param orders_of_keys: the order ids each Idempotency-Key was answered with
     :param paid_pages: orders whose hosted page said that the payment went through
+    :param left_unpaid: orders whose buyers walked away
     :param errors: answers nobody should get: 500, or a status the contract does not have
     """
 
@@ -31,6 +32,7 @@ class Answers:
     seen_paid: set[str] = field(default_factory=set)
     refund_asked: set[str] = field(default_factory=set)
     refund_promised: set[str] = field(default_factory=set)
+    left_unpaid: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)
     refused: int = 0
     interrupted: int = 0

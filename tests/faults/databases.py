@@ -18,6 +18,7 @@ type Document = tuple[str, str, str]
 type Message = tuple[str, int, str, str]
 
 DEAD: Final = 3
+PATIENCE_SECONDS: Final = 60.0
 _STATES: Final = ("ready", "locked", "scheduled", "dead")
 _LEASES: Final = "leases"
 _NUMBER: Final = re.compile(r'"token": "\\"(\d+)\\""')  # where a feed stands, within the SDK's own token
@@ -45,21 +46,39 @@ def read_messages(data: Path) -> list[Message]:
 
 
 def unfinished(data: Path) -> dict[str, int]:
-    """What is still on its way, by name; empty once everything has settled."""
-    on_the_bus = "SELECT queue, state, count(*) FROM messages WHERE state < 3 GROUP BY queue, state"
-    found = {f"{queue} {_STATES[state]}": number for queue, state, number in rows_of(_bus(data), on_the_bus)}
+    """What is still on its way, by name; empty once everything has settled.
+
+    Store and bus are two files, and what leaves one after the other was read would be seen in neither: so they are only
+    believed if nothing changed on the bus while the store was read. What left the store since then is on its way to it.
+    """
+    with closing(_reading(_bus(data))) as bus:
+        before = _version(bus)
+        left = {**_on_the_bus(bus), **_in_the_store(data)}
+        moved = _version(bus) - before
+    return {name: number for name, number in {**left, "moved meanwhile": moved}.items() if number}
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """A number that changes with each commit of another connection (https://sqlite.org/pragma.html#pragma_data_version)."""
+    [(version,)] = connection.execute("PRAGMA data_version").fetchall()
+    return int(version)
+
+
+def _on_the_bus(bus: sqlite3.Connection) -> dict[str, int]:
+    alive = bus.execute("SELECT queue, state, count(*) FROM messages WHERE state < 3 GROUP BY queue, state").fetchall()
+    return {f"{queue} {_STATES[state]}": number for queue, state, number in alive}
+
+
+def _in_the_store(data: Path) -> dict[str, int]:
     outbox = "SELECT count(*) FROM documents WHERE id LIKE 'outbox:%'"
     if _cosmos(data).exists():
-        found["outbox"] = rows_of(_cosmos(data), outbox)[0][0]
-        found["feeds"] = len(feeds_behind(data))
-    else:
-        found["outbox"] = rows_of(data / "store.db", outbox)[0][0]
-        found["feeds"] = rows_of(
-            data / "store.db",
-            "SELECT count(*) FROM leases AS l WHERE EXISTS "
-            "(SELECT 1 FROM documents AS d WHERE d.container = l.container AND d.seq > l.position)",
-        )[0][0]
-    return {name: number for name, number in found.items() if number}
+        return {"outbox": rows_of(_cosmos(data), outbox)[0][0], "feeds": len(feeds_behind(data))}
+    behind = (
+        "SELECT count(*) FROM leases AS l WHERE EXISTS "
+        "(SELECT 1 FROM documents AS d WHERE d.container = l.container AND d.seq > l.position)"
+    )
+    store = data / "store.db"
+    return {"outbox": rows_of(store, outbox)[0][0], "feeds": rows_of(store, behind)[0][0]}
 
 
 def feeds_behind(data: Path) -> list[str]:
@@ -96,8 +115,12 @@ def _stands_at(place: Record) -> int:
 
 def rows_of(path: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
     """What a query finds in a database that others write to."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
+    with closing(_reading(path)) as connection:
         return connection.execute(sql, values).fetchall()
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)
 
 
 def _cosmos(data: Path) -> Path:

@@ -19,6 +19,7 @@ from tests.faults.shop import DECLINED_CARD, GOOD_CARD, Person, Shop
 
 ASKED_AGAIN_MAX: Final = 60
 AGAIN_SECONDS: Final = 0.15
+ENOUGH_SECONDS_MAX: Final = 120.0  # normally none: how long a sale may go on until enough was bought in it
 IMPATIENCE: Final = 0.1  # how likely a client gives up whenever its connection breaks
 PROPER: Final = frozenset(
     {200, 201, 303, 402, 404, 409, 410, 503}
@@ -46,6 +47,16 @@ class OnSale:
             await (self._at_the_desk() if kind < 0.15 else self._by_card(buyer))
             await asyncio.sleep(self.chance.uniform(0, 2 * pause_seconds))
 
+    async def enough(self, least: int) -> None:
+        """Return once `least` orders are paid for good, as many paid on the page, and one was left unpaid.
+
+        :raises TimeoutError: not within `ENOUGH_SECONDS_MAX`
+        """
+        told = self.answers
+        async with asyncio.timeout(ENOUGH_SECONDS_MAX):
+            while min(len(told.seen_paid - told.refund_asked), len(told.paid_pages)) < least or not told.left_unpaid:  # noqa: ASYNC110 - the buyers' own tasks make it true
+                await asyncio.sleep(0.05)
+
     async def rush_until_stopped(self, buyer: Person) -> None:
         """Order after order, paying none: what a kill finds half placed is mostly theirs, often for nobody any more."""
         while not self.stopping.is_set():
@@ -59,9 +70,12 @@ class OnSale:
     async def _by_card(self, buyer: Person) -> None:
         order = await self._place(buyer, method="card")
         fate = self.chance.random()
-        if order is None or fate < 0.1:  # walks away
+        if order is None:
             return
         order_id = order["order_id"]
+        if fate < 0.1:
+            self.answers.left_unpaid.add(order_id)
+            return
         if fate < 0.18:
             await self._cancel(buyer, order_id)
             return
@@ -152,9 +166,19 @@ class OnSale:
 
 @asynccontextmanager
 async def on_sale(
-    shop: Shop, *, buyers: int, deadline_seconds: float, seed: int, pause_seconds: float = 0.1, rushers: int = 0
+    shop: Shop,
+    *,
+    buyers: int,
+    deadline_seconds: float,
+    seed: int,
+    pause_seconds: float = 0.1,
+    rushers: int = 0,
+    least: int = 1,
 ) -> AsyncIterator[OnSale]:
-    """Buyers at work while the block runs; at its end each finishes what it is at."""
+    """Buyers at work while the block runs; at its end each finishes what it is at.
+
+    :param least: how many orders are bought at least, however slow the machine: see `OnSale.enough`
+    """
     sale = OnSale(shop, deadline_seconds, random.Random(seed))
     silent = buyers // 2
     # Half have no address in their token, so that mails do not make the most of the load.
@@ -166,6 +190,7 @@ async def on_sale(
             group.create_task(sale.rush_until_stopped(each))
         try:
             yield sale
+            await sale.enough(least)
         finally:
             sale.stopping.set()
 
@@ -177,14 +202,23 @@ async def settled(shop: Shop, *, seconds: float) -> float:
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
+    told = await _told(shop)
     while True:
-        left = unfinished(shop.stack.data)
-        pending = (await shop.stripe("webhooks"))["deliveries"]["pending"]
-        if not left and not pending:
+        left, before = unfinished(shop.stack.data), told
+        told = await _told(shop)
+        # What moves may begin at the provider, whose webhooks then lie in neither store nor bus: so none is on its way
+        # before nor after the two were looked at, and no new one was begun meanwhile.
+        if not left and not told["pending"] and told == before:
             return loop.time() - began
         if loop.time() - began > seconds:
-            raise TimeoutError(f"after {seconds:.0f} s still on its way: {left}, webhooks {pending}")
+            raise TimeoutError(f"after {seconds:.0f} s still on its way: {left}, webhooks {told}")
         await asyncio.sleep(0.2)
+
+
+async def _told(shop: Shop) -> dict[str, int]:
+    """How many of the provider's webhooks are in each state."""
+    found: dict[str, int] = (await shop.stripe("webhooks"))["deliveries"]
+    return found
 
 
 async def reconciled(shop: Shop, sale: OnSale, *, seconds: float, expected: str = "") -> Counter[str]:

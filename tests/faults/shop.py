@@ -18,6 +18,7 @@ from shared.kernel.clock import utc_now
 GOOD_CARD = "4242424242424242"
 DECLINED_CARD = "4000000000000002"
 TIMEOUT_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0  # normally well below one: only what never comes takes so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,9 @@ class Shop:
         found: dict[str, Any] = answer.raise_for_status().json()
         return found
 
-    async def until(self, buyer: Person, order_id: str, state: str, *, seconds: float = 15.0) -> dict[str, Any]:
+    async def until(
+        self, buyer: Person, order_id: str, state: str, *, seconds: float = PATIENCE_SECONDS
+    ) -> dict[str, Any]:
         """The order, once it is in `state`.
 
         :raises TimeoutError: it is not after `seconds`

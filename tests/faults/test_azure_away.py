@@ -27,7 +27,7 @@ from shared.store.port import Busy, NotFound, Unavailable
 from shared.telemetry import gauges
 from shared.topology import topology
 from tests.faults.azure import Cosmos
-from tests.faults.shop import Pool
+from tests.faults.shop import PATIENCE_SECONDS, Pool
 from tests.faults.shop import opened as stack_opened
 from tests.faults.till import (
     CAPACITY,
@@ -56,7 +56,7 @@ async def test_the_pause_that_a_throttled_store_asks_for_is_the_refusals(till: T
 
 
 async def test_a_store_that_is_silent_is_not_asked_for_a_while_and_then_again(till: Till) -> None:
-    store = GuardedStore(till.inner, Breaker("store", failure=Unavailable, open_seconds=0.5))
+    store = GuardedStore(till.inner, Breaker("store", failure=Unavailable, open_seconds=2.0))
     await till.fail(**ORDERS_READ, kind="reset", times=1_000)
     for _ in range(FAILURES_MAX):
         with pytest.raises(Unavailable):
@@ -68,7 +68,7 @@ async def test_a_store_that_is_silent_is_not_asked_for_a_while_and_then_again(ti
     assert (await till.hits(), gauges()["breaker.store"]) == (asked, STATES["opened"])
 
     await till.faults.delete("/_emulator/faults")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while gauges()["breaker.store"] != STATES["closed"]:
             with contextlib.suppress(Unavailable, NotFound):  # no such order is an answer
                 await store.read(ORDERS, "ord_1", "order")
@@ -144,10 +144,10 @@ async def test_over_http_a_throttled_stores_pause_is_the_retry_after_and_a_silen
         calm = await shop.http.get(ready)
         async with cosmos.failing({"kind": "reset", "operation": "read"}):
             silent = [await shop.http.get(url, headers=buyer.headers) for _ in range(FAILURES_MAX + 1)]
-            async with asyncio.timeout(20):  # what was found is remembered for some seconds
+            async with asyncio.timeout(PATIENCE_SECONDS):  # what was found is remembered for some seconds
                 while (unready := await shop.http.get(ready)).status_code == 200:  # noqa: ASYNC110 - another process makes it true
                     await asyncio.sleep(0.2)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (back := await shop.http.get(ready)).status_code != 200 or back.json()["warnings"]:  # noqa: ASYNC110 - another process makes it true
                 await asyncio.sleep(0.2)
         found = await shop.http.get(url, headers=buyer.headers)

@@ -13,6 +13,8 @@ from shared.bus.port import Message
 from shared.topology import topology
 from tests.faults.processes import Worker, workers
 
+PATIENCE_SECONDS = 60.0  # only a hang takes so long
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -54,7 +56,7 @@ async def test_every_published_event_survives_kill_9_in_every_queue_it_is_for(pa
 
 
 async def test_no_event_is_lost_or_done_twice_when_a_consumer_is_killed(path: Path) -> None:
-    sent = [f"m{n}" for n in range(200)]
+    sent = [f"m{n}" for n in range(2_000)]  # more than one takes while the other has not yet begun
     with opened(path) as bus:
         await bus.publish("events", [Message(id_, "OrderPaid", b"{}") for id_ in sent])
     done: list[str] = []
@@ -74,10 +76,10 @@ async def test_no_event_is_lost_or_done_twice_when_a_consumer_is_killed(path: Pa
 
 async def test_another_process_wakes_those_who_wait(path: Path) -> None:
     with opened(path) as bus:
-        waiting = asyncio.create_task(bus.wait(30))
+        waiting = asyncio.create_task(bus.wait(2 * PATIENCE_SECONDS))
         await asyncio.sleep(0.05)
         waiting.cancel()  # a cancelled waiter leaves no trace
         with workers(1, "publish", path):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not await bus.receive("stock", messages_max=1):
-                    await bus.wait(30)
+                    await bus.wait(2 * PATIENCE_SECONDS)

@@ -6,6 +6,7 @@ import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ import pytest
 from shared.store.embedded import EmbeddedStore
 from shared.store.port import EVERYWHERE, Create, NotFound, Patch, Unavailable
 from shared.topology import topology
+from tests.faults.databases import rows_of
 from tests.faults.processes import Worker, workers
 
 SECRET = b"a signing secret of thirty-two b"
-PATIENCE_MAX = 30  # times the median a commit's 99th percentile may take among four processes
+PATIENCE_SECONDS = 60.0  # only a hang takes so long
+TRIES_MAX = 5  # of what a busy machine can spoil for one side only
+LOSING_MAX = 20  # of races without a guard, one of which has to lose an update; nearly every one does
+PASSED_OVER_MAX = 300  # commits of others between two of a process
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ async def test_what_was_acknowledged_survives_kill_9_whole_and_the_next_process_
             worker.close()
 
         with opened(path) as store:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await store.commit("events", f"after-{round_}", [Create("x", {})])
             found = await partitions(store)
         assert set(acknowledged) <= found.keys()
@@ -73,34 +78,55 @@ async def test_a_writer_killed_in_its_turn_does_not_stop_the_others(path: Path) 
             assert worker.line()
         for worker in running:
             worker.kill()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await store.commit("events", f"after-{worker.process.pid}", [Create("x", {})])
 
 
-def shares_and_patience(path: Path, *rest: object) -> tuple[list[float], float]:
-    """Four processes write as fast as they can: each one's share of all commits, smallest first, and how many times
-    the median the unluckiest process's 99th percentile of waits is. A ratio, because the machine may be busy."""
-    with workers(4, "count", path, 1.5, *rest) as running:
-        results = [worker.line() for worker in running]
-    counts = sorted(count for count, _, _ in results)
-    patience = max(percentile_99 / median for _, median, percentile_99 in results)
-    return [count / sum(counts) for count in counts], patience
+def shares_and_passes(path: Path, *rest: object) -> tuple[list[float], int]:
+    """Four processes write as fast as they can: each one's share of all commits, smallest first, and how many commits
+    of others lie between two of one process, in the 99th of a hundred cases, for the unluckiest.
+
+    Commits are counted, since how long one takes says more of how busy the machine is.
+    """
+    with workers(4, "commit", path, 1.5, *rest) as running:
+        counts = sorted(worker.line() for worker in running)
+    written = rows_of(path, "SELECT partition FROM documents WHERE container = 'orders' ORDER BY seq")
+    turns = [partition.partition("-")[0] for (partition,) in written]
+    assert len(turns) == sum(counts)
+    passes = []
+    for name in sorted({f"w{n}" for n in range(len(running))}):
+        places = [0, *(place for place, turn in enumerate(turns) if turn == name), len(turns)]
+        between = sorted(later - sooner for sooner, later in pairwise(places))
+        passes.append(between[len(between) * 99 // 100])
+    return [count / len(turns) for count in counts], max(passes)
 
 
-def test_four_writing_processes_get_fair_shares_and_nobody_waits_long(path: Path) -> None:
-    """Measured here: shares within 0.25 ± 0.01, the 99th percentile 3 to 5 times the median."""
-    shares, patience = shares_and_patience(path)
-
-    assert shares[0] > 0.12, shares
-    assert shares[-1] < 0.45, shares
-    assert patience < PATIENCE_MAX, patience
+def fair(shares: list[float], passed_over: int) -> bool:
+    return shares[0] > 0.12 and shares[-1] < 0.45 and passed_over < PASSED_OVER_MAX
 
 
-def test_without_the_turnstile_some_process_waits_long(path: Path) -> None:
-    """The negative control of the test above. Measured here: 200 to 500 times the median."""
-    _, patience = shares_and_patience(path, "no-turnstile")
+def test_four_writing_processes_get_fair_shares_and_nobody_is_passed_over_for_long(tmp_path: Path) -> None:
+    """Measured: shares within 0.25 ± 0.05, 17 to 69 commits of others between two, on an idle machine and a busy one.
 
-    assert patience > PATIENCE_MAX, patience
+    A busy machine may keep a process from running, which makes the store look unfair, never fairer: one fair try of a
+    few shows that it is.
+    """
+    tries = []
+    for number in range(TRIES_MAX):
+        tries.append(shares_and_passes(tmp_path / f"{number}.db"))
+        if fair(*tries[-1]):
+            return
+    pytest.fail(f"unfair each time: {tries}")
+
+
+def test_without_the_turnstile_some_process_is_passed_over_for_long(tmp_path: Path) -> None:
+    """The negative control of the test above. Measured: 700 to 5,400 commits, of so many."""
+    tries = []
+    for number in range(TRIES_MAX):
+        tries.append(shares_and_passes(tmp_path / f"{number}.db", "no-turnstile"))
+        if tries[-1][1] > PASSED_OVER_MAX:
+            return
+    pytest.fail(f"nobody was passed over: {tries}")
 
 
 async def counted(path: Path, *rest: object) -> int:
@@ -116,9 +142,12 @@ async def test_writers_in_three_processes_lose_no_update(path: Path) -> None:
     assert await counted(path) == 120
 
 
-async def test_repeating_stale_writes_blindly_loses_updates(path: Path) -> None:
-    """The negative control of the test above."""
-    assert await counted(path, "unguarded") < 120
+async def test_repeating_stale_writes_blindly_loses_updates(tmp_path: Path) -> None:
+    """The negative control of the test above; on a busy machine the three may run one after the other for once."""
+    for number in range(LOSING_MAX):
+        if await counted(tmp_path / f"{number}.db", "unguarded") < 120:
+            return
+    pytest.fail("no update was lost")
 
 
 def test_each_lease_goes_to_exactly_one_of_the_racing_processes(path: Path) -> None:
@@ -157,7 +186,7 @@ async def test_when_the_disk_fails_everyone_is_told_and_afterwards_the_store_goe
     with opened(path) as store:
         await store.commit("orders", "before", [Create("x", {"n": 1})])
         with full_disk(path, Path(f"{path}-wal")):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 results = await asyncio.gather(
                     *(store.commit("orders", f"o{n}", [Create("x", big)]) for n in range(20)), return_exceptions=True
                 )

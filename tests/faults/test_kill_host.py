@@ -54,6 +54,7 @@ async def test_nothing_is_oversold_lost_or_left_behind_when_the_host_is_killed_a
             seed=SEED,
             pause_seconds=PAUSE_SECONDS,
             rushers=RUSHERS,
+            least=ROUNDS + 1,
         ) as sale:
             await killed_again_and_again(shop, random.Random(SEED))
         states = await reconciled(shop, sale, seconds=SETTLED_SECONDS)

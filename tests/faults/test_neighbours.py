@@ -22,14 +22,14 @@ import pytest_asyncio
 from local.emulators.stripe.webhooks import sign
 from local.layout import Ports
 from local.stack import Stack
-from shared.breaker import FAILURES_MAX
+from shared.breaker import FAILURES_MAX, OPEN_SECONDS
 from tests.faults.databases import read_documents, read_messages
 from tests.faults.onsale import on_sale, reconciled
 from tests.faults.shop import TIMEOUT_SECONDS, Person, Pool, Shop, webhook_secret
 from tests.support.fault_proxy import Fault, FaultProxy, proxied
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("neighbours")]
-SETTLED_SECONDS = 60.0
+SETTLED_SECONDS = 120.0  # normally well below ten
 
 
 @dataclass
@@ -97,7 +97,7 @@ async def warnings(shop: Shop) -> list[str]:
 
 async def opened(shop: Shop, buyer: Person, order_id: str) -> str:
     """The checkout's page, as soon as it can be had again."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SETTLED_SECONDS):
         while (answer := await shop.checkout(buyer, order_id)).status_code == 503:  # noqa: ASYNC110 - the proxy is another server
             await asyncio.sleep(0.3)
     assert answer.status_code == 200, answer.text
@@ -135,11 +135,12 @@ async def test_a_provider_that_keeps_failing_is_left_alone_until_it_is_back(stre
     await street.stripe.set(Fault.RESET)
     for _ in range(FAILURES_MAX):
         plain_refusal(await shop.checkout(buyer, order["order_id"]), "payments-unavailable")
-    asked = street.stripe.connections
+    asked, began = street.stripe.connections, time.monotonic()
     for _ in range(10):
         plain_refusal(await shop.checkout(buyer, order["order_id"]), "payments-unavailable")
+    trials = 1 + (time.monotonic() - began) // OPEN_SECONDS  # on a busy machine a call may try whether it is back
 
-    assert street.stripe.connections <= asked + 2  # on a busy machine one call may try whether it is back
+    assert street.stripe.connections <= asked + 2 * trials  # a call asks twice
     assert (await gauges(shop))["breaker.payments"] > 0
     assert [each for each in await warnings(shop) if each.startswith("Payments")] != []
 
@@ -157,13 +158,13 @@ async def test_a_refund_made_though_its_answer_was_lost_is_made_once(street: Str
     paid = await shop.until(buyer, order["order_id"], "paid")
     await street.stripe.set(Fault.RESET)
     assert (await shop.refund(paid["order_id"])).status_code == 200
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SETTLED_SECONDS):
         while not (unheard := (await shop.stripe("state"))["refunds"]):  # noqa: ASYNC110 - another process makes it true
             await asyncio.sleep(0.05)
     assert (await shop.order(buyer, order["order_id"]))["state"] == "refunding"
 
     await street.stripe.set(Fault.NONE)
-    await shop.until(buyer, order["order_id"], "refunded", seconds=30)
+    await shop.until(buyer, order["order_id"], "refunded")
 
     refunds = (await shop.stripe("state"))["refunds"]
     assert [(each["id"], each["amount"]) for each in refunds] == [(unheard[0]["id"], 5000)]
@@ -224,7 +225,7 @@ async def test_orders_wait_out_a_store_that_is_held_and_exist_once(street: Stree
     last = await shop.place(buyer, {"free": 2}, key=key)
     assert (last.status_code, last.json()["state"]) == (201, "paid")
     assert {answer.json()["order_id"] for answer in answers if answer.status_code == 201} <= {last.json()["order_id"]}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SETTLED_SECONDS):
         while left(shop) != (8, 0, 2):  # noqa: ASYNC110 - another process makes it true
             await asyncio.sleep(0.05)
 
@@ -249,8 +250,8 @@ async def test_while_the_bus_is_held_orders_are_sold_and_what_they_say_arrives_o
         assert free["state"] == "paid"  # the store answers, and the outbox keeps
         assert (await shop.order(buyer, order["order_id"]))["state"] == "placed"
         assert copies_of(shop, free["order_id"]) == []
-    await shop.until(buyer, order["order_id"], "paid", seconds=30)
-    async with asyncio.timeout(30):
+    await shop.until(buyer, order["order_id"], "paid")
+    async with asyncio.timeout(SETTLED_SECONDS):
         while {await mails(shop, each["order_id"]) for each in (free, order)} != {1}:  # noqa: ASYNC110 - another process makes it true
             await asyncio.sleep(0.1)
 

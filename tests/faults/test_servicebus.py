@@ -35,6 +35,7 @@ pytestmark = [
 QUEUE = "payments"
 KEY = "the key of these tests"
 LOST = 12
+PATIENCE_SECONDS = 120.0  # only a hang takes so long
 
 
 class Namespace(Emulator):
@@ -97,7 +98,7 @@ def message(id_: str) -> Message:
 
 async def insistently[T](call: Callable[[], Awaitable[T]]) -> T:
     """What a caller does whose bus is away: again, until it answers."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 return await call()
@@ -114,7 +115,7 @@ async def refused(bus: ServiceBus, id_: str) -> None:
 async def received(receiver: ServiceBusReceiver, number: int) -> list[Delivery]:
     """So many deliveries, as soon as they are there."""
     found: list[Delivery] = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(found) < number:
             found += await insistently(lambda: receiver.receive(QUEUE, messages_max=100))
     return found
@@ -274,7 +275,7 @@ async def test_while_the_bus_is_away_every_call_says_so_in_time(space: Namespace
     await bus.publish(QUEUE, [message("before")])
     space.control("POST", "/refusal", seconds=3600)
 
-    async with asyncio.timeout(CALL_SECONDS_MAX * 1.5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(CALL_SECONDS_MAX * 2), asyncio.TaskGroup() as group:
         for number in range(5):  # they stand in line for one link, and none waits for the others' turns on top
             group.create_task(refused(bus, f"m{number}"))
 
@@ -283,7 +284,7 @@ async def test_a_bus_that_says_nothing_is_not_waited_for_longer(space: Namespace
     await bus.publish(QUEUE, [message("before")])
     space.process.send_signal(signal.SIGSTOP)
     try:
-        async with asyncio.timeout(CALL_SECONDS_MAX * 1.5), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(CALL_SECONDS_MAX * 2), asyncio.TaskGroup() as group:
             for number in range(3):
                 group.create_task(refused(bus, f"m{number}"))
     finally:
@@ -309,10 +310,10 @@ async def test_who_waits_while_the_connection_breaks_gets_the_next_message(
 ) -> None:
     async def next_message() -> str:
         while not (found := await insistently(lambda: receiver.receive(QUEUE, messages_max=1))):
-            await receiver.wait(30)
+            await receiver.wait(2 * PATIENCE_SECONDS)
         return found[0].message.id
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
         waiting = group.create_task(next_message())
         await asyncio.sleep(1)
         assert space.control("DELETE", "/connections")["dropped"] >= 1

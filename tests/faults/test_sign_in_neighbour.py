@@ -14,8 +14,11 @@ from shared.kernel.errors import DependencyUnavailable
 from tests.emulators.processes import Emulator
 from tests.support.fault_proxy import Fault, FaultProxy, proxied
 
+pytestmark = pytest.mark.xdist_group("sign-in-neighbour")  # one double for all
+
 AUDIENCE = "api://tessera"
 CALLERS = 10
+PATIENCE_SECONDS = 120.0  # only a hang takes so long
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +45,14 @@ def minted(issuer: Emulator, email: str) -> str:
 async def test_while_no_keys_can_be_had_callers_are_told_to_come_back_and_one_question_is_asked_for_all(
     issuer: Emulator, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
-    monkeypatch.setattr("shared.auth.authorities.FETCH_SECONDS_MAX", 0.3)
     monkeypatch.setattr("shared.auth.authorities.FAILED_INTERVAL", timedelta())  # as if they came later than the pause
     token = minted(issuer, "a@tessera.example")
-    async with asyncio.timeout(10), validator_through(issuer) as (validator, proxy):
+    async with asyncio.timeout(PATIENCE_SECONDS), validator_through(issuer) as (validator, proxy):
         await proxy.set(fault)
-        asked = [validator.caller(token, utc_now()) for _ in range(CALLERS)]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        with monkeypatch.context() as meanwhile:  # who is back gets its usual time: the machine may be busy
+            meanwhile.setattr("shared.auth.authorities.FETCH_SECONDS_MAX", 0.3)
+            asked = [validator.caller(token, utc_now()) for _ in range(CALLERS)]
+            answers = await asyncio.gather(*asked, return_exceptions=True)
 
         assert [type(answer) for answer in answers] == [DependencyUnavailable] * CALLERS
         assert proxy.connections == (0 if fault is Fault.DOWN else 1)
@@ -59,7 +63,7 @@ async def test_while_no_keys_can_be_had_callers_are_told_to_come_back_and_one_qu
 @pytest.mark.parametrize("fault", [Fault.DOWN, Fault.GARBAGE, Fault.WRONG])
 async def test_keys_once_had_outlast_a_failing_service(issuer: Emulator, fault: Fault) -> None:
     first, second = (minted(issuer, f"{name}@tessera.example") for name in "ab")
-    async with asyncio.timeout(10), validator_through(issuer) as (validator, proxy):
+    async with asyncio.timeout(PATIENCE_SECONDS), validator_through(issuer) as (validator, proxy):
         await validator.caller(first, utc_now())
         await proxy.set(fault)
 

@@ -17,11 +17,22 @@ from local.stack import Stack
 from shared.kernel.clock import utc_now
 from shared.kernel.ids import derived_id
 from tests.faults.databases import read_documents, read_messages
-from tests.faults.shop import DECLINED_CARD, TIMEOUT_SECONDS, Person, Pool, Shop, stack_at, webhook_secret
+from tests.faults.shop import (
+    DECLINED_CARD,
+    PATIENCE_SECONDS,
+    TIMEOUT_SECONDS,
+    Person,
+    Pool,
+    Shop,
+    stack_at,
+    webhook_secret,
+)
 
-HASTY_SECONDS = 2
+pytestmark = pytest.mark.xdist_group("webhooks")  # two stacks for all
+
+HASTY_SECONDS = 3
+HASTY_TRIES_MAX = 10  # of paying within them, which a busy machine may be too slow for
 TOLERANCE_SECONDS = 300
-FREE_AGAIN_SECONDS = 15.0
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +44,7 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A Tessera whose orders wait for two seconds."""
+    """A Tessera whose orders wait for three seconds."""
     with stack_at(tmp_path_factory.mktemp("hasty"), deadline_seconds=HASTY_SECONDS) as stack:
         yield stack
 
@@ -104,7 +115,7 @@ def dead_letters(shop: Shop) -> list[str]:
 
 async def until_available(shop: Shop, buyer: Person, places: int) -> None:
     """Return once so many places are left: stock follows its order's end."""
-    async with asyncio.timeout(FREE_AGAIN_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             event = await shop.http.get(f"{shop.api}/events/{shop.event['event_id']}", headers=buyer.headers)
             if event.json()["available"] == places:
@@ -172,12 +183,19 @@ async def test_a_payment_for_an_order_nobody_knows_waits_and_blocks_nobody(patie
         await paid_elsewhere(shop, stranger)
         order, page = await shop.ready_to_pay(buyer, {"floor": 1})
         await shop.pay(page)
-        await shop.until(buyer, order["order_id"], "paid", seconds=5)
-        waiting = [(state, id_) for _, state, id_, _ in read_messages(patient.data) if stranger in id_]
+        await shop.until(buyer, order["order_id"], "paid")
+        async with asyncio.timeout(PATIENCE_SECONDS):  # it is looked at again now and then, and waits again
+            while [state for state, _ in reports_of(shop, stranger)] != [2]:  # noqa: ASYNC110 - the host does it
+                await asyncio.sleep(0.05)
+        [(_, report)] = reports_of(shop, stranger)
 
-        assert [state for state, _ in waiting] == [2]
-        assert ":payments:" in waiting[0][1]
+        assert ":payments:" in report
         assert tickets_of(shop, stranger) == []
+
+
+def reports_of(shop: Shop, order_id: str) -> list[tuple[int, str]]:
+    """State and id of each message about an order that nobody has placed."""
+    return [(state, id_) for _, state, id_, _ in read_messages(shop.stack.data) if order_id in id_]
 
 
 async def test_a_payment_told_before_its_order_exists_pays_it_as_soon_as_it_does(patient: Stack) -> None:
@@ -199,19 +217,27 @@ async def test_a_payment_told_before_its_order_exists_pays_it_as_soon_as_it_does
 
 async def test_a_payment_never_told_is_found_when_the_order_would_expire(hasty: Stack) -> None:
     async with shop_on(hasty, drop=1.0) as (shop, buyer):
+        before = (await shop.stripe("webhooks"))["deliveries"]
         order, page = await shop.ready_to_pay(buyer, {"floor": 2})
-        await shop.pay(page)
-        state_before = (await shop.order(buyer, order["order_id"]))["state"]
+        for _ in range(HASTY_TRIES_MAX):
+            if (await shop.pay(page)).status_code == httpx.codes.SEE_OTHER:
+                break
+            await until_available(shop, buyer, 10)  # too late, and the order has ended
+            order, page = await shop.ready_to_pay(buyer, {"floor": 2})
         await shop.until(buyer, order["order_id"], "paid")
+        told = (await shop.stripe("webhooks"))["deliveries"]
 
-        assert state_before == "placed"
+        assert (told["delivered"], told["pending"]) == (before["delivered"], 0)
+        assert told["dropped"] > before["dropped"]
         assert tickets_of(shop, order["order_id"]) == ["valid", "valid"]
         assert (await session_of(shop, order["order_id"]))["payment_status"] == "paid"
 
 
-@pytest.mark.parametrize("ending", ["expired", "cancelled"])
-async def test_a_payment_for_an_order_that_ended_goes_back(hasty: Stack, ending: str) -> None:
-    async with shop_on(hasty) as (shop, buyer):
+@pytest.mark.parametrize(("ending", "waits"), [("expired", "hasty"), ("cancelled", "patient")])
+async def test_a_payment_for_an_order_that_ended_goes_back(
+    ending: str, waits: str, request: pytest.FixtureRequest
+) -> None:
+    async with shop_on(request.getfixturevalue(waits)) as (shop, buyer):
         order = await shop.placed(buyer, {"floor": 2})
         if ending == "cancelled":
             await shop.cancel(buyer, order["order_id"])

@@ -80,6 +80,7 @@ SLIPS = {
     ),
     "a value that is none of its kind": ("payments-webhook.xml", 'renewal-period="60"', 'renewal-period="301"'),
     "a number that is none": ("public-reads.xml", "{{cache-seconds}}", "soon"),
+    "a choice of nothing": ("anonymous.xml", "<outbound>", '<outbound><choose><when condition="true" /></choose>'),
     "an unknown section": ("anonymous.xml", "outbound>", "outbond>"),
     "an unknown element within a policy": ("signed-in.xml", "<audience>", "<audience><x/>"),
     "credentials for other sites": ("global.xml", 'allow-credentials="false"', 'allow-credentials="true"'),

@@ -212,7 +212,8 @@ def test_the_shortest_and_the_longest_installation_have_names_that_azure_takes(
 
 
 def test_a_name_that_is_too_long_is_found(broken: Break) -> None:
-    copy = broken("main.bicep", "take('st${installation}${uniqueString(token, app.name)}', 24)", "'st-${installation}'")
+    name = "take('st${installation}${uniqueString(token, app.name)}', 24)"
+    copy = broken("modules/stores.bicep", name, "'st-${installation}'")
     assert [each.split(":")[0] for each in ill_named(copy.planned("dev"))] == ["Microsoft.Storage/storageAccounts"]
 
 

@@ -14,6 +14,7 @@ from tools.plan import planned
 
 type Check = Callable[[Seen], Iterator[str]]
 PRIVATE: Final = "prod, with everything"
+STORES: Final = "modules/stores.bicep"
 NOTHING_OUT: Final = """{ name: 'none', properties: {
   direction: 'Outbound', access: 'Deny', priority: 100, protocol: '*', sourceAddressPrefix: '*', sourcePortRange: '*'
   destinationAddressPrefix: 'Internet', destinationPortRange: '*'
@@ -43,9 +44,10 @@ def test_a_network_of_our_own_is_refused_where_the_bus_cannot_be_in_it() -> None
         (keys, "modules/storage.bicep", "allowSharedKeyAccess: false", "allowSharedKeyAccess: true", "allowSharedKey"),
         (keys, "modules/monitoring.bicep", "    DisableLocalAuth: true\n", "", "DisableLocalAuth is None"),
         (keys, "modules/functionapp.bicep", "allow: false", "allow: true", "allow is True"),
-        (reachable, "modules/private.bicep", "group: 'Sql'", "group: 'SQL'", "it is closed, and has 0 private"),
-        (reachable, "modules/private.bicep", "range(0, 3 +", "range(1, 2 +", "databaseAccounts tessera"),
-        (reachable, "modules/private.bicep", "zone: zones.cosmos", "zone: zones.blob", "its name is not in"),
+        (reachable, STORES, "group: 'Sql'", "group: 'SQL'", "it is closed, and has 0 private"),
+        (reachable, STORES, "{ name: 'servicebus', id:", "// { name: 'servicebus', id:", "namespaces tessera"),
+        (reachable, STORES, "zone: network!.zones.cosmos", "zone: network!.zones.blob", "its name is not in"),
+        (reachable, "main.bicep", "group: 'sites'", "group: 'site'", "it is closed, and has 0 private"),
         (reachable, "modules/network.bicep", "sites: 'privatelink.azurewebsites.net'", "sites: 'privatelink.azure.net'",
          "its name is not in privatelink.azurewebsites.net"),
         (reachable, "modules/network.bicep", "parent: zones[i]", "parent: zones[0]", "nobody in the network knows"),

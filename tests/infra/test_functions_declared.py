@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 import pytest
+from openapi_spec_validator import OpenAPIV30SpecValidator
+from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
 from tests.infra.checks.functions import apps, backends, deployed, described, policies
 from tests.infra.conftest import Break
@@ -84,6 +86,21 @@ def test_the_gateway_chooses_a_backend_by_the_first_part_of_an_operations_name(i
     """So the check of backends may split names as it does."""
     around = (infra.folder / "policies" / "global.xml").read_text()
     assert around.count("<set-backend-service backend-id=\"@(context.Operation.Id.Split('-')[0])\" />") == 1
+
+
+def test_the_description_is_in_words_that_api_management_reads(infra: Infra) -> None:
+    """By the rules of 3.0, which know neither `examples` in a schema nor `null` as a type."""
+    document = infra.json("openapi.json")
+    OpenAPIV30SpecValidator(document).validate()
+    schemas = document["components"]["schemas"]
+    for wrong in (
+        {"type": ["string", "null"]},
+        {"type": "null"},
+        {"examples": ["a"]},
+        {"contentMediaType": "image/png"},
+    ):
+        with pytest.raises(OpenAPIValidationError):
+            OpenAPIV30SpecValidator({**document, "components": {"schemas": {**schemas, "Odd": wrong}}}).validate()
 
 
 def test_the_description_is_small_enough_for_bicep_to_load(infra: Infra) -> None:

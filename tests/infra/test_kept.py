@@ -14,6 +14,7 @@ from tools.plan import planned
 type Check = Callable[[Seen], Iterator[str]]
 STORAGE: Final = "modules/storage.bicep"
 MAIN: Final = "main.bicep"
+STORES: Final = "modules/stores.bicep"
 
 
 @pytest.mark.parametrize("check", [store, backups, versions, site, proof])
@@ -26,8 +27,8 @@ def test_what_is_kept_is_kept_as_long_as_the_documents_say(seen: Seen, check: Ch
     [
         (store, "environments.bicep", "'Continuous30Days'\n    serviceBus", "'Continuous7Days'\n    serviceBus",
          "it is restored from Continuous7Days, not Continuous30Days"),
-        (backups, MAIN, "['payments']", "['payment']", "backups of payments go to 'payment'"),
-        (backups, MAIN, "    immutableDays: size.backupDays\n", "", "a backup cannot be changed for [] days"),
+        (backups, STORES, "['payments']", "['payment']", "backups of payments go to 'payment'"),
+        (backups, STORES, "    immutableDays: sizes.backupDays\n", "", "a backup cannot be changed for [] days"),
         (backups, "environments.bicep", "backupDays: 30", "backupDays: 3", "a backup cannot be changed for [3] days"),
         (backups, STORAGE, "allowProtectedAppendWrites: false", "allowProtectedAppendWrites: true", "written on"),
         (versions, STORAGE, "isVersioningEnabled: true", "isVersioningEnabled: immutableDays > 0", "overwritten"),

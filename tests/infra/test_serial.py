@@ -42,8 +42,11 @@ def test_there_is_a_loop_of_each_type_that_is_looked_at(infra: Infra) -> None:
         (order, STORE, "    dependsOn: [writing]\n", "", "'writing' and 'reading'"),
         (order, "modules/cosmos.bicep", "  dependsOn: [containers]\n", "", "'containers' and 'looksAround'"),
         (order, API, "  dependsOn: [around]\n", "", "'around' and 'inProduct'"),
-        (order, "main.bicep", "    sites: [for (app, i) in apps: { name: app.name, id: functionApps.outputs.ids[i] }]",
-         "    sites: []", "'access' and 'privately'"),
+        (loops, "modules/private.bicep", "@batchSize(1)\n", "", "'endpoints' is made all at once, not 1"),
+        (order, "modules/stores.bicep", "  dependsOn: [addresses] // the same subnet\n", "",
+         "'addresses' and 'addressesOfStorages'"),
+        (order, "main.bicep", "id: functionApps.outputs.ids[i]\n        group: 'sites'",
+         "id: group.id\n        group: 'sites'", "'access' and 'privateApps'"),
     ],
 )  # fmt: skip
 def test_what_would_be_made_at_once_is_found(

@@ -1,5 +1,6 @@
 """What apps, the gateway, the budget and the logs are told: what the installation said, and the same everywhere."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -9,6 +10,8 @@ from tests.infra.checks.told import addresses, alike, kept, sampled
 from tests.infra.checks.watching import budget, logged
 from tests.infra.conftest import Break
 from tests.infra.world import Function, Infra, Seen
+from tools.delivery.variables import LATER
+from tools.plan import planned
 
 type Check = Callable[[Seen], Iterator[str]]
 MAIN: Final = "main.bicep"
@@ -65,6 +68,12 @@ def test_what_is_told_otherwise_is_found(
     copy = broken(file, old, new)
     problems = list(check(Seen(copy.planned(TOLD), copy, code)))
     assert [each for each in problems if found in each] != [], problems
+
+
+def test_where_there_can_be_no_budget_yet_all_the_rest_is_declared() -> None:
+    with_one, without = planned("dev").declared(), planned("dev", variables={"TESSERA_BUDGET_FROM": LATER}).declared()
+    kinds = Counter(each.type for each in with_one) - Counter(each.type for each in without)
+    assert kinds == {"Microsoft.Consumption/budgets": 1}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import re
 import pytest
 from pydantic_core import PydanticUndefined
 
-from tools.delivery.variables import Variables, VariablesRefused
+from tools.delivery.variables import LATER, Variables, VariablesRefused
 from tools.plan import EXAMPLES, INFRA, planned
 
 ENOUGH = {**EXAMPLES, "AZURE_ENV_NAME": "prod"}
@@ -29,6 +29,7 @@ def test_what_is_enough_is_accepted_and_everything_that_can_be() -> None:
         "TESSERA_PRIVATE_TO": "10.1.0.255",
     }
     assert Variables.read({**ENOUGH, **whole}).budget_monthly == 150
+    assert Variables.read({**ENOUGH, "TESSERA_BUDGET_FROM": LATER}).budget_from == LATER
     assert Variables.read({**ENOUGH, "SMTP_USERNAME": "", "TESSERA_SITE_ORIGIN": ""}).site_origin is None
 
 
@@ -89,6 +90,10 @@ def test_a_missing_one_is_named(missing: str) -> None:
         ("TESSERA_GATEWAY_LIMITS", '{"person-calls": 1200}'),
         ("TESSERA_GATEWAY_LIMITS", '{"api-audience": "1200"}'),
         ("TESSERA_GATEWAY_LIMITS", "person-calls=1200"),
+        ("TESSERA_GATEWAY_LIMITS", '{"person-calls": "many"}'),
+        ("TESSERA_GATEWAY_LIMITS", '{"read-retries": "0"}'),
+        ("TESSERA_GATEWAY_LIMITS", '{"read-retries": "51"}'),
+        ("TESSERA_GATEWAY_LIMITS", '{"body-bytes": "102401"}'),
         ("DIRECTORY_ISSUER", "https://people.onmicrosoft.com"),
     ],
 )

@@ -1,6 +1,7 @@
 """A Tessera of its own for those who misuse it, so that its log and its counters tell of nobody else."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -8,6 +9,13 @@ import pytest
 from local.layout import Ports
 from local.stack import Stack
 from tests.support.api import Api
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of them share one Tessera."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("misuse"))
 
 
 @pytest.fixture(scope="session")

@@ -147,18 +147,19 @@ class RefreshFamilies(RuleBasedStateMachine):
 
 
 def run(**options: Any) -> None:
-    run_state_machine_as_test(RefreshFamilies, settings=settings(deadline=None, database=None, **options))
+    chosen = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), **options)
+    run_state_machine_as_test(RefreshFamilies, settings=chosen)
 
 
 @pytest.mark.torture
 def test_a_family_has_at_most_one_token_that_works_and_reuse_ends_it() -> None:
-    run(max_examples=60 * ROUNDS, stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow])
+    run(max_examples=60 * ROUNDS, stateful_step_count=30, derandomize=ROUNDS == 1)
 
 
 def noticed() -> bool:
     """Whether the oracle finds what was broken; the first example it finds is enough."""
     try:
-        run(max_examples=400, phases=[Phase.generate], report_multiple_bugs=False)
+        run(max_examples=400, phases=[Phase.generate], report_multiple_bugs=False, derandomize=True)
     except AssertionError:
         return True
     return False

@@ -1,6 +1,7 @@
 """The public list against an oracle that knows nothing of stores: filters, orders, pages and counts."""
 
 import asyncio
+import os
 import re
 import tempfile
 import unicodedata
@@ -24,6 +25,7 @@ from shared.kernel.money import Money
 from tests.factories import catalog
 from tests.factories import settings as factory
 
+ROUNDS = int(os.environ.get("TORTURE_ROUNDS", "1"))
 WORDS = [
     "Zürich", "ZURICH", "Zu\u0308rich", "Straße", "STRASSE", "straßen", "İzmir", "ızmir", "IZMIR", "Łódź", "lodz", "e",
     "FINE", "Ångström", "Ærø", "100%", "a_b", "O’Neil", "Ελλάς", "ΕΛΛΆΣ", "ёж", "中文字", "É", "ß", "½", "Đà", "-",
@@ -229,7 +231,13 @@ async def pages(cases: UseCases, query: dict[str, str], limit: int) -> list[str]
             return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=60 * ROUNDS,
+    deadline=None,
+    derandomize=ROUNDS == 1,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 @example([Given(renamed(catalog.event(name="हिन्दी", pools={"floor": 1}), 0), True, False)], [{"q": "हिन्दु"}], 1)
 @given(given_events(), st.lists(queries(), min_size=4, max_size=8), st.integers(1, 4))
 def test_the_list_and_its_counts_are_what_an_oracle_says(

@@ -3,20 +3,18 @@
 The same names that `infra/main.bicepparam` reads; docs/deploy.md says what each is for.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import date
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.settings_rules import host_name, mailbox, safe_address
+from tools.delivery.limits import limits
 
-OPERATIONS: Final = Path(__file__).resolve().parents[2] / "infra" / "policies" / "operations.json"
-_LIMITS: Final = ("-calls", "-bytes", "-seconds", "-retries")
+LATER: Final = "later"  # a subscription younger than two days may have no budget
 AUTHORITIES_MAX: Final = 2  # of the gateway's policies
 _REGION: Final = r"^[a-z]+[0-9]?$"
 _ORIGIN: Final = re.compile(r"https://[^/?#\s]+")
@@ -47,24 +45,9 @@ def _issuers(text: str) -> str:
     return text
 
 
-def _limits(text: str) -> str:
-    """A JSON object of limits of the gateway.
-
-    :raises ValueError: it is none, or has one that is not a limit
-    """
-    declared = json.loads(OPERATIONS.read_text())["named_values"]
-    allowed = {name for name, about in declared.items() if name.endswith(_LIMITS) and "setting" not in about}
-    given = json.loads(text)
-    if not isinstance(given, dict) or not all(isinstance(value, str) and value.isdecimal() for value in given.values()):
-        raise ValueError('it is a JSON object of numbers as texts, e.g. {"person-calls": "1200"}')
-    if unknown := sorted(given.keys() - allowed):
-        raise ValueError(f"{unknown[0]} is no limit; there are {', '.join(sorted(allowed))}")
-    return text
-
-
 def _first_of_a_month(text: str) -> str:
-    if date.fromisoformat(text).day != 1:
-        raise ValueError("it is the first of a month, yyyy-MM-01")
+    if text != LATER and date.fromisoformat(text).day != 1:
+        raise ValueError(f"it is the first of a month, yyyy-MM-01, or {LATER}: no budget yet")
     return text
 
 
@@ -99,7 +82,7 @@ class Variables(BaseModel):
     alert_mail: Annotated[str, AfterValidator(mailbox)] = Field(alias="TESSERA_ALERT_MAIL")
     budget_monthly: int = Field(150, alias="TESSERA_BUDGET_MONTHLY", ge=1)
     budget_from: Annotated[str, AfterValidator(_first_of_a_month)] = Field(alias="TESSERA_BUDGET_FROM")
-    gateway_limits: Annotated[str, AfterValidator(_limits)] = Field("{}", alias="TESSERA_GATEWAY_LIMITS")
+    gateway_limits: Annotated[str, AfterValidator(limits)] = Field("{}", alias="TESSERA_GATEWAY_LIMITS")
     private_networking: _Flag = Field("false", alias="TESSERA_PRIVATE_NETWORKING")
     private_from: IPv4Address = Field(IPv4Address("127.0.0.0"), alias="TESSERA_PRIVATE_FROM")
     private_to: IPv4Address = Field(IPv4Address("127.255.255.255"), alias="TESSERA_PRIVATE_TO")

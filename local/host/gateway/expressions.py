@@ -127,6 +127,10 @@ _LISTED: Final[Mapping[str, Getter]] = {
     ),
     """@(context.Request.Headers.GetValueOrDefault("Authorization", "")
         .StartsWith("Bearer tsk_", StringComparison.OrdinalIgnoreCase))""": _is_service_key,
+    """@(!context.Request.Headers.GetValueOrDefault("Authorization", "")
+        .StartsWith("Bearer tsk_", StringComparison.OrdinalIgnoreCase))""": lambda context: (
+        not _is_service_key(context)
+    ),
     # --- whose counter
     '@("refused:" + context.Request.IpAddress)': lambda context: f"refused:{context.address}",
     '@("address:" + context.Request.IpAddress)': lambda context: f"address:{context.address}",

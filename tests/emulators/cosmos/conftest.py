@@ -49,7 +49,7 @@ async def url(tmp_path: Path, clock: Clock) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def rest(url: str) -> AsyncIterator[Rest]:
-    async with httpx.AsyncClient(timeout=10) as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         yield Rest(http, url, KEY)
 
 

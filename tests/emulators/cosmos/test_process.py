@@ -27,7 +27,7 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulato
 
 @pytest.fixture
 async def rest(running: Emulator) -> AsyncIterator[Rest]:
-    async with httpx.AsyncClient(timeout=10) as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         yield Rest(http, running.url, KEY)
 
 
@@ -49,7 +49,7 @@ async def test_what_was_acknowledged_is_there_after_kill_9(running: Emulator, re
                 enough.set()
 
     writing = [asyncio.create_task(write(f"w{number}")) for number in range(4)]
-    await asyncio.wait_for(enough.wait(), timeout=30)
+    await asyncio.wait_for(enough.wait(), timeout=120)
     running.kill()
     ended = await asyncio.gather(*writing, return_exceptions=True)
     running.restart()
@@ -98,7 +98,7 @@ def test_without_anybody_to_let_in_it_does_not_start(tmp_path: Path, monkeypatch
     monkeypatch.delenv("COSMOS_KEY", raising=False)
     command = [sys.executable, "-m", "local.emulators.cosmos", "--data", str(tmp_path), "--port", "0"]
 
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     assert ended.returncode == 1
     assert "say who may come in" in ended.stderr

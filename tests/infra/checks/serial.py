@@ -15,12 +15,14 @@ from tools.bicep.syntax import For, Name
 _ACCOUNT: Final = "Microsoft.DocumentDB/databaseAccounts"
 _API: Final = "Microsoft.ApiManagement/service/apis"
 # Type → how many of a loop are made at once. Cosmos DB locks the account for each right (412), and makes few containers
-# at once (429); API Management writes to an API for each of its policies (409), a network takes one change at a time.
+# at once (429); API Management writes to an API for each of its policies (409), a network and a subnet take one change
+# at a time.
 AT_ONCE: Final = {
     f"{_ACCOUNT}/sqlRoleAssignments": 1,
     f"{_ACCOUNT}/sqlDatabases/containers": 4,
     f"{_API}/operations/policies": 5,
     "Microsoft.Network/virtualNetworks/subnets": 1,
+    "Microsoft.Network/privateEndpoints": 1,
 }
 # Types that write to the same thing: of any two declarations in a file, one waits for the other.
 ONE_THING: Final = (
