@@ -136,7 +136,7 @@ def test_the_workflows_are_well_formed_and_all_they_name_is_there() -> None:
     ("path", "old", "new", "said"),
     [
         (DELIVER, "needs: package", "needs: packages", "needs packages, which is not there"),
-        (DELIVER, "@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2", "@v4", "not pinned to a commit"),
+        (DELIVER, "@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0", "@v4", "not pinned to a commit"),
         (DELIVER, "uses: ./.github/actions/setup", "uses: ./.github/actions/set-up", "which is not there"),
         (DELIVER, "uses: ./.github/workflows/deploy.yml", "uses: ./.github/workflows/depoly.yml", "which is not there"),
         (DELIVER, "with: { environment: dev }", "with: { stage: dev }", "has no input stage"),

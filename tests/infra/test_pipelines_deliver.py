@@ -209,6 +209,16 @@ def test_only_named_variables_of_one_line_come_to_commands(tmp_path: Path) -> No
     assert (tmp_path / "env").read_text() == "SMTP_HOST=mail.example.org\n"
 
 
+def test_what_a_run_keeps_may_be_kept_again_when_a_job_is_run_again() -> None:
+    """GitHub refuses a second artifact of a name within a run, and a smoke test that failed has kept one."""
+    steps = [step for workflow in WORKFLOWS.workflows.values() for job in workflow["jobs"].values()
+             for step in job.get("steps", [])]  # fmt: skip
+    kept = {step["with"]["name"]: step["with"].get("overwrite") for step in steps if "upload" in step.get("uses", "")}
+
+    assert len(kept) == 4
+    assert {name for name, again in kept.items() if again is not True} == set()
+
+
 def test_jobs_may_take_as_long_as_all_they_wait_for_may_take() -> None:
     group: Any = typer.main.get_command(app)
     patience = {each.name: each.default for each in group.get_command(None, "smoke").params}
