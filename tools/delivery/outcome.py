@@ -16,6 +16,10 @@ class CheckFailed(Exception):
     """Something is not as it should be; the message says what, and what was expected."""
 
 
+class Inconclusive(CheckFailed):
+    """A check could not be made: that ends a pipeline's stage, and speaks against nothing that was published."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One check.
@@ -64,7 +68,7 @@ class Report:
             made, said = do()
             passed = True
         except self.expected as error:
-            passed, said = False, str(error)
+            passed, said, grave = False, str(error), grave and not isinstance(error, Inconclusive)
         self._tell(Outcome(name, passed, time.monotonic() - started, said, grave))
         return made
 

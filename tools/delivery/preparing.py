@@ -17,6 +17,8 @@ _VENUE: Final = {
 def prepare(creator: Shop, operator: Shop) -> str:
     """Make them, where this operator does not have them yet, and answer the event's id.
 
+    An event that is sold out, by sales that nobody could give back, is cancelled and followed by another one.
+
     The event is public, as every event on sale is; so its name says what it is, and it takes place in 2099: last in
     every list.
 
@@ -25,21 +27,34 @@ def prepare(creator: Shop, operator: Shop) -> str:
     :raises ShopRefused: refused, or no answer
     """
     me = operator.get("me")
-    if there := _there(operator, me["memberships"]):
-        return there
+    there = _there(operator, me["memberships"])
+    for event in there:
+        if event["available"]:
+            return str(event["event_id"])
+    if there:
+        organiser_id = there[0]["organiser_id"]
+        venue = creator.get(f"organisers/{organiser_id}/venues")["items"][0]
+        made = _made(creator, organiser_id, venue["venue_id"])
+        for event in there:
+            creator.post(f"events/{event['event_id']}/cancel")
+        return made
     organiser_id = creator.post("organisers", {"name": ORGANISER})["organiser_id"]
     creator.put(f"organisers/{organiser_id}/members/{me['person_id']}", {"role": "operator"})
     venue = creator.post(f"organisers/{organiser_id}/venues", dict(_VENUE))
-    event = creator.post("events", _event(organiser_id, venue["venue_id"]))
+    return _made(creator, organiser_id, venue["venue_id"])
+
+
+def _made(creator: Shop, organiser_id: str, venue_id: str) -> str:
+    event = creator.post("events", _event(organiser_id, venue_id))
     event_id: str = creator.post(f"events/{event['event_id']}/publish")["event_id"]
     return event_id
 
 
-def _there(operator: Shop, memberships: Mapping[str, str]) -> str:
-    """The event that was made before; nothing else takes place then."""
+def _there(operator: Shop, memberships: Mapping[str, str]) -> list[Json]:
+    """The events that were made before; nothing else takes place then. Lists may be some seconds late."""
     found = operator.get(f"events?from={STARTS_AT}&limit=100")["items"] if memberships else []
     mine = (each for each in found if each["name"] == EVENT and each["organiser_id"] in memberships)
-    return next((str(each["event_id"]) for each in mine), "")
+    return [operator.get(f"events/{each['event_id']}") for each in mine]
 
 
 def _event(organiser_id: str, venue_id: str) -> Json:

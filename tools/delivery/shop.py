@@ -19,6 +19,10 @@ class ShopRefused(Exception):
     """The API refused, failed or did not answer; the message has its own words and the correlation id."""
 
 
+class NoAnswer(ShopRefused):
+    """Nobody answered, or nobody who knows: what was asked for may have been done all the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shop:
     """The API, for one bearer of a token.
@@ -37,12 +41,14 @@ class Shop:
         """
         return self._ask("GET", path)
 
-    def post(self, path: str, body: Json | None = None) -> Json:
+    def post(self, path: str, body: Json | None = None, *, key: str = "") -> Json:
         """POST below `/api/`, under one Idempotency-Key however often it takes.
 
-        :raises ShopRefused: refused, or no answer
+        :param key: that key, for who asks again; empty: a new one
+        :raises NoAnswer: nobody who knows whether it was done
+        :raises ShopRefused: refused
         """
-        return self._ask("POST", path, json=body or {}, headers={"idempotency-key": uuid.uuid4().hex})
+        return self._ask("POST", path, json=body or {}, headers={"idempotency-key": key or uuid.uuid4().hex})
 
     def put(self, path: str, body: Json) -> Json:
         """PUT below `/api/`.
@@ -67,11 +73,11 @@ class Shop:
                     return found
                 trouble = f"{method} /api/{path}: {problem(answer)}"
                 if answer.status_code not in _AGAIN:
-                    break
+                    raise ShopRefused(trouble)
                 pause = _seconds(answer.headers.get("retry-after", ""))
             if attempt < ATTEMPTS_MAX:
                 time.sleep(min(pause, PAUSE_SECONDS_MAX))
-        raise ShopRefused(trouble)
+        raise NoAnswer(trouble)
 
 
 def problem(answer: httpx.Response) -> str:

@@ -17,6 +17,7 @@ from tools.delivery.azure import AzureFailed
 from tools.delivery.insights import Insights, NotFoundYet
 from tools.delivery.outcome import CheckFailed, Report
 from tools.delivery.shop import REQUEST_SECONDS, Json, Shop, ShopRefused, problem
+from tools.delivery.smoke_sale import sale
 from tools.delivery.smoke_trace import trace
 from tools.delivery.versions import answering
 
@@ -85,16 +86,8 @@ def smoke(target: Target, report: Report, patience: Patience, *, transport: http
         if not target.token:
             return
         report.check("knows the operator", lambda: _knows(shop))
-        before = report.check("the event is on sale", lambda: _on_sale(shop, target.event))
-        if before is None:
-            return
-        order = report.check("sells at the desk", lambda: _sell(shop, before))
-        if order is None:
-            return
-        refunded = report.check("refunds", lambda: _refund(shop, order, patience))
-        if refunded is not None:
-            report.check("stock is as before", lambda: _stock(shop, before, patience))
-    if target.insights is not None:
+        order = sale(shop, target.event, report, seconds=patience.moved, poll=patience.poll)
+    if order is not None and target.insights is not None:
         # It may be late, and the sale went through.
         report.check("its trace is found", lambda: _trace(target, order, patience), grave=False)
 
@@ -161,48 +154,6 @@ def _knows(shop: Shop) -> tuple[str, str]:
     """The service `identity` is an app of its own in prod, and a sale does not ask it."""
     person_id = str(shop.get("me")["person_id"])
     return person_id, person_id
-
-
-def _on_sale(shop: Shop, event_id: str) -> tuple[Json, str]:
-    event = shop.get(f"events/{event_id}")
-    if not event["available"]:
-        raise CheckFailed(f"“{event['name']}” is sold out: nothing can be tried with it; give another event")
-    return event, f"“{event['name']}”, {event['available']} places left"
-
-
-def _sell(shop: Shop, event: Json) -> tuple[Json, str]:
-    wanted = next((each for each in event["ticket_types"] if each["available"]), None)
-    if wanted is None:
-        raise CheckFailed(f"no ticket type of “{event['name']}” is left")
-    line = {"ticket_type_id": wanted["ticket_type_id"], "quantity": 1}
-    order = shop.post("orders", {"event_id": event["event_id"], "lines": [line], "method": "desk"})
-    if order["state"] != "paid":  # and then it ends by itself, at its deadline
-        raise CheckFailed(f"the order {order['order_id']} is {order['state']}, and not paid")
-    return order, f"order {order['order_id']}, correlation id {shop.correlation_id}"
-
-
-def _refund(shop: Shop, order: Json, patience: Patience) -> tuple[bool, str]:
-    path = f"orders/{order['order_id']}"
-    shop.post(f"{path}/refund")
-    state = _until(lambda: str(shop.get(path)["state"]), lambda found: found == "refunded", patience)
-    if state != "refunded":
-        raise CheckFailed(f"the order {order['order_id']} is still {state} after {patience.moved:.0f} s")
-    return True, state
-
-
-def _stock(shop: Shop, before: Json, patience: Patience) -> tuple[int, str]:
-    path, wanted = f"events/{before['event_id']}", before["available"]
-    left = _until(lambda: int(shop.get(path)["available"]), lambda found: found == wanted, patience)
-    if left != wanted:
-        raise CheckFailed(f"{left} places are left, and there were {wanted} before")
-    return left, f"{left} places left"
-
-
-def _until[T](look: Callable[[], T], enough: Callable[[T], bool], patience: Patience) -> T:
-    give_up = time.monotonic() + patience.moved
-    while not enough(found := look()) and time.monotonic() < give_up:
-        time.sleep(patience.poll)
-    return found
 
 
 def _trace(target: Target, order: Json, patience: Patience) -> tuple[str, str]:

@@ -1,21 +1,22 @@
 """What the smoke test needs, made once an environment."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from tests.infra.smoke.support import SHORT, failures, outcome_of
-from tests.support.api import Api, soon
-from tools.delivery.preparing import CAPACITY, prepare
+from tests.support.api import Api, Person, soon
+from tools.delivery.preparing import CAPACITY, STARTS_AT, prepare
 from tools.delivery.shop import Shop
 from tools.delivery.smoke import Target
 
 pytestmark = pytest.mark.xdist_group("smoke")  # one Tessera for all of them
 
 
-def listed(operator: Any) -> list[str]:
-    return [each["event_id"] for each in operator.get("events?from=2099-01-01T00:00:00Z").json()["items"]]
+def listed(operator: Person) -> list[str]:
+    """The list as `prepare` asks for it: the same answer is given for some seconds."""
+    shop = Shop(operator.api.http, operator.token, "listed")
+    return [each["event_id"] for each in shop.get(f"events?from={STARTS_AT}&limit=100")["items"]]
 
 
 def test_what_it_needs_is_prepared_by_a_creator_and_an_operator(api: Api, target: Target) -> None:
@@ -31,3 +32,27 @@ def test_what_it_needs_is_prepared_by_a_creator_and_an_operator(api: Api, target
     again = prepare(Shop(api.http, creator.token, "prepare-3"), Shop(api.http, operator.token, "prepare-4"))
     assert again == event_id
     assert operator.get("me").json()["memberships"] == {event["organiser_id"]: "operator"}
+
+
+def test_an_event_that_is_sold_out_is_followed_by_another(api: Api) -> None:
+    creator, operator = api.person("creator"), api.person()
+
+    def prepared() -> str:
+        return prepare(Shop(api.http, creator.token, "prepare-5"), Shop(api.http, operator.token, "prepare-6"))
+
+    first = prepared()
+    assert soon(lambda: first in listed(operator) or None, "the event in the list")
+    operator.paid(operator.get(f"events/{first}").json(), CAPACITY)
+    assert soon(lambda: operator.get(f"events/{first}").json()["available"] == 0 or None, "sold out, as answers say")
+
+    second = prepared()
+
+    assert second != first
+    states = [operator.get(f"events/{each}").json() for each in (first, second)]
+    assert [(each["state"], each["organiser_id"]) for each in states] == [
+        ("cancelled", states[0]["organiser_id"]),
+        ("published", states[0]["organiser_id"]),
+    ]
+    assert states[1]["available"] == CAPACITY
+    assert soon(lambda: second in listed(operator) or None, "the other event in the list")
+    assert prepared() == second
