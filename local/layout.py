@@ -1,12 +1,12 @@
 """What a stack is laid out with: which store and bus, where its parts listen, what they keep secret."""
 
-import contextlib
 import json
 import secrets
 import socket
 import sys
+import weakref
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ BUS_KEY_NAME: Final = "RootManageSharedAccessKey"
 _KINDS: Final = "kinds.json"
 _FREE_FROM: Final = 10_000
 _FREE_UNTIL: Final = 32_000  # Linux gives outgoing connections ports from 32768 on (ip_local_port_range)
+_TRIES_MAX: Final = 1_000
 
 
 class StoreKind(StrEnum):
@@ -32,7 +33,7 @@ class BusKind(StrEnum):
     SERVICEBUS = "servicebus"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Ports:
     """Where everything listens on 127.0.0.1."""
 
@@ -54,30 +55,47 @@ class Ports:
 
     @classmethod
     def free(cls) -> Self:
-        """Ports nobody uses at this moment, and that the kernel gives to no outgoing connection in the meantime.
+        """Ports nobody uses, one after the other, and that nobody else is given for as long as this object lives.
 
-        On Linux nobody else is given them here either, before they are listened on or after, until this process ends.
+        The kernel gives them to no outgoing connection, and whoever else asks for free ports gets others: between the
+        choice and the moment a double listens lie seconds, and tests run side by side.
         """
-        found: list[int] = []
-        while len(found) < len(fields(cls)):
-            number = secrets.choice(range(_FREE_FROM, _FREE_UNTIL))  # unlike `random`, never seeded alike in two
-            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", number)):
-                found += [number] if number not in found and _claimed(number) else []
-        return cls(*found)
+        for _ in range(_TRIES_MAX):
+            first = _FREE_FROM + secrets.randbelow(
+                _FREE_UNTIL - _FREE_FROM - len(fields(cls))
+            )  # `random` may be seeded
+            ports = cls.counted_from(first)
+            held = _held(range(first, first + len(fields(cls))))
+            if held:
+                weakref.finalize(ports, _let_go, held)
+                return ports
+        raise OSError(f"No {len(fields(cls))} free ports in a row, of {_FREE_FROM} to {_FREE_UNTIL}.")
 
 
-def _claimed(number: int) -> bool:
-    """Whether the port is this process's from now on, by a name in the kernel that goes with the process."""
-    if sys.platform != "linux":
-        return True
-    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        claim.bind(f"\0tessera-port-{number}")
-    except OSError:
-        claim.close()
-        return False
-    claim.detach()  # and so it stays open, until this process ends
-    return True
+def _held(numbers: Sequence[int]) -> list[socket.socket]:
+    """These ports, kept for who knows their numbers; nothing if any of them is in use, or kept by somebody else."""
+    held: list[socket.socket] = []
+    for number in numbers:
+        each = socket.socket()
+        held.append(each)
+        try:
+            each.bind(("127.0.0.1", number))
+        except OSError:
+            _let_go(held)
+            return []
+    for each in held:
+        if sys.platform == "linux":
+            # Set only now: with it, the bind above would not have seen who else keeps the port. Servers set it before
+            # they bind, and Linux lets them listen on a port where others only bound, if these have it too.
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            each.close()
+    return held
+
+
+def _let_go(held: Sequence[socket.socket]) -> None:
+    for each in held:
+        each.close()
 
 
 def made_of(data: Path, store: StoreKind, bus: BusKind) -> None:

@@ -1,10 +1,12 @@
-"""For all tests: settings that doubles and hosts, being processes of their own, inherit."""
+"""For all tests: settings that doubles and hosts, being processes of their own, inherit; and how Hypothesis behaves."""
 
 import os
 from typing import Final
 
 import pytest
-from _pytest.nodeid import NodeId
+from hypothesis import HealthCheck, settings
+
+from tests.support import groups
 
 UNLIMITED: Final = {
     "GATEWAY_PERSON_CALLS": "1000000",
@@ -19,18 +21,20 @@ os.environ.update(UNLIMITED)
 # Eight passwords are hashed at each first start of the sign-in double; the test of its timing sets the usual cost.
 os.environ["ENTRA_BCRYPT_ROUNDS"] = "4"
 
+# How long an example takes says how busy the machine is, and speed is measured in `bench`: so there are no deadlines.
+# The examples are the same in each run, so that whether a change passes is not a matter of luck; `make torture` draws
+# others each time (it names its seed), and is where rare ones are to be found.
+settings.register_profile(
+    "tessera",
+    deadline=None,
+    database=None,
+    derandomize="TORTURE_SEED" not in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("tessera")
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell xdist of the groups whose tests share a Tessera or a machine: `tests/unit/test_groups.py` sees that it heeds
-    them.
 
-    xdist 3.8 writes them where pytest 9.2 no longer looks, and says nothing of it
-    (https://github.com/pytest-dev/pytest-xdist/issues/1386); this can go once that is mended.
-    """
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return
-    for item in items:
-        group = item.get_closest_marker("xdist_group")
-        if group is not None and not item.nodeid.endswith(suffix := f"@{group.args[0]}"):
-            item._id = NodeId.parse(item.nodeid + suffix)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> groups.Together | None:
+    """Which tests run in one process."""
+    return groups.scheduler(config, log)

@@ -19,8 +19,9 @@ from typing import Any, Self
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _POLL_SECONDS = 0.02
-READY_SECONDS = 60.0  # normally one or two
-STOP_SECONDS = 60.0  # the host itself gives up on what it holds earlier
+READY_SECONDS = 60.0  # a second or two, but on a machine that has a lot to do
+STOP_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
 
 
 class HostFailed(Exception):
@@ -97,7 +98,7 @@ class HostProcess:
         return entries
 
     def wait_for_log(
-        self, message: str, *, count: int = 1, seconds: float = 10.0, offset: int = 0
+        self, message: str, *, count: int = 1, seconds: float = PATIENCE_SECONDS, offset: int = 0
     ) -> list[dict[str, Any]]:
         """The first `count` log lines whose message contains `message`, as soon as they are there.
 
@@ -112,7 +113,7 @@ class HostProcess:
         self.wait_until(there, f"{count} x {message!r} in the log", seconds=seconds)
         return found[:count]
 
-    def wait_until(self, condition: Callable[[], bool], what: str, *, seconds: float = 10.0) -> None:
+    def wait_until(self, condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Return once `condition` holds.
 
         :raises HostFailed: the host ended first, or it does not hold after `seconds`

@@ -22,11 +22,11 @@ COMPLETED = "checkout.session.completed"
 @pytest.fixture(scope="module")
 def sender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, int]]:
     """One emulator for the module, and the port its webhooks go to."""
-    port = Ports.free().host  # nobody else gets it between two receivers
-    data, url = tmp_path_factory.mktemp("sender"), f"http://127.0.0.1:{port}/hook"
+    ports = Ports.free()  # while this is kept, nobody else gets one between two receivers
+    data, url = tmp_path_factory.mktemp("sender"), f"http://127.0.0.1:{ports.host}/hook"
     options = ("--api-key", API_KEY, "--webhook-url", url, "--webhook-secret", WEBHOOK_SECRET)
     with Emulator("stripe", data, *options, "--retry-max-seconds", "1") as running:
-        yield running, port
+        yield running, ports.host
 
 
 @pytest.fixture

@@ -9,21 +9,12 @@ import httpx
 import pytest
 
 from local.offline import code_is_genuine
+from tests.functions.selling import wallet_of
 from tests.support.api import Api, Json, Organiser, Person, fields, new_key, problem, refusal, soon, type_body
 from tests.support.qr import read_png, read_svg
 
 SCANNERS = 20
 FREE = [type_body(price={"amount_minor": 0, "currency": "EUR"})]
-
-
-def wallet_of(person: Person, number: int) -> list[Json]:
-    """The person's tickets, once there are `number`."""
-
-    def look() -> list[Json] | None:
-        found: list[Json] = person.get("tickets/mine", limit=100).json()["items"]
-        return found if len(found) == number else None
-
-    return soon(look, f"{number} tickets in the wallet")
 
 
 def ticket_for(api: Api, house: Organiser) -> tuple[Person, Json]:

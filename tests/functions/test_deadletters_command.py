@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,22 +21,12 @@ from tests.support.fault_proxy import Fault, proxied
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """A Tessera of its own, on ports in a row as `make run` has them."""
-    first = next(port for port in range(21_000, 29_000, 10) if all(free(port + n) for n in range(5)))
-    ports = Ports.counted_from(first)
+    """A Tessera of its own; its ports are in a row, as `make run` has them."""
     with (
-        Stack(tmp_path_factory.mktemp("command"), ports) as stack,
+        Stack(tmp_path_factory.mktemp("command"), Ports.free()) as stack,
         httpx.Client(base_url=stack.url, timeout=30) as http,
     ):
         yield Api(stack, http)
-
-
-def free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
 
 
 def command(*options: str) -> tuple[int, str]:

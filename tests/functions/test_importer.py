@@ -39,14 +39,20 @@ class Importer:
         return path
 
     def events(self, number: int) -> list[Json]:
-        """The events of all organisers the person belongs to, once there are `number`."""
+        """The events of all organisers the person belongs to, once their lists have `number`, each as it is by now."""
 
         def look() -> list[Json] | None:
             organisers = self.person.get("me").json()["memberships"]
             found = [event for each in organisers for event in listed(self.person, f"organisers/{each}/events")]
-            return found if len(found) == number else None
+            return found if len(found) == number and all(map(self._is_up_to_date, found)) else None
 
         return soon(look, f"{number} events")
+
+    def _is_up_to_date(self, listing: Json) -> bool:
+        event: Json = self.person.get(f"events/{listing['event_id']}").json()
+        return {name: listing[name] for name in ("state", "name", "starts_at")} == {
+            name: event[name] for name in ("state", "name", "starts_at")
+        }
 
     def nothing_sent(self) -> bool:
         """Whether the person has no organiser, which is what an import begins with."""

@@ -8,6 +8,7 @@ import pytest
 
 from tests.functions.selling import becomes
 from tests.support.api import Api, Organiser
+from tests.support.leaks import contents
 
 NUMBER = "5555555555554444"  # published test cards that no other test types in; the bank of the other one asks first
 ASKS_FIRST = "4000000000003220"
@@ -15,7 +16,7 @@ ASKS_FIRST = "4000000000003220"
 
 def files_with(folder: Path, text: str) -> set[str]:
     """The names of files below `folder` that hold `text`."""
-    return {path.name for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()}
+    return {path.name for path, content in contents(folder) if text.encode() in content}
 
 
 @pytest.mark.parametrize("number", [NUMBER, ASKS_FIRST])

@@ -7,6 +7,7 @@ import pytest
 
 from shared.auth.service_tokens import make_token, new_key_id, parse_token
 from tests.support.api import Api, Json, Organiser, Person, fields, new_key, problem, refusal
+from tests.support.leaks import contents
 
 
 def make(by: Person, *scopes: str, **more: Any) -> Json:
@@ -55,7 +56,7 @@ def test_the_token_is_shown_once_and_kept_nowhere(api: Api, house: Organiser) ->
     assert re.fullmatch(r"tsk_[a-z2-7]{26}_[a-z2-7]{59}", token)
     assert token not in house.owner.get("service-keys", organiser_id=house.id).text
     secret = token.removeprefix(key_id)
-    kept = [path for path in api.stack.data.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+    kept = [path for path, content in contents(api.stack.data) if secret.encode() in content]
     assert kept == []
 
 

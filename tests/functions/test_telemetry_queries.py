@@ -9,12 +9,13 @@ import pytest
 from local.layout import Ports
 from local.stack import Stack
 from shared.topology import topology
+from tests.functions.selling import shard, wallet_of
 from tests.functions.test_telemetry import items, operation_with
 from tests.infra.checks.alerts import ALERT
 from tests.infra.kusto_expressions import Rows
 from tests.infra.test_queries import queries
 from tests.infra.workspace import COLUMNS, TABLES, asked, rows_of
-from tests.support.api import Api, Json
+from tests.support.api import Api, Json, soon
 
 pytestmark = pytest.mark.xdist_group("telemetry-queries")  # one stack for all of them
 
@@ -35,6 +36,8 @@ def sold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mapping[str
         for each in [*desk, order]:
             operation_with(api, "OrderPaid", order_id=each["order_id"])
         api.mail(order)
+        wallet_of(buyer, 3)
+        soon(lambda: True if shard(api, event) == {"available": 1, "held": 0, "sold": 5} else None, "sold places")
         assert stack.host is not None
         assert stack.host.stop() == 0  # at its end it sends what it measured
         yield rows_of(items(api)), order

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.api import Api, Json, Organiser, fields, new_key, order_body, problem, refusal
+from tests.support.api import Api, Json, Organiser, Person, fields, new_key, order_body, problem, refusal
 
 LIMIT = 64 * 1024
 
@@ -278,10 +278,15 @@ def targets(api: Api) -> list[tuple[str, Json]]:
     return list(bodies(api.organiser("Fuzzed")).items())
 
 
-@settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.fixture(scope="module")
+def admin(api: Api) -> Person:
+    return api.person("admin")
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(which=st.integers(0, 4), odd=JSON, place=st.integers(0, 60), whole=st.booleans())
 def test_no_body_makes_the_service_fail(
-    api: Api, targets: list[tuple[str, Json]], which: int, odd: Any, place: int, whole: bool
+    admin: Person, targets: list[tuple[str, Json]], which: int, odd: Any, place: int, whole: bool
 ) -> None:
     path, good = targets[which]
     body = odd if whole else with_one_odd_value(good, odd, place)
@@ -290,13 +295,10 @@ def test_no_body_makes_the_service_fail(
     except TypeError:  # an integer beyond 64 bits
         content = repr(body).encode()
 
-    answer = ADMIN.setdefault("admin", api.person("admin")).ask(
+    answer = admin.ask(
         "POST", path, content=content, headers={"content-type": "application/json", "idempotency-key": new_key()}
     )
 
     assert answer.status_code < 500, (path, content, answer.text)
     if answer.status_code >= 400:
         problem(answer)
-
-
-ADMIN: dict[str, Any] = {}

@@ -31,7 +31,7 @@ async def create(data: Path, name: str, container: str = "things", **value: Any)
         await store.commit(container, name, [Create(name, value)])
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 12.0) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - another process makes it true
             await asyncio.sleep(0.02)
@@ -58,6 +58,7 @@ async def test_a_failed_batch_is_skipped_without_retry_and_given_again_with_it(t
         stuck = seen(tmp_path, "stubborn")
         (tmp_path / "failing").unlink()
         await eventually(lambda: "after" in seen(tmp_path, "stubborn"))
+        await eventually(lambda: "after" in seen(tmp_path, "from_now"))
         log = host.log_entries()
 
     assert "after" not in stuck

@@ -171,7 +171,8 @@ def test_a_body_over_the_limit_is_413(client: httpx.Client, chunked: bool) -> No
 
 async def test_more_outstanding_requests_than_allowed_are_429(host: HostProcess) -> None:
     async with httpx.AsyncClient(base_url=host.url, limits=httpx.Limits(max_connections=20)) as client:
-        answers = await asyncio.gather(*(client.get("/api/slow?seconds=0.3") for _ in range(7)))
+        await asyncio.gather(*(client.get("/api/empty") for _ in range(7)))  # connections that are there already
+        answers = await asyncio.gather(*(client.get("/api/slow?seconds=0.5") for _ in range(7)))
 
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 200, 429, 429, 429]
 

@@ -17,7 +17,7 @@ APP = Path(__file__).parent / "apps" / "bus"
 TOPOLOGY = topology(APP / "infra" / "topology.json")
 
 
-async def eventually(condition: Callable[[], Awaitable[bool] | bool], seconds: float = 8.0) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool] | bool], seconds: float = 60.0) -> None:
     """Return once `condition` holds."""
     async with asyncio.timeout(seconds):
         while True:
@@ -91,7 +91,7 @@ async def test_a_message_that_always_fails_ends_as_a_dead_letter(
 
 
 async def test_the_lock_of_a_long_invocation_is_renewed(host: HostProcess, bus: EmbeddedBus, record: Path) -> None:
-    await bus.publish("singles", [message("slow-1", "slow 2.6")])  # the queue's lock lasts one second
+    await bus.publish("singles", [message("slow-1", "slow 4")])  # the queue's lock lasts three seconds
 
     await eventually(lambda: any(each["id"] == "slow-1" for each in records(record, "done")))
 
@@ -102,7 +102,7 @@ async def test_the_lock_of_a_long_invocation_is_renewed(host: HostProcess, bus: 
 async def test_no_more_calls_run_at_once_than_host_json_allows(
     host: HostProcess, bus: EmbeddedBus, record: Path
 ) -> None:
-    await bus.publish("singles", [message(f"many-{number}", "slow 0.2") for number in range(12)])
+    await bus.publish("singles", [message(f"many-{number}", "slow 0.4") for number in range(12)])
 
     await eventually(lambda: len([e for e in records(record, "done") if e["id"].startswith("many-")]) == 12)
 
@@ -122,7 +122,7 @@ async def test_a_batch_is_completed_or_given_back_whole(host: HostProcess, bus: 
 
     await eventually(are_dead)
 
-    batches = records(record, "batch")
+    batches = [each for each in records(record, "batch") if "b-1" in each["ids"]]
     assert [(each["ids"], each["deliveries"]) for each in batches] == [
         (["b-1", "b-2", "b-3"], [1, 1, 1]),
         (["b-1", "b-2", "b-3"], [2, 2, 2]),

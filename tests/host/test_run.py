@@ -3,7 +3,6 @@
 import socket
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from local.layout import BusKind, Ports, StoreKind, made_of, stack_secrets
@@ -12,34 +11,21 @@ from local.stack import ROOT
 SUSPECTS_DATA = "Is another Tessera using"
 
 
-def refused(data: Path, port: int, *arguments: str) -> str:
-    """What it says as it gives up."""
-    command = [sys.executable, "-m", "local.run", "--no-seed", "--data", str(data), "--port", str(port), *arguments]
+def refused(data: Path, *arguments: str, port: int = 0) -> str:
+    """What it says as it gives up; on free ports, unless on this one and those after it."""
+    ports = Ports.free()
+    first = str(port or ports.host)
+    command = [sys.executable, "-m", "local.run", "--no-seed", "--data", str(data), "--port", first, *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1, done.stderr
     assert "Tessera cannot start: " in done.stderr
     return done.stderr
 
 
-def free_port() -> int:
-    """A port that is free, with those after it that Tessera wants."""
-    while not all(map(_free, asdict(Ports.counted_from(first := Ports.free().host)).values())):
-        pass
-    return first
-
-
-def _free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
-
-
 def test_a_taken_port_is_told_with_another_port_as_the_way_out_and_touches_no_data(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
-        told = refused(tmp_path / "data", number)
+        told = refused(tmp_path / "data", port=number)
 
     assert f"port {number} (host) is taken" in told
     assert "PORT=" in told
@@ -51,7 +37,7 @@ def test_a_taken_port_is_told_with_another_port_as_the_way_out_and_touches_no_da
 def test_a_folder_that_cannot_be_written_is_told_with_another_folder_as_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    told = refused(tmp_path / "file" / "data", free_port())
+    told = refused(tmp_path / "file" / "data")
 
     assert f"the data folder {tmp_path / 'file' / 'data'} cannot be written" in told
     assert "DATA=" in told
@@ -61,9 +47,9 @@ def test_a_folder_that_cannot_be_written_is_told_with_another_folder_as_the_way_
 def test_only_data_that_was_there_before_is_suspected(tmp_path: Path) -> None:
     (tmp_path / "entra").touch()  # where a part wants a folder of its own, so that it does not start
 
-    fresh = refused(tmp_path, free_port())
+    fresh = refused(tmp_path)
     stack_secrets(tmp_path)
-    with_data = refused(tmp_path, free_port())
+    with_data = refused(tmp_path)
 
     assert "entra did not start" in fresh
     assert SUSPECTS_DATA not in fresh
@@ -75,8 +61,8 @@ def test_data_that_was_made_on_another_store_is_not_started_on_this_one(tmp_path
     made_of(tmp_path, StoreKind.COSMOS, BusKind.SERVICEBUS)
     stack_secrets(tmp_path)
 
-    told = refused(tmp_path, free_port())
-    half = refused(tmp_path, free_port(), "--store", "cosmos")
+    told = refused(tmp_path)
+    half = refused(tmp_path, "--store", "cosmos")
 
     for each in (told, half):
         assert "was made with STORE=cosmos BUS=servicebus" in each
@@ -87,4 +73,4 @@ def test_data_that_was_made_on_another_store_is_not_started_on_this_one(tmp_path
 def test_data_of_before_stores_could_be_chosen_is_embedded(tmp_path: Path) -> None:
     (tmp_path / "store.db").touch()
 
-    assert "was made with STORE=embedded BUS=embedded" in refused(tmp_path, free_port(), "--store", "cosmos")
+    assert "was made with STORE=embedded BUS=embedded" in refused(tmp_path, "--store", "cosmos")

@@ -75,7 +75,7 @@ async def test_what_comes_while_somebody_waits_is_locked_once_and_handed_out(
         return found
 
     assert await receiver.receive(QUEUE, messages_max=3) == []  # the link is open, and has been drained
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         collecting = group.create_task(collect(MESSAGES))
         for each in messages(MESSAGES):
             await bus.publish(QUEUE, [each])

@@ -103,6 +103,6 @@ def test_what_is_no_schedule_is_refused(expression: str) -> None:
 
 
 def test_reading_a_schedule_is_quick() -> None:
-    began = time.perf_counter()
+    began = time.process_time()  # its own work, however busy the machine is with other's
     Schedule("0 0 0 29 2 *")
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

@@ -3,17 +3,15 @@
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from local.layout import Ports
 from local.package import ROOT
 from shared.version import UNPACKAGED
 from tools.delivery.azure import Azure
@@ -124,18 +122,3 @@ def _functions() -> dict[str, tuple[str, ...]]:
 def outputs(values: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """As a deployment puts them out."""
     return {name: {"type": "String", "value": value} for name, value in values.items()}
-
-
-def ports_in_a_row() -> Ports:
-    """Free ones, as `make run` has them: one after the other."""
-    while not all(map(_free, asdict(ports := Ports.counted_from(Ports.free().host)).values())):
-        pass
-    return ports
-
-
-def _free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True

@@ -115,7 +115,7 @@ def test_the_linter_minds_what_it_should(old: str, new: str, rule: str, tmp_path
 
 def test_an_image_is_built_of_what_the_package_is_built_of_and_no_secret_gets_near_it() -> None:
     ignored = pathspec.GitIgnoreSpec.from_lines((ROOT / ".dockerignore").read_text().splitlines())
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True, timeout=30)
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
     context = {name for name in tracked.stdout.splitlines() if not ignored.match_file(name)}
 
     assert context == {path.relative_to(ROOT).as_posix() for path in packaged()}

@@ -72,7 +72,7 @@ def test_the_scripts_of_the_way_through_are_ones_to_a_shell() -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=10,
+            timeout=60,
         )
         assert (done.returncode, done.stderr) == (0, ""), block
 

@@ -204,7 +204,7 @@ def test_only_named_variables_of_one_line_come_to_commands(tmp_path: Path) -> No
     )
     environment = {**os.environ, "VARIABLES": given, "NAMES": telling["env"]["NAMES"], "GITHUB_ENV": f"{tmp_path}/env"}
 
-    subprocess.run(["bash", "-ec", telling["run"]], env=environment, check=True, timeout=10)
+    subprocess.run(["bash", "-ec", telling["run"]], env=environment, check=True, timeout=60)
 
     assert (tmp_path / "env").read_text() == "SMTP_HOST=mail.example.org\n"
 
@@ -301,7 +301,7 @@ def test_a_warning_of_the_compiler_is_a_failure(tmp_path: Path, says: str, verb:
 
     done = subprocess.run(
         ["./tools/bicep_built.sh", "infra/vault", "infra/main"], cwd=ROOT, capture_output=True, text=True, check=False,
-        timeout=10, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        timeout=60, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
     )  # fmt: skip
 
     assert done.returncode == code, done.stderr

@@ -4,6 +4,7 @@ import json
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +36,11 @@ KEPT: Final[Mapping[str, frozenset[str]]] = {
 def leaks_below(data: Path) -> list[str]:
     """Every secret in the files of a stack's data directory that has no business there, as `file: what`."""
     known = _known(data)
-    return sorted(f"{path.relative_to(data)}: {what}" for path in _files(data) for what in _found(path, data, known))
+    return sorted(
+        f"{path.relative_to(data)}: {what}"
+        for path, content in contents(data)
+        for what in _found(path, content, data, known)
+    )
 
 
 def secrets_in(text: str, data: Path) -> list[str]:
@@ -49,8 +54,8 @@ def _known(data: Path) -> dict[str, tuple[str, bytes]]:
     return found | {f"password of {each['email']}": ("password", each["password"].encode()) for each in people}
 
 
-def _found(path: Path, data: Path, known: Mapping[str, tuple[str, bytes]]) -> Iterator[str]:
-    content, name = path.read_bytes(), str(path.relative_to(data))
+def _found(path: Path, content: bytes, data: Path, known: Mapping[str, tuple[str, bytes]]) -> Iterator[str]:
+    name = str(path.relative_to(data))
     kept = KEPT.get(name.removesuffix("-wal"), frozenset())
     for what, (kind, secret) in known.items():
         if secret in content and kind not in kept:
@@ -62,5 +67,9 @@ def _found(path: Path, data: Path, known: Mapping[str, tuple[str, bytes]]) -> It
         yield "readable by others"
 
 
-def _files(data: Path) -> Iterator[Path]:
-    return (path for path in data.rglob("*") if path.is_file())
+def contents(data: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every file below a directory in which processes are at work; one that is gone meanwhile holds nothing."""
+    for path in data.rglob("*"):
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                yield path, path.read_bytes()

@@ -15,7 +15,7 @@ from shared.payments.port import PaymentsRefused, PaymentsUnavailable, Session
 from shared.telemetry import gauges
 from tests.doubles.provider import Provider
 
-OPEN_SECONDS = 0.05
+OPEN_SECONDS = 60.0  # by a clock that moves when it is told to
 
 
 class Away(Exception):
@@ -40,16 +40,25 @@ class Neighbour:
 
 
 def breaker() -> Breaker:
-    return breaker_open_for(OPEN_SECONDS)
+    return Breaker("test", failure=Away, open_seconds=OPEN_SECONDS)
 
 
-def breaker_open_for(seconds: float) -> Breaker:
-    return Breaker("test", failure=Away, open_seconds=seconds)
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the wall clock on by so many seconds, or back."""
+    real, moved = time.time, 0.0
+
+    def by(seconds: float) -> None:
+        nonlocal moved
+        moved += seconds
+
+    monkeypatch.setattr(time, "time", lambda: real() + moved)
+    return by
 
 
 async def fail(ask: Callable[[], Awaitable[object]], times: int, error: type[Exception] = Away) -> None:
     for _ in range(times):
-        async with asyncio.timeout(2):  # whoever must not wait fails here instead of waiting for ever
+        async with asyncio.timeout(30):  # whoever must not wait fails here instead of waiting for ever
             with pytest.raises(error):
                 await ask()
 
@@ -83,10 +92,12 @@ async def test_a_refusal_is_an_answer() -> None:
     assert gauges()["breaker.test"] == 0
 
 
-async def test_after_its_time_one_caller_tries_and_the_others_do_not_wait_for_it() -> None:
+async def test_after_its_time_one_caller_tries_and_the_others_do_not_wait_for_it(
+    pass_time: Callable[[float], None],
+) -> None:
     guard, neighbour = breaker(), Neighbour(Away())
     await fail(lambda: guard.call(neighbour.ask), FAILURES_MAX)
-    await asyncio.sleep(OPEN_SECONDS * 1.5)
+    pass_time(OPEN_SECONDS * 1.5)
     neighbour.error = None
     neighbour.slowness.clear()
 
@@ -101,10 +112,10 @@ async def test_after_its_time_one_caller_tries_and_the_others_do_not_wait_for_it
     assert gauges()["breaker.test"] == 0
 
 
-async def test_a_try_that_fails_leaves_it_open() -> None:
+async def test_a_try_that_fails_leaves_it_open(pass_time: Callable[[float], None]) -> None:
     guard, away = breaker(), Neighbour(Away())
     await fail(lambda: guard.call(away.ask), FAILURES_MAX)
-    await asyncio.sleep(OPEN_SECONDS * 1.5)
+    pass_time(OPEN_SECONDS * 1.5)
 
     await fail(lambda: guard.call(away.ask), 1)
     await fail(lambda: guard.call(away.ask), 1, BreakerOpen)
@@ -112,10 +123,10 @@ async def test_a_try_that_fails_leaves_it_open() -> None:
     assert away.asked == FAILURES_MAX + 1
 
 
-async def test_a_try_that_was_called_off_says_nothing_good() -> None:
+async def test_a_try_that_was_called_off_says_nothing_good(pass_time: Callable[[float], None]) -> None:
     guard, neighbour = breaker(), Neighbour(Away())
     await fail(lambda: guard.call(neighbour.ask), FAILURES_MAX)
-    await asyncio.sleep(OPEN_SECONDS * 1.5)
+    pass_time(OPEN_SECONDS * 1.5)
     neighbour.slowness.clear()
     trial = asyncio.create_task(guard.call(neighbour.ask))
     await asyncio.sleep(0)
@@ -149,7 +160,7 @@ async def test_callers_who_were_called_off_open_nothing_and_close_nothing() -> N
 
 
 async def test_a_refusal_is_as_short_after_a_thousand_as_it_was_at_first() -> None:
-    guard, away = breaker_open_for(60), Neighbour(Away())
+    guard, away = breaker(), Neighbour(Away())
     await fail(lambda: guard.call(away.ask), FAILURES_MAX)
 
     async def refusal() -> str:
@@ -170,13 +181,13 @@ async def test_a_refusal_is_as_short_after_a_thousand_as_it_was_at_first() -> No
     assert await refusal() == first
 
 
-async def test_a_call_of_before_it_opened_says_nothing_of_the_trial() -> None:
+async def test_a_call_of_before_it_opened_says_nothing_of_the_trial(pass_time: Callable[[float], None]) -> None:
     guard, neighbour, late = breaker(), Neighbour(Away()), Neighbour(Away())
     late.slowness.clear()
     early = asyncio.create_task(guard.call(late.ask))
     await asyncio.sleep(0)
     await fail(lambda: guard.call(neighbour.ask), FAILURES_MAX)
-    await asyncio.sleep(OPEN_SECONDS * 1.5)
+    pass_time(OPEN_SECONDS * 1.5)
     neighbour.error = None
     neighbour.slowness.clear()
 
@@ -193,13 +204,13 @@ async def test_a_call_of_before_it_opened_says_nothing_of_the_trial() -> None:
     assert gauges()["breaker.test"] == 0
 
 
-async def test_an_answer_to_a_call_of_before_it_opened_does_not_close_it() -> None:
+async def test_an_answer_to_a_call_of_before_it_opened_does_not_close_it(pass_time: Callable[[float], None]) -> None:
     guard, neighbour, late = breaker(), Neighbour(Away()), Neighbour(None)
     late.slowness.clear()
     early = asyncio.create_task(guard.call(late.ask))
     await asyncio.sleep(0)
     await fail(lambda: guard.call(neighbour.ask), FAILURES_MAX)
-    await asyncio.sleep(OPEN_SECONDS * 1.5)
+    pass_time(OPEN_SECONDS * 1.5)
     neighbour.slowness.clear()
     trial = asyncio.create_task(guard.call(neighbour.ask))
     await asyncio.sleep(0)
@@ -213,14 +224,13 @@ async def test_an_answer_to_a_call_of_before_it_opened_does_not_close_it() -> No
     await fail(lambda: guard.call(neighbour.ask), 1, BreakerOpen)
 
 
-async def test_a_clock_that_is_set_back_keeps_it_open_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_clock_that_is_set_back_keeps_it_open_no_longer(pass_time: Callable[[float], None]) -> None:
     guard, neighbour = breaker(), Neighbour(Away())
     await fail(lambda: guard.call(neighbour.ask), FAILURES_MAX)
-    real = time.time
-    monkeypatch.setattr(time, "time", lambda: real() - 3600)
+    pass_time(-3_600)
 
     await fail(lambda: guard.call(neighbour.ask), 1, BreakerOpen)
-    await asyncio.sleep(OPEN_SECONDS * 1.5)
+    pass_time(OPEN_SECONDS * 1.5)
     neighbour.error = None
 
     assert await guard.call(neighbour.ask) == "an answer"

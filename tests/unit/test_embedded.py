@@ -81,7 +81,7 @@ async def test_commits_of_another_instance_wake_a_waiter_and_lease_traffic_does_
     assert not waiting.done()
 
     await other.commit("orders", "o", [Patch("x", increments={"n": 1})])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await waiting
     mine.close()
     other.close()

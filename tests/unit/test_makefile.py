@@ -13,7 +13,7 @@ make = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make
 def would_run(*words: str) -> tuple[int, str]:
     """The exit code, and what make would run, without running it."""
     done = subprocess.run(
-        ["make", "-n", "-o", ".venv/.ready", *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+        ["make", "-n", "-o", ".venv/.ready", *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
     return done.returncode, done.stdout + done.stderr
 

@@ -10,7 +10,9 @@ import pytest
 from tests.support.leaks import SHAPES
 
 ROOT: Final = Path(__file__).parents[2]
-MADE: Final = {".git", ".venv", ".tessera", "node_modules", "dist", "results", "__pycache__"}
+MADE: Final = {
+    ".git", ".venv", ".tessera", ".containers", ".hypothesis", "node_modules", "dist", "out", "results", "__pycache__",
+}  # fmt: skip
 BYTES_MAX: Final = 2 * 1024 * 1024
 KEYS: Final[Mapping[str, re.Pattern[bytes]]] = {
     "Stripe key": re.compile(rb"(?:sk|rk)_live_[A-Za-z0-9]{16,}"),

@@ -83,7 +83,7 @@ def test_what_a_deployment_put_out_is_printed_for_a_shell(cloud: Cloud) -> None:
 
     code, text = cloud.command("outputs", "--environment", "dev")
     script = f'{text}\nprintf "%s|%s" "$SITE_URL" "$KEY_VAULT_NAME"'
-    read = subprocess.run(["bash", "-euc", script], check=True, capture_output=True, text=True, timeout=10)
+    read = subprocess.run(["bash", "-euc", script], check=True, capture_output=True, text=True, timeout=60)
 
     assert code == 0, text
     assert read.stdout == "https://it's.example/a b|kv-tessera-dev"

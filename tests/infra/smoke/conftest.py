@@ -6,9 +6,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local.layout import Ports
 from local.stack import Stack
 from shared.version import UNPACKAGED
-from tests.infra.cloud import APPS, DEPLOYMENT, OUTPUTS, Cloud, outputs, ports_in_a_row
+from tests.infra.cloud import APPS, DEPLOYMENT, OUTPUTS, Cloud, outputs
 from tests.support.api import Api, Json, Organiser
 from tools.delivery.here import told_by_host
 from tools.delivery.insights import Insights
@@ -17,8 +18,8 @@ from tools.delivery.smoke import Target
 
 @pytest.fixture(scope="package")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """A Tessera whose telemetry is collected, on ports in a row as `make run` has them."""
-    stack = Stack(tmp_path_factory.mktemp("smoke"), ports_in_a_row(), telemetry=True)
+    """A Tessera whose telemetry is collected; its ports are in a row, as `make run` has them."""
+    stack = Stack(tmp_path_factory.mktemp("smoke"), Ports.free(), telemetry=True)
     with stack, httpx.Client(base_url=stack.url, timeout=30) as http:
         yield Api(stack, http)
 

@@ -14,7 +14,7 @@ from tools.delivery.outcome import Report
 from tools.delivery.releases import Releases
 from tools.delivery.smoke import EXPECTED, Patience, Target, smoke
 
-SHORT: Final = Patience(ready=0.0, moved=10.0, telemetry=15.0, poll=0.1)
+SHORT: Final = Patience(ready=0.0, moved=60.0, telemetry=60.0, poll=0.1)
 NO_PATIENCE: Final = Patience(ready=0.0, moved=0.0, telemetry=0.0, poll=0.0)
 NOBODY: Final = "http://127.0.0.1:9"
 EVERYTHING: Final = [

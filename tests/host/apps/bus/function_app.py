@@ -42,5 +42,5 @@ async def batch(
 @app.route(route="slow", auth_level=func.AuthLevel.ANONYMOUS)
 async def slow(req: func.HttpRequest) -> func.HttpResponse:
     record("slow request")
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(float(req.params.get("seconds", "0.8")))
     return func.HttpResponse("slow and done")
