@@ -82,7 +82,7 @@ def test_commits_say_which_is_older_and_else_their_times_do(
 
 
 def git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True, timeout=10)
+    done = subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
     return done.stdout.strip()
 
 
