@@ -135,7 +135,7 @@ def address_of(azure: Azure, deployed: Deployment, app: str) -> str:
     :raises AzureFailed: Azure does not tell
     :raises NotDeployed: it has no address
     """
-    # Some versions of `az` tell it of Flex Consumption as Azure does, one level deeper.
+    # Of Flex Consumption `az` 2.91 tells what Azure does, one level deeper than of other plans.
     words = ("--resource-group", deployed.resource_group, "--name", app)
     host: str | None = azure.ask(
         "functionapp", "show", *words, "--query", "defaultHostName || properties.defaultHostName"

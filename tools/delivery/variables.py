@@ -12,12 +12,17 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.settings_rules import host_name, mailbox, safe_address
-from tools.delivery.limits import limits
 
 LATER: Final = "later"  # a subscription younger than two days may have no budget
 AUTHORITIES_MAX: Final = 2  # of the gateway's policies
 _REGION: Final = r"^[a-z]+[0-9]?$"
 _ORIGIN: Final = re.compile(r"https://[^/?#\s]+")
+
+
+def _executable(text: str) -> str:
+    from tools.delivery.limits import limits  # the gateway of the local host: half of what a command takes to start
+
+    return limits(text)
 
 
 class VariablesRefused(Exception):
@@ -82,7 +87,7 @@ class Variables(BaseModel):
     alert_mail: Annotated[str, AfterValidator(mailbox)] = Field(alias="TESSERA_ALERT_MAIL")
     budget_monthly: int = Field(150, alias="TESSERA_BUDGET_MONTHLY", ge=1)
     budget_from: Annotated[str, AfterValidator(_first_of_a_month)] = Field(alias="TESSERA_BUDGET_FROM")
-    gateway_limits: Annotated[str, AfterValidator(limits)] = Field("{}", alias="TESSERA_GATEWAY_LIMITS")
+    gateway_limits: Annotated[str, AfterValidator(_executable)] = Field("{}", alias="TESSERA_GATEWAY_LIMITS")
     private_networking: _Flag = Field("false", alias="TESSERA_PRIVATE_NETWORKING")
     private_from: IPv4Address = Field(IPv4Address("127.0.0.0"), alias="TESSERA_PRIVATE_FROM")
     private_to: IPv4Address = Field(IPv4Address("127.255.255.255"), alias="TESSERA_PRIVATE_TO")

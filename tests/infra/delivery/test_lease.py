@@ -116,7 +116,7 @@ def test_what_the_refusal_says_ends_a_publication_before_its_next_app(
             with pytest.raises(Occupied) as refused:
                 other.publish(*two, at(13))
             command = str(refused.value).split("`")[1]
-            subprocess.run([str(cloud.home / "az"), *shlex.split(command)[1:]], check=True, timeout=20)
+            subprocess.run([str(cloud.home / "az"), *shlex.split(command)[1:]], check=True, timeout=60)
 
     with pytest.raises(LeaseLost, match="apps may have either"):
         replace(publishing, tell=meanwhile).publish(*one, NOW)
