@@ -157,6 +157,16 @@ def test_a_workflow_that_is_broken_in_one_place_is_refused(path: str, old: str, 
     assert any(said in each for each in found), found
 
 
+def test_what_a_run_keeps_may_be_kept_again_when_a_job_is_run_again() -> None:
+    """GitHub refuses a second artifact of a name within a run, and a smoke test that failed has kept one."""
+    steps = [step for workflow in WORKFLOWS.workflows.values() for job in workflow["jobs"].values()
+             for step in job.get("steps", [])]  # fmt: skip
+    kept = {step["with"]["name"]: step["with"].get("overwrite") for step in steps if "upload" in step.get("uses", "")}
+
+    assert len(kept) == 4
+    assert {name for name, again in kept.items() if again is not True} == set()
+
+
 def azd(text: str) -> list[str]:
     """What is wrong with azure.yaml."""
     document: Any = read(text)

@@ -15,7 +15,6 @@ from tests.infra.azure_pipelines import Files
 from tests.infra.delivered import Job, on_azure, on_github
 from tests.infra.github_workflows import Workflows
 from tests.infra.yamls import read
-from tools.contract_ran import main, ran
 from tools.delivery.__main__ import app
 from tools.delivery.azure import DEPLOYMENT_SECONDS, PUBLISHING_SECONDS
 from tools.delivery.pushing import LOOK_SECONDS, LOOKS
@@ -209,16 +208,6 @@ def test_only_named_variables_of_one_line_come_to_commands(tmp_path: Path) -> No
     assert (tmp_path / "env").read_text() == "SMTP_HOST=mail.example.org\n"
 
 
-def test_what_a_run_keeps_may_be_kept_again_when_a_job_is_run_again() -> None:
-    """GitHub refuses a second artifact of a name within a run, and a smoke test that failed has kept one."""
-    steps = [step for workflow in WORKFLOWS.workflows.values() for job in workflow["jobs"].values()
-             for step in job.get("steps", [])]  # fmt: skip
-    kept = {step["with"]["name"]: step["with"].get("overwrite") for step in steps if "upload" in step.get("uses", "")}
-
-    assert len(kept) == 4
-    assert {name for name, again in kept.items() if again is not True} == set()
-
-
 def test_jobs_may_take_as_long_as_all_they_wait_for_may_take() -> None:
     group: Any = typer.main.get_command(app)
     patience = {each.name: each.default for each in group.get_command(None, "smoke").params}
@@ -254,32 +243,6 @@ def test_what_gates_call_in_the_makefile_ends_with_their_failure() -> None:
     [keywords] = re.findall(r'-k "([^"]+)"', recipes["contract"])
     fixtures = (ROOT / "tests" / "contract" / "conftest.py").read_text()
     assert [word for word in keywords.split(" or ") if f'["{word}"] if ' not in fixtures] == []
-
-
-CASE: Final = '<testsuites><testsuite><testcase name="a"/>{}</testsuite></testsuites>'
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        (CASE.format('<testcase name="b"><failure/></testcase>'), 2),
-        (CASE.format('<testcase name="b"><skipped/></testcase>'), 1),
-        ("<testsuites><testsuite><testcase><error/></testcase></testsuite></testsuites>", 0),
-        ("<testsuites><testsuite/></testsuites>", 0),
-    ],
-)
-def test_a_suite_that_ran_is_told_from_one_that_did_not(tmp_path: Path, text: str, number: int) -> None:
-    (tmp_path / "contract.xml").write_text(text)
-
-    assert ran(tmp_path / "contract.xml") == number
-    assert main(tmp_path / "contract.xml") == (0 if number else 1)
-
-
-def test_a_suite_without_a_report_did_not_run(tmp_path: Path) -> None:
-    (tmp_path / "cut-short.xml").write_text("<testsuites><testcase")
-
-    assert [main(tmp_path / name) for name in ("none.xml", "cut-short.xml")] == [1, 1]
-    assert "tools.contract_ran out/contract.xml" in target("contract-ran")
 
 
 @pytest.mark.parametrize(
