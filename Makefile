@@ -69,7 +69,7 @@ plan: $(READY) ## What a deployment would declare, worked out without Azure (ENV
 bicep: ## Build and lint infra/ with Microsoft's compiler; a warning is a failure (needs `az bicep install`)
 	@./tools/bicep_built.sh infra/vault infra/main
 
-package: $(READY) ## The zip that Azure runs, dist/tessera.zip, and beside it what is in it: version, checksum, functions
+package: $(READY) ## The zip that Azure runs, dist/tessera.zip, with the packages it needs; beside it version, checksum, functions
 	@$(PYTHON) -m tools.delivery package
 
 smoke: $(READY) ## Sell a ticket on the Tessera of `make run` and refund it, count its functions, find its trace (PORT= DATA=; without `make run TELEMETRY=1`: TELEMETRY=0)

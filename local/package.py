@@ -4,11 +4,14 @@ The package tells its own version (`shared/version.py`): the commit it was made 
 
 The source is compiled here, once, because a function app's folder is read-only and each cold start would compile it
 again (about a third of the start). The files carry no times and are in one order: the same source gives the same bytes.
+
+It brings the packages of requirements.txt with it, so that Azure's own build has nothing to do (docs/adr/0019…).
 """
 
 import hashlib
 import json
 import os
+import platform
 import py_compile
 import subprocess
 import sys
@@ -23,7 +26,12 @@ import pathspec
 from shared.version import FILE, UNPACKAGED
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+PACKAGES: Final = ".python_packages/lib/site-packages"  # where Azure's worker looks for them
+# `az` lets Azure build every Python package, and a build installs what requirements.txt names: nothing, in this one.
+BUILT: Final = b"# All packages are in .python_packages already, as requirements.txt of the repository pins them.\n"
 _MOMENT: Final = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
+REQUIREMENTS: Final = "requirements.txt"
+_OF_PIP: Final = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 _CHECKSUM_CHARACTERS: Final = 8
 _READABLE: Final = 0o100644  # who runs the app is not who unpacked it; a zip's default is for its owner only
 _INDEX: Final = """
@@ -54,21 +62,39 @@ _SETTINGS: Final = {
 }
 
 
-def write_package(output: Path, root: Path = ROOT, *, commit: str = UNPACKAGED) -> str:
+def write_package(output: Path, root: Path = ROOT, *, commit: str = UNPACKAGED, packages: Path | None = None) -> str:
     """Write the zip; the version that it says it is, which another content cannot have.
 
     :param commit: what it is made of
+    :param packages: a folder with the packages that it brings; None: Azure's own build installs them
     """
     checksum = hashlib.sha256()
     with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in packaged(root):
-            name = path.relative_to(root).as_posix()
-            for entry, content in ((name, path.read_bytes()), *_compiled(path, name)):
-                checksum.update(f"{entry}\0{len(content)}\0".encode() + content)
-                _write(archive, entry, content)
+        for entry, content in _entries(root, packages):
+            checksum.update(f"{entry}\0{len(content)}\0".encode() + content)
+            _write(archive, entry, content)
         version = f"{commit}-{checksum.hexdigest()[:_CHECKSUM_CHARACTERS]}"
         _write(archive, FILE, f"{version}\n".encode())
     return version
+
+
+def _entries(root: Path, packages: Path | None) -> Iterator[tuple[str, bytes]]:
+    for path in packaged(root):
+        name = path.relative_to(root).as_posix()
+        yield name, BUILT if packages and name == REQUIREMENTS else path.read_bytes()
+        yield from _compiled(path, name)
+    for path in brought(packages) if packages else ():
+        name = f"{PACKAGES}/{path.relative_to(packages or root).as_posix()}"
+        yield name, path.read_bytes()
+        yield from _compiled(path, name)
+
+
+def brought(packages: Path) -> Iterator[Path]:
+    """The files of installed packages, without what tells of the machine that installed them."""
+    for path in sorted(each for each in packages.rglob("*") if each.is_file()):
+        parts = path.relative_to(packages).parts
+        if parts[0] != "bin" and "__pycache__" not in parts and path.name not in _OF_PIP:
+            yield path
 
 
 def _write(archive: zipfile.ZipFile, entry: str, content: bytes) -> None:
@@ -88,16 +114,18 @@ def packaged(root: Path = ROOT) -> Iterator[Path]:
 
 
 def index(folder: Path, services: str) -> dict[str, Any]:
-    """What a clean interpreter finds in an unpacked package.
+    """What a clean interpreter finds in an unpacked package, with the packages it brings, if this machine runs them.
 
     :returns: its `functions` (trigger and name), the loaded `modules`, and how many `milliseconds` that took
 
     :raises subprocess.CalledProcessError: it cannot be loaded
     """
+    brings = (folder / PACKAGES).is_dir() and (sys.platform, platform.machine()) == ("linux", "x86_64")
+    alone = {"PYTHONPATH": str(folder / PACKAGES)} if brings else {}
     found = subprocess.run(
-        [sys.executable, "-c", _INDEX],
+        [sys.executable, *(["-S"] if brings else []), "-c", _INDEX],  # without those that are installed here
         cwd=folder,
-        env=environment(services),
+        env={**environment(services), **alone},
         check=True,
         capture_output=True,
         text=True,

@@ -149,9 +149,16 @@ def lease_break(given: argparse.Namespace) -> Any:
 def config_zip(given: argparse.Namespace) -> Any:
     if given.name in read("faults").get("apps", []):
         refuse("Deployment was unsuccessful")
+    says = read("faults").get("says", {}).get(given.name, [])
+    if says:
+        write("faults", {"says": {**read("faults")["says"], given.name: says[1:]}})
+    if says and says[0] and not any(each in says[0] for each in ("on-going", "successful")):
+        refuse(says[0])
     target = HOME / "published" / given.name
     target.parent.mkdir(exist_ok=True)
     shutil.copyfile(given.src, target)
+    if says and says[0]:
+        refuse(says[0])
     return {"remote": given.build_remote}
 
 
@@ -160,7 +167,38 @@ def function_list(given: argparse.Namespace) -> Any:
 
 
 def app_show(given: argparse.Namespace) -> Any:
+    if given.query == "id":
+        return f"{SITES}{given.name}"
     return read("hosts").get(given.name) or refuse(f"(ResourceNotFound) {given.name}")
+
+
+def app_restart(given: argparse.Namespace) -> None:
+    """It starts with what was fetched last, and not with what the vault has."""
+    write("started", {**read("started"), given.name: read("fetched").get(given.name, {})})
+
+
+def rest(given: argparse.Namespace) -> Any:
+    """References of an app's settings: fetched from the vault when that is asked for, kept until then, one a page."""
+    path, _, asked = given.url.partition("?")
+    app, _, verb = path.removeprefix(SITES).partition("/config/configreferences/appsettings")
+    if not path.startswith(SITES) or "api-version=" not in asked or (given.method, verb) not in REFERENCES:
+        refuse(f"Not Found({path})")
+    wanted, vault = read("references")[app], read("secrets")
+    if given.method == "post":
+        write("fetched", {**read("fetched"), app: {name: vault.get(secret) for name, secret in wanted.items()}})
+        late = read("faults").get("late", [])
+        write("faults", {**read("faults"), "denied": late[0] if late else [], "late": late[1:]})
+    denied, fetched = read("faults").get("denied", []), read("fetched").get(app, {})
+    page = int(asked.partition("page=")[2] or 0)
+    more = {"nextLink": f"{path}?api-version=1&page={page + 1}"} if page + 1 < len(wanted) else {}
+    shown = list(wanted.items())[page : page + 1]
+    return {"value": [reference(name, secret, fetched, denied) for name, secret in shown], **more}
+
+
+def reference(name: str, secret: str, fetched: dict[str, Any], denied: list[str]) -> dict[str, Any]:
+    status = "AccessToKeyVaultDenied" if secret in denied else "Resolved" if fetched.get(name) else "SecretNotFound"
+    why = {} if status == "Resolved" else {"details": "Key Vault reference was not able to be resolved."}
+    return {"name": name, "properties": {"secretName": secret, "status": status, **why}}
 
 
 def settings_list(given: argparse.Namespace) -> Any:
@@ -190,6 +228,8 @@ def what_if(given: argparse.Namespace) -> Any:
 
 VAULT, BLOB = ["--vault-name"], ["--account-name", "--auth-mode", "--container-name"]
 LEASE = [*BLOB, "--blob-name"]
+SITES = "/subscriptions/1/resourceGroups/rg/providers/Microsoft.Web/sites/"
+REFERENCES = (("post", "/refresh"), ("get", ""))
 APP, SUB = ["--resource-group", "--name"], ["--name", "--location"]
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], Any], list[str]]] = {
     "keyvault secret list": (secret_list, VAULT),
@@ -207,6 +247,8 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], Any], list[str]]] = {
     "functionapp deployment source config-zip": (config_zip, [*APP, "--src", "--build-remote", "--timeout"]),
     "functionapp function list": (function_list, APP),
     "functionapp show": (app_show, APP),
+    "functionapp restart": (app_restart, APP),
+    "rest": (rest, ["--method", "--url"]),
     "functionapp config appsettings list": (settings_list, APP),
     "account get-access-token": (token, ["--scope"]),
     "deployment sub show": (deployment_show, ["--name"]),

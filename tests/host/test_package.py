@@ -3,9 +3,12 @@
 import ast
 import importlib.metadata
 import json
+import platform
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +17,7 @@ from typing import Any, Final
 
 import pytest
 
-from local.package import ROOT, index, packaged, write_package
+from local.package import PACKAGES, ROOT, index, packaged, write_package
 from shared.settings import SERVICES
 from shared.version import UNPACKAGED, version_in
 
@@ -83,6 +86,40 @@ def test_another_content_or_commit_is_another_version(tmp_path: Path) -> None:
 
     assert one.removeprefix("abc") == other.removeprefix("def")
     assert one != changed
+
+
+def test_what_it_brings_is_in_it_and_nothing_of_the_machine_that_fetched_it(tmp_path: Path) -> None:
+    fetched = tmp_path / "fetched"
+    of_machine = ["bin/demo", "demo-1.dist-info/RECORD", "demo-1.dist-info/INSTALLER", "demo/__pycache__/x.pyc"]
+    for name in ("demo/__init__.py", "demo/native.so", "demo-1.dist-info/METADATA", *of_machine):
+        (fetched / name).parent.mkdir(parents=True, exist_ok=True)
+        (fetched / name).write_text("one = 1\n")
+
+    write_package(tmp_path / "tessera.zip", packages=fetched)
+
+    with zipfile.ZipFile(tmp_path / "tessera.zip") as package:
+        names = {name.removeprefix(f"{PACKAGES}/") for name in package.namelist() if name.startswith(PACKAGES)}
+        package.extract("requirements.txt", tmp_path)
+    compiled = "demo/__pycache__/__init__.cpython-313.pyc"
+    assert names == {"demo/__init__.py", compiled, "demo/native.so", "demo-1.dist-info/METADATA"}
+    line = [sys.executable, "-m", "pip", "install", "--no-index", "--target", str(tmp_path / "built"), "-r"]
+    subprocess.run([*line, str(tmp_path / "requirements.txt")], check=True, capture_output=True, timeout=60)
+    assert list((tmp_path / "built").glob("*")) == [], "as Azure's own build does with it"
+
+
+@pytest.mark.skipif((sys.platform, platform.machine()) != ("linux", "x86_64"), reason="it is for such machines")
+def test_what_it_brings_is_all_that_it_is_loaded_with(unpacked: Path, tmp_path: Path) -> None:
+    """What is installed here as well must not hide what is missing there."""
+    app = tmp_path / "app"
+    shutil.copytree(unpacked, app)
+    (app / PACKAGES).mkdir(parents=True)
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        index(app, "insights")
+    assert "ModuleNotFoundError: No module named" in refused.value.stderr
+
+    (app / PACKAGES).rmdir()
+    (app / PACKAGES).symlink_to(sysconfig.get_path("purelib"))
+    assert index(app, "insights")["functions"] == index(unpacked, "insights")["functions"]
 
 
 def test_each_function_belongs_to_one_service_and_all_of_them_to_all(indexed: dict[str, dict[str, Any]]) -> None:

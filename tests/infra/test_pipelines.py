@@ -136,7 +136,7 @@ def test_the_workflows_are_well_formed_and_all_they_name_is_there() -> None:
     ("path", "old", "new", "said"),
     [
         (DELIVER, "needs: package", "needs: packages", "needs packages, which is not there"),
-        (DELIVER, "@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2", "@v4", "not pinned to a commit"),
+        (DELIVER, "@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0", "@v4", "not pinned to a commit"),
         (DELIVER, "uses: ./.github/actions/setup", "uses: ./.github/actions/set-up", "which is not there"),
         (DELIVER, "uses: ./.github/workflows/deploy.yml", "uses: ./.github/workflows/depoly.yml", "which is not there"),
         (DELIVER, "with: { environment: dev }", "with: { stage: dev }", "has no input stage"),
@@ -155,6 +155,16 @@ def test_a_workflow_that_is_broken_in_one_place_is_refused(path: str, old: str, 
     found = github_workflows.problems(changed_workflow(path, old, new), form=said in OF_FORM)
 
     assert any(said in each for each in found), found
+
+
+def test_what_a_run_keeps_may_be_kept_again_when_a_job_is_run_again() -> None:
+    """GitHub refuses a second artifact of a name within a run, and a smoke test that failed has kept one."""
+    steps = [step for workflow in WORKFLOWS.workflows.values() for job in workflow["jobs"].values()
+             for step in job.get("steps", [])]  # fmt: skip
+    kept = {step["with"]["name"]: step["with"].get("overwrite") for step in steps if "upload" in step.get("uses", "")}
+
+    assert len(kept) == 4
+    assert {name for name, again in kept.items() if again is not True} == set()
 
 
 def azd(text: str) -> list[str]:

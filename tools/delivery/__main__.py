@@ -15,7 +15,7 @@ from tools.delivery.azure import Azure
 from tools.delivery.emulators import Folder, bus_answers, make_containers
 from tools.delivery.infrastructure import Infrastructure, Place
 from tools.delivery.options import Installation, failures_told, known
-from tools.delivery.release_commands import in_order, mark, outputs, publish, releases, rollback
+from tools.delivery.release_commands import in_order, mark, outputs, publish, refresh, releases, rollback
 from tools.delivery.smoke_command import prepare, smoke, token
 from tools.delivery.vault import Vault, lacking, plan
 
@@ -29,10 +29,16 @@ Location = Annotated[str, typer.Option(envvar="AZURE_LOCATION", help="The region
 
 
 @app.command()
-def package(output: Annotated[Path, typer.Option(help="Where the zip is written.")] = Path("dist/tessera.zip")) -> None:
+def package(
+    output: Annotated[Path, typer.Option(help="Where the zip is written.")] = Path("dist/tessera.zip"),
+    *,
+    wheels: Annotated[
+        bool, typer.Option(help="Whether it brings the packages it needs, so that Azure builds nothing.")
+    ] = True,
+) -> None:
     """Make the package that Azure runs, and beside it what is in it: version, checksum, functions of each service."""
     try:
-        made = packages.make(output)
+        made = packages.make(output, wheels=wheels)
     except subprocess.CalledProcessError as error:
         print(f"Not done: the package cannot be made or loaded.\n{error.stderr}", file=sys.stderr)
         raise typer.Exit(1) from None
@@ -80,11 +86,13 @@ def rotate(
     name: Annotated[str, typer.Argument(help="The secret's name.")],
     installation: Installation = "tessera",
 ) -> None:
-    """Make a new value for a secret that is ours alone. Functions see it when they start, or within a day."""
+    """Make a new value for a secret that is ours alone. Functions see it after `refresh`, or within a day."""
     with failures_told():
         place = Infrastructure(Azure(), Place(environment, "", installation))
         number = Vault(Azure(), place.vault_name()).rotate(name)
     print(f"{name} has a new value{f', before {number - 1} older ones that stay good' if number > 1 else ''}.")
+    if name != "gateway-secret":  # which the gateway reads
+        print(f"Functions see it within a day, or now: python -m tools.delivery refresh --environment {environment}")
 
 
 @app.command()
@@ -126,7 +134,7 @@ def emulators(
     print(f"{folder} has what compose.yaml needs.")
 
 
-for command in (publish, in_order, rollback, releases, mark, outputs, smoke):
+for command in (publish, in_order, rollback, releases, mark, outputs, refresh, smoke):
     app.command()(command)
 app.command(name="smoke-event")(prepare)
 app.command()(token)

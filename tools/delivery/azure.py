@@ -15,7 +15,9 @@ COMMAND_SECONDS: Final = 180.0
 DEPLOYMENT_SECONDS: Final = (
     5_400.0  # a first deployment makes a gateway of the Developer tier, which takes up to an hour
 )
-PUBLISHING_SECONDS: Final = 1_200.0  # with the remote build
+PUBLISHING_SECONDS: Final = (
+    2_400.0  # to one app: 900 looks of `az` (pushing.py) with their answers, and what is around them
+)
 _TOLD_CHARACTERS: Final = 2_000
 
 

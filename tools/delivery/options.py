@@ -15,12 +15,13 @@ from tools.delivery.infrastructure import ENVIRONMENTS, Place
 from tools.delivery.lease import LeaseLost, Occupied
 from tools.delivery.package import Older, PackageDamaged, Unfit
 from tools.delivery.publishing import Overtaken
+from tools.delivery.references import Unresolved
 from tools.delivery.variables import VariablesRefused
 from tools.delivery.vault import CannotRotate, SecretMissing
 
 EXPECTED: Final = (
     AzureFailed, CannotRotate, LeaseLost, NothingToGoBackTo, NotDeployed, NotReady, NotRunning, Occupied, Older,
-    Overtaken, PackageDamaged, SecretMissing, Unfit, VariablesRefused,
+    Overtaken, PackageDamaged, SecretMissing, Unfit, Unresolved, VariablesRefused,
 )  # fmt: skip
 
 

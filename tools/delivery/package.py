@@ -10,10 +10,11 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from local.package import index, write_package
+from local.package import REQUIREMENTS, ROOT, index, write_package
 from shared.settings import SERVICES
 from shared.version import version_in
 from tools.delivery.commits import DIRTY, committed, committed_at
+from tools.delivery.wheels import install
 
 
 class PackageDamaged(Exception):
@@ -98,13 +99,17 @@ def functions_in(folder: Path) -> dict[str, tuple[str, ...]]:
     return {service: tuple(sorted(name for _, name in index(folder, service)["functions"])) for service in SERVICES}
 
 
-def make(output: Path) -> Manifest:
+def make(output: Path, *, wheels: bool) -> Manifest:
     """Write the package and, beside it, its manifest.
 
-    :raises subprocess.CalledProcessError: it cannot be loaded
+    :param wheels: whether it brings the packages of requirements.txt; else Azure's own build installs them
+    :raises subprocess.CalledProcessError: packages cannot be had, or it cannot be loaded
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_package(output, commit=committed())
+    with tempfile.TemporaryDirectory(prefix="tessera-wheels-") as folder:
+        if wheels:
+            install(ROOT / REQUIREMENTS, Path(folder))
+        write_package(output, commit=committed(), packages=Path(folder) if wheels else None)
     manifest = Manifest.of(output, committed_at())
     output.with_suffix(".json").write_text(manifest.model_dump_json(indent=2))
     return manifest

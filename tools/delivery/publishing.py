@@ -1,7 +1,6 @@
 """Publishing a package to the function apps of a deployment, and going back to the one before.
 
-Flex Consumption has no slots: a package replaces the one before, and going back is publishing that one again. Python
-needs Azure's own build, which installs requirements.txt for the machine the app runs on.
+Flex Consumption has no slots: a package replaces the one before, and going back is publishing that one again.
 """
 
 from collections.abc import Callable
@@ -9,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tools.delivery.azure import PUBLISHING_SECONDS, Azure, AzureFailed
+from tools.delivery.azure import Azure, AzureFailed
 from tools.delivery.commits import leads_to
 from tools.delivery.deployment import Deployment
 from tools.delivery.history import Mark, moment_of
 from tools.delivery.lease import WAIT_SECONDS, Lease
 from tools.delivery.package import Manifest, in_order
+from tools.delivery.pushing import Pushing
 from tools.delivery.releases import Releases
 
 type Tell = Callable[[str], None]
@@ -107,7 +107,7 @@ class Publishing:
         failed = []
         for app in self.deployed.function_apps:
             turn.held()
-            if why := self._pushed(app, package, manifest.version):
+            if why := self._pushed(app, package, manifest):
                 failed.append(why)  # the others have it: a way back that stopped here would leave all on what failed
         if failed:
             raise AzureFailed("; ".join(failed))
@@ -117,19 +117,11 @@ class Publishing:
             raise Overtaken(f"{other} was published meanwhile, so apps may have either: publish one of them again.")
         self.releases.mark(manifest.version, Mark.PUBLISHED, now)
 
-    def _pushed(self, app: str, package: Path, version: str) -> str:
+    def _pushed(self, app: str, package: Path, manifest: Manifest) -> str:
         """Publish to an app; why that failed, or nothing."""
-        self.tell(f"{app}: publishing {version} …")
+        self.tell(f"{app}: publishing {manifest.version} …")
         try:
-            self._push(app, package)
+            Pushing(self.azure, self.deployed, self.tell).push(app, package, manifest)
         except AzureFailed as error:
             return f"{app}: {error}"
         return ""
-
-    def _push(self, app: str, package: Path) -> None:
-        self.azure.ask(
-            "functionapp", "deployment", "source", "config-zip", "--resource-group", self.deployed.resource_group,
-            "--name", app, "--src", str(package), "--build-remote", "true",
-            "--timeout", f"{PUBLISHING_SECONDS / 2:.0f}",  # az sleeps that long between its looks, which take time too
-            seconds=PUBLISHING_SECONDS,
-        )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`python -m tools.delivery publish`, `rollback`, `releases`, `mark` and `outputs`: what runs, and what should."""
+"""What runs and what should: `publish`, `rollback`, `releases`, `mark`, `outputs`, `refresh` of `tools.delivery`."""
 
 import shlex
 import tempfile
@@ -15,6 +15,7 @@ from tools.delivery.deployment import found, outputs_of
 from tools.delivery.history import History, Mark, NotRunning, Publication, Version
 from tools.delivery.options import Deployed, Installation, Of, deployment_of, failures_told
 from tools.delivery.publishing import Publishing
+from tools.delivery.references import PATIENCE_SECONDS, References
 
 INSTALLATION: Final = "tessera"
 
@@ -120,6 +121,22 @@ def outputs(deployment: Deployed = "", environment: Of = "", installation: Insta
         told = outputs_of(Azure(), deployment_of(deployment, environment, installation))
     for name, value in sorted(told.items()):
         print(f"export {name}={shlex.quote(value)}")
+
+
+def refresh(
+    *,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="How long a secret that an app does not get is asked for again.")
+    ] = PATIENCE_SECONDS,
+    deployment: Deployed = "",
+    environment: Of = "",
+    installation: Installation = INSTALLATION,
+) -> None:
+    """Have every app fetch its secrets from the vault now, say which it got, and start it again with them."""
+    with failures_told():
+        azure = Azure()
+        deployed = found(azure, deployment_of(deployment, environment, installation))
+        References(azure, deployed, print, seconds=seconds).refresh()
 
 
 def _publishing(deployment: str, environment: str, installation: str) -> Publishing:
