@@ -19,10 +19,12 @@ _REGION: Final = r"^[a-z]+[0-9]?$"
 _ORIGIN: Final = re.compile(r"https://[^/?#\s]+")
 
 
-def _executable(text: str) -> str:
-    from tools.delivery.limits import limits  # the gateway of the local host: half of what a command takes to start
+def _limits(text: str) -> str:
+    from tools.delivery.limits import refusal  # the gateway of the local host: half of what a command takes to start
 
-    return limits(text)
+    if why := refusal(text):
+        raise ValueError(why)
+    return text
 
 
 class VariablesRefused(Exception):
@@ -87,7 +89,7 @@ class Variables(BaseModel):
     alert_mail: Annotated[str, AfterValidator(mailbox)] = Field(alias="TESSERA_ALERT_MAIL")
     budget_monthly: int = Field(150, alias="TESSERA_BUDGET_MONTHLY", ge=1)
     budget_from: Annotated[str, AfterValidator(_first_of_a_month)] = Field(alias="TESSERA_BUDGET_FROM")
-    gateway_limits: Annotated[str, AfterValidator(_executable)] = Field("{}", alias="TESSERA_GATEWAY_LIMITS")
+    gateway_limits: Annotated[str, AfterValidator(_limits)] = Field("{}", alias="TESSERA_GATEWAY_LIMITS")
     private_networking: _Flag = Field("false", alias="TESSERA_PRIVATE_NETWORKING")
     private_from: IPv4Address = Field(IPv4Address("127.0.0.0"), alias="TESSERA_PRIVATE_FROM")
     private_to: IPv4Address = Field(IPv4Address("127.255.255.255"), alias="TESSERA_PRIVATE_TO")

@@ -44,7 +44,7 @@ def _choose(element: Element, place: Place) -> Step:
         refuse(element, "<choose> has at least one <when>, and <otherwise> last")
     for child in element.children:
         check_attributes(child, ["condition"] if child.tag == "when" else [])
-        if not child.children:
+        if not child.children:  # https://learn.microsoft.com/azure/api-management/choose-policy
             refuse(child, f"<{child.tag}> has at least one policy")
         steps = sequence(child.children, place)  # compiled even where it is never executed: a slip is a slip
         test = condition(child, place) if child.tag == "when" else True
