@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -68,7 +69,10 @@ def blobs(given: argparse.Namespace) -> Path:
 
 def blob_list(given: argparse.Namespace) -> Any:
     folder = blobs(given)
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    found = {path.relative_to(folder).as_posix(): path.stat().st_mtime for path in folder.rglob("*") if path.is_file()}
+    if given.query == "[].name":
+        return sorted(found)
+    return [{"name": name, "at": datetime.fromtimestamp(at, UTC).isoformat()} for name, at in sorted(found.items())]
 
 
 def blob_upload(given: argparse.Namespace) -> Any:

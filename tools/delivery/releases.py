@@ -107,6 +107,15 @@ class Releases:
         names: list[str] | None = self.azure.ask("storage", "blob", "list", *self._where(), *words)
         return names or []
 
+    def written(self) -> dict[str, datetime]:
+        """The names of everything that is kept, and when each was written, by Azure's clock.
+
+        :raises AzureFailed: Azure does not tell
+        """
+        words = ("--query", "[].{name: name, at: properties.lastModified}", "--num-results", "*")
+        found: list[dict[str, str]] | None = self.azure.ask("storage", "blob", "list", *self._where(), *words)
+        return {each["name"]: datetime.fromisoformat(each["at"]) for each in found or []}
+
     def delete(self, name: str) -> None:
         """Delete something for good: for a week the account has it still.
 
