@@ -3,15 +3,15 @@
 A version that goes takes with it what was said of it. One that was bad is then known no more, and cannot come back by
 accident either: its commit is older than what runs.
 
-How old something is, Azure knows: marks have the moments of whoever wrote them, and a package that nobody wrote anything
-down of has none. What is no version's is not ours to delete.
+How old something is, Azure knows: marks have the moments of whoever wrote them, and a package of which nothing is
+written down has none. What is no version's is not ours to delete.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from tools.delivery.history import MANIFEST, History, Mark, Version
+from tools.delivery.history import MANIFEST, History, Version
 from tools.delivery.releases import PACKAGE, Releases
 
 TRUSTED_KEPT: Final = 5  # beside what runs

@@ -74,10 +74,9 @@ def test_a_version_goes_with_all_that_was_said_of_it_and_is_not_whole_from_the_f
 
 def test_what_nobody_said_anything_of_is_as_old_as_azure_says_and_what_is_no_versions_stays() -> None:
     """A publication died before its first mark; a later tool said what we do not know; somebody left a note."""
-    others = {
-        name: LATER - KEPT_FOR
-        for name in ("new/tessera.zip", "half/tessera.json", "later/tessera.zip", "later/tested-twice/1")
-    }
+    others = dict.fromkeys(
+        ("new/tessera.zip", "half/tessera.json", "later/tessera.zip", "later/tested-twice/1"), LATER - KEPT_FOR
+    )
     notes = {"notes/readme.txt": NOW}
     names = written(published("runs", 3)) | others | notes
 
