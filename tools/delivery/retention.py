@@ -9,9 +9,11 @@ written down has none. What is no version's is not ours to delete.
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Final
 
 from tools.delivery.history import MANIFEST, History, Version
+from tools.delivery.lease import LeaseLost
 from tools.delivery.releases import PACKAGE, Releases
 
 TRUSTED_KEPT: Final = 5  # beside what runs
@@ -55,12 +57,18 @@ def prune(releases: Releases, now: datetime, tell: Callable[[str], None], *, at_
     :raises Occupied: somebody does; nothing was deleted
     :raises AzureFailed: Azure refused; the rest goes another time
     """
+    deleted = 0
     with releases.alone(tell, 0.0) as turn:
         written = releases.written()
         needless = superfluous(written, min(now, max(written.values(), default=now)))
-        for name in needless[:at_most]:
-            if not turn.ours():
-                return
-            releases.delete(name)
+        for _, names in groupby(needless[:at_most], key=lambda name: name.partition("/")[0]):
+            try:
+                turn.held()
+            except LeaseLost:  # whoever publishes now may need what was needless before
+                tell("Somebody may publish now, so no more is deleted.")
+                break
+            for name in names:
+                releases.delete(name)
+                deleted += 1
     if needless:
-        tell(f"{min(len(needless), at_most)} of {len(needless)} blobs that nobody needs any more were deleted.")
+        tell(f"{deleted} of {len(needless)} blobs that nobody needs any more were deleted.")

@@ -160,6 +160,23 @@ def test_nothing_is_deleted_while_somebody_publishes(publishing: Publishing, yea
     assert left(publishing) == set(years)
 
 
+@pytest.mark.usefixtures("years")
+def test_what_was_needless_under_a_lease_that_is_gone_is_not_deleted(cloud: Cloud, publishing: Publishing) -> None:
+    """A laptop slept over its list, and so did its clock: only Azure knows that somebody else has had a turn."""
+    told: list[str] = []
+    with publishing.releases.alone(lambda _: None, 0.0):
+        before = publishing.releases.names()
+    cloud.write("faults", {"renewals": "ErrorCode:LeaseIdMismatchWithLeaseOperation"})
+
+    prune(publishing.releases, LATER, told.append)
+
+    assert publishing.releases.names() == before
+    assert told == [
+        "Somebody may publish now, so no more is deleted.",
+        "0 of 5 blobs that nobody needs any more were deleted.",
+    ]
+
+
 def test_what_azure_does_not_delete_goes_another_time(cloud: Cloud, publishing: Publishing, years: list[str]) -> None:
     cloud.write("faults", {"deletions": "tessera.zip"})
     with pytest.raises(AzureFailed):
