@@ -1,7 +1,7 @@
 """Packages that were published, kept as blobs, with what was done with each.
 
 One folder a version: `tessera.zip`, `tessera.json` (what is in it), and marks (`tools/delivery/history.py`). Nothing
-is ever overwritten; what nobody needs any more is deleted (`tools/delivery/retention.py`).
+is overwritten from here; what nobody needs any more is deleted (`tools/delivery/retention.py`).
 """
 
 import json
