@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -68,7 +69,10 @@ def blobs(given: argparse.Namespace) -> Path:
 
 def blob_list(given: argparse.Namespace) -> Any:
     folder = blobs(given)
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    found = {path.relative_to(folder).as_posix(): path.stat().st_mtime for path in folder.rglob("*") if path.is_file()}
+    if given.query == "[].name":
+        return sorted(found)
+    return [{"name": name, "at": datetime.fromtimestamp(at, UTC).isoformat()} for name, at in sorted(found.items())]
 
 
 def blob_upload(given: argparse.Namespace) -> Any:
@@ -97,10 +101,10 @@ def blob_delete(given: argparse.Namespace) -> Any:
 
 
 def lease_on(given: argparse.Namespace) -> tuple[dict[str, Any], float]:
-    """The lease on a blob, and the time: Azure's clock, which tests may put forward."""
+    """The lease on a blob, and the time: Azure's clock, which stands where tests say it does."""
     if not (blobs(given) / given.blob_name).exists():
         refuse("The specified blob does not exist. ErrorCode:BlobNotFound")
-    return read("leases").get(given.blob_name, {}), time.time() + (read("clock") or {}).get("ahead", 0)
+    return read("leases").get(given.blob_name, {}), read("clock").get("now", time.time())
 
 
 def lease_is(given: argparse.Namespace, **lease: Any) -> Any:

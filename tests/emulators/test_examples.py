@@ -4,13 +4,15 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from local.layout import Ports
 
 ROOT: Final = Path(__file__).parents[2]
 BLOCK: Final = re.compile(r"```python\n# (?P<command>.*local\.emulators\..*)\n(?P<code>(?:.*\n)*?)```\n")
@@ -28,23 +30,17 @@ SAYS: Final = {
 }
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
-def on_ports_of_its_own(command: str, code: str, folder: Path) -> tuple[str, str]:
+def on_ports_of_its_own(command: str, code: str, ports: Ports, folder: Path) -> tuple[str, str]:
     """Both with other ports than other tests have, and a folder of the test."""
-    for port in re.findall(r"port (\d+)", command):
-        free = free_port()
-        command, code = command.replace(f"port {port}", f"port {free}"), re.sub(rf"\b{port}\b", free, code)
+    for port, free in zip(re.findall(r"port (\d+)", command), asdict(ports).values(), strict=False):
+        command, code = command.replace(f"port {port}", f"port {free}"), re.sub(rf"\b{port}\b", str(free), code)
     return re.sub(r"--data \S+", f"--data {folder}", command), code
 
 
 @pytest.mark.parametrize("name", SAYS)
 def test_the_example_of_each_double_runs(name: str, tmp_path: Path) -> None:
-    command, code = on_ports_of_its_own(*EXAMPLES[name], tmp_path)
+    ports = Ports.free()  # kept for as long as this lives
+    command, code = on_ports_of_its_own(*EXAMPLES[name], ports, tmp_path)
     words = shlex.split(command)
     setting = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
     arguments = words[words.index("-m") :]

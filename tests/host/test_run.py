@@ -23,8 +23,9 @@ def refused(data: Path, *arguments: str, port: int = 0) -> str:
 
 
 def test_a_taken_port_is_told_with_another_port_as_the_way_out_and_touches_no_data(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        number = taken.getsockname()[1]
+    ports = Ports.free()
+    number = ports.host
+    with socket.create_server(("127.0.0.1", number)):
         told = refused(tmp_path / "data", port=number)
 
     assert f"port {number} (host) is taken" in told

@@ -1,7 +1,8 @@
 """Which tests run in one process, one after the other, when pytest-xdist shares them out among several.
 
 Those of a module that has fixtures of its own for all its tests, or whose folder has such for each module: a whole
-Tessera, often, which would be started by each process otherwise. And those of one `xdist_group`. `--dist loadgroup`
+Tessera, often, which would be started by each process otherwise. Those of a folder that has fixtures for all its
+modules, whatever group they name: it would be started once a group. And those of one `xdist_group`. `--dist loadgroup`
 does that by itself with pytest up to 9.1; from 9.2 on an item's id cannot be given the suffix by which pytest-xdist 3.8
 knows groups, and it silently shares out all tests one by one.
 """
@@ -43,6 +44,8 @@ def group_of(nodeid: str, root: Path) -> str:
 @cache
 def groups_in(root: Path, path: str) -> Mapping[str, str]:
     """Function → its group, in a module of tests; under `EVERY_OTHER` that of all others."""
+    if folder := _sharing_folder(root, path):
+        return {EVERY_OTHER: folder}
     module = ast.parse((root / path).read_text())
     named = {
         each.name: name
@@ -54,8 +57,7 @@ def groups_in(root: Path, path: str) -> Mapping[str, str]:
     for each in module.body:
         if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "pytestmark":
             named |= {function: name for name in _groups(each.value) for function in [EVERY_OTHER]}
-    folders = (root / path).with_name("conftest.py")
-    shares = _shares(module) or (folders.exists() and _shares(ast.parse(folders.read_text())))
+    shares = {"module", "package"} & _scopes(module) or "module" in _scopes_in((root / path).parent)
     return {EVERY_OTHER: path, **named} if shares else named
 
 
@@ -65,13 +67,26 @@ def _groups(mark: ast.expr) -> Iterator[str]:
             yield ast.literal_eval(call.args[0])
 
 
-def _shares(module: ast.Module) -> bool:
-    """Whether it has a fixture that lives as long as the module."""
-    return any(
-        keyword.arg == "scope" and ast.unparse(keyword.value) == "'module'"
+def _sharing_folder(root: Path, path: str) -> str:
+    """The outermost folder above a module that has fixtures for all its modules; empty: there is none."""
+    above = [each.as_posix() for each in Path(path).parents if "package" in _scopes_in(root / each)]
+    return above[-1] if above else ""
+
+
+def _scopes_in(folder: Path) -> set[str]:
+    """How long the fixtures of a folder live."""
+    fixtures = folder / "conftest.py"
+    return _scopes(ast.parse(fixtures.read_text())) if fixtures.exists() else set()
+
+
+def _scopes(module: ast.Module) -> set[str]:
+    """How long its fixtures live, where that is said."""
+    return {
+        ast.literal_eval(keyword.value)
         for each in module.body
         if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
         for decorator in each.decorator_list
         if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).endswith("fixture")
         for keyword in decorator.keywords
-    )
+        if keyword.arg == "scope"
+    }

@@ -19,6 +19,10 @@ MODULES: Final = {
     "test_alone.py": "@pytest.fixture(scope='session')\ndef shop(): ...",
     "doubles/conftest.py": "@pytest.fixture(scope='module')\ndef mailbox(): ...",
     "doubles/test_mailbox.py": "def test_a(): ...",
+    "smoke/conftest.py": "@pytest.fixture(scope='package')\ndef shop(): ...",
+    "smoke/test_new.py": "def test_a(): ...",
+    "smoke/test_marked.py": "pytestmark = pytest.mark.xdist_group('on-sale')",
+    "smoke/late/test_deeper.py": "@pytest.fixture(scope='module')\ndef shop(): ...",
 }
 EXPECTED: Final = {
     "test_sharing.py::test_a[GET /api]": "test_sharing.py",
@@ -28,24 +32,22 @@ EXPECTED: Final = {
     "test_both.py::test_a": "smoke",
     "test_alone.py::test_a[a::b]": "test_alone.py::test_a[a::b]",
     "doubles/test_mailbox.py::test_a": "doubles/test_mailbox.py",
+    "smoke/test_new.py::test_a": "smoke",
+    "smoke/test_marked.py::test_a": "smoke",
+    "smoke/late/test_deeper.py::test_a": "smoke",
 }
 
 
-def test_tests_of_a_group_and_of_a_module_with_fixtures_of_its_own_belong_together(tmp_path: Path) -> None:
-    (tmp_path / "doubles").mkdir()
+def test_tests_of_a_group_and_of_a_module_or_folder_with_fixtures_of_its_own_belong_together(tmp_path: Path) -> None:
     for name, text in MODULES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
 
     assert {nodeid: group_of(nodeid, tmp_path) for nodeid in EXPECTED} == EXPECTED
 
 
-CONFTEST = """
-from tests.support.groups import scheduler
-
-def pytest_xdist_make_scheduler(config, log):
-    return scheduler(config, log)
-"""
-PROBE = """
+CONFTEST: Final = "from tests.conftest import pytest_xdist_make_scheduler"
+PROBE: Final = """
 from pathlib import Path
 import pytest
 

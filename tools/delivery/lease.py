@@ -19,7 +19,9 @@ from tools.delivery.azure import Azure, AzureFailed
 
 LOCK: Final = "publishing.lock"
 LEASE_SECONDS: Final = 60  # as long as Azure gives one that ends by itself
-RENEWAL_SECONDS: Final = 15.0  # so that three renewals may fail before it ends
+RENEWAL_SECONDS: Final = (
+    15.0  # between two, and for each: two may fail at once before it ends, one after a long silence
+)
 WAIT_SECONDS: Final = 90.0  # for somebody else: longer than the lease of somebody who died
 POLL_SECONDS: Final = 5.0
 # https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
@@ -47,7 +49,7 @@ class Lease:
     azure: Azure
     words: Sequence[str]
     renewal_seconds: float = RENEWAL_SECONDS
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    lease_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     lost: str = ""
     until: float = 0.0
     _over: threading.Event = field(default_factory=threading.Event)
@@ -64,7 +66,10 @@ class Lease:
         self.renew()
         if not self.ours():
             why = self.lost or f"it could not be renewed for {LEASE_SECONDS} s"
-            raise LeaseLost(f"somebody else may publish now, so this ends here ({why}); apps may have either version")
+            raise LeaseLost(
+                f"somebody else may publish now, so this ends here ({why}); apps may have either version, unless none "
+                "was reached yet: publish or roll back again, and all have one"
+            )
 
     def ours(self) -> bool:
         """Whether it is still ours, as far as is known without asking."""
@@ -76,7 +81,7 @@ class Lease:
         :raises AzureFailed: Azure refused
         """
         asked = time.monotonic()
-        words = (*self.words, "--lease-duration", str(LEASE_SECONDS), "--proposed-lease-id", self.id)
+        words = (*self.words, "--lease-duration", str(LEASE_SECONDS), "--proposed-lease-id", self.lease_id)
         try:
             self.azure.ask("storage", "blob", "lease", "acquire", *words)
         except AzureFailed as error:
@@ -98,7 +103,7 @@ class Lease:
         """Renew it once. An answer that does not come says nothing: the lease ends when its time is over."""
         asked = time.monotonic()
         try:
-            words = (*self.words, "--lease-id", self.id)
+            words = (*self.words, "--lease-id", self.lease_id)
             self.azure.ask("storage", "blob", "lease", "renew", *words, seconds=RENEWAL_SECONDS)
         except AzureFailed as error:
             if _LOST in str(error):
@@ -112,7 +117,7 @@ class Lease:
         if self._keeper.is_alive():
             self._keeper.join(RENEWAL_SECONDS)
         with suppress(AzureFailed):
-            self.azure.ask("storage", "blob", "lease", "release", *self.words, "--lease-id", self.id)
+            self.azure.ask("storage", "blob", "lease", "release", *self.words, "--lease-id", self.lease_id)
 
 
 @contextmanager

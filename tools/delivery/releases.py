@@ -1,7 +1,7 @@
 """Packages that were published, kept as blobs, with what was done with each.
 
 One folder a version: `tessera.zip`, `tessera.json` (what is in it), and marks (`tools/delivery/history.py`). Nothing
-is ever overwritten; what nobody needs any more is deleted (`tools/delivery/retention.py`).
+is overwritten from here; what nobody needs any more is deleted (`tools/delivery/retention.py`).
 """
 
 import json
@@ -106,6 +106,15 @@ class Releases:
         words = ("--query", "[].name", "--num-results", "*")
         names: list[str] | None = self.azure.ask("storage", "blob", "list", *self._where(), *words)
         return names or []
+
+    def written(self) -> dict[str, datetime]:
+        """The names of everything that is kept, and when each was written, by Azure's clock.
+
+        :raises AzureFailed: Azure does not tell
+        """
+        words = ("--query", "[].{name: name, at: properties.lastModified}", "--num-results", "*")
+        found: list[dict[str, str]] | None = self.azure.ask("storage", "blob", "list", *self._where(), *words)
+        return {each["name"]: datetime.fromisoformat(each["at"]) for each in found or []}
 
     def delete(self, name: str) -> None:
         """Delete something for good: for a week the account has it still.

@@ -1,5 +1,6 @@
 """Two runs of a pipeline that end out of order: the older commit does not replace the newer one by accident."""
 
+import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,11 +8,10 @@ from typing import Final
 
 import pytest
 
-from local.package import ROOT
 from shared.settings import SERVICES
 from tests.infra.cloud import APPS, Cloud
 from tests.infra.delivery.support import NOW, at, delivered, packed, runs
-from tools.delivery.commits import committed_at, leads_to
+from tools.delivery.commits import committed_at, head, leads_to
 from tools.delivery.package import Manifest, Older, in_order
 from tools.delivery.publishing import Publishing
 
@@ -81,17 +81,40 @@ def test_commits_say_which_is_older_and_else_their_times_do(
     assert refused is older
 
 
-def git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60)
-    return done.stdout.strip()
+@pytest.fixture
+def commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Of a repository of the test's own: one, one made upon it, and one made beside that; the last is checked out."""
+    monkeypatch.setattr("tools.delivery.commits.ROOT", tmp_path)
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    for name in ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL"):
+        monkeypatch.setenv(f"GIT_{name}", "somebody")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
+        return done.stdout.strip()
+
+    def committed(name: str, when: str = "2026-04-06T09:00:00+05:30") -> str:
+        monkeypatch.setenv("GIT_COMMITTER_DATE", when)
+        git("commit", "--quiet", "--allow-empty", "--message", name)
+        return git("rev-parse", "--short=12", "HEAD")
+
+    git("init", "--quiet")
+    first, second = committed("first"), committed("second")
+    git("checkout", "--quiet", first)
+    return [first, second, committed("beside", "2026-04-07T22:30:00-08:00")]
 
 
-def test_git_says_what_it_knows() -> None:
-    head = git("rev-parse", "--short=12", "HEAD")
+def test_git_says_what_it_knows(commits: list[str]) -> None:
+    first, second, beside = commits
 
-    assert leads_to(head, head)
-    assert not leads_to(head, "development")
-    assert f"{committed_at():%s}" == git("show", "--no-patch", "--format=%ct", "HEAD")
+    assert leads_to(first, first)
+    assert (leads_to(first, second), leads_to(second, first)) == (True, False)
+    assert (leads_to(first, beside), leads_to(second, beside)) == (True, False)
+    assert not leads_to(first, "development")
+    assert committed_at() == datetime(2026, 4, 8, 6, 30, tzinfo=UTC)
+    assert head() == beside
 
 
 def test_a_pipeline_asks_before_it_changes_anything(cloud: Cloud, publishing: Publishing, tmp_path: Path) -> None:

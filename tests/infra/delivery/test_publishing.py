@@ -14,9 +14,7 @@ from tools.delivery.package import Manifest, PackageDamaged, Unfit, misgivings
 from tools.delivery.publishing import Overtaken, Publishing
 
 
-def test_a_package_is_kept_and_published_to_every_app_with_azures_own_build(
-    cloud: Cloud, publishing: Publishing, tmp_path: Path
-) -> None:
+def test_a_package_is_kept_and_published_to_every_app(cloud: Cloud, publishing: Publishing, tmp_path: Path) -> None:
     package, manifest = packed(tmp_path, "one")
 
     publishing.publish(package, manifest, NOW)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from local.package import REQUIREMENTS, ROOT
 from tools.delivery.wheels import install
 
 
@@ -69,3 +70,12 @@ def test_another_package_than_was_pinned_is_refused(shelf: Path, tmp_path: Path,
         install(tmp_path / "requirements.txt", tmp_path / "into")
 
     assert said in refused.value.stderr
+
+
+def test_what_is_pinned_is_the_same_for_every_machine() -> None:
+    """pip would take a marker (`; sys_platform == …`) for this machine's, whatever platform's wheels it is to get."""
+    lines = (ROOT / REQUIREMENTS).read_text().splitlines()
+    pinned = [line for line in lines if "==" in line and not line.startswith((" ", "#"))]
+
+    assert pinned
+    assert [line for line in pinned if ";" in line] == []
