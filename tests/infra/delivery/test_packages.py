@@ -76,6 +76,14 @@ def test_the_package_of_this_source_has_its_functions_and_a_version_of_its_own(c
     assert {name for names in named.values() for name in names} <= manifest.wanted(["all"])
 
 
+def test_without_git_a_package_is_refused_with_what_to_do(cloud: Cloud, tmp_path: Path) -> None:
+    words = ("package", "--no-wheels", "--output", str(tmp_path / "tessera.zip"))
+
+    code, text = cloud.command(*words, PATH=str(cloud.home))
+
+    assert (code, "with git on the PATH" in text, "Traceback" in text) == (1, True, False), text
+
+
 def test_releases_of_other_deployments_are_not_seen(cloud: Cloud, publishing: Publishing, tmp_path: Path) -> None:
     publishing.publish(*packed(tmp_path, "one"), NOW)
     other = replace(publishing, deployed=publishing.deployed.model_copy(update={"releases_account": "stother"}))
