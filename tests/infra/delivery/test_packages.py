@@ -38,7 +38,9 @@ def test_another_package_under_the_same_version_is_not_taken_for_it(
     (kept_as(cloud, manifest) / "tessera.json").unlink()
     (kept_as(cloud, manifest) / "tessera.zip").write_bytes(b"another")
 
-    with pytest.raises(PackageDamaged):
+    with pytest.raises(
+        PackageDamaged, match=f"^{manifest.version}/tessera.zip in .*Delete that blob, and publish again"
+    ):
         publishing.publish(package, manifest, NOW)
 
     assert cloud.published() == {}
