@@ -62,6 +62,12 @@ def certificate_create(given: argparse.Namespace) -> Any:
 
 
 def blobs(given: argparse.Namespace) -> Path:
+    """Where they are, for whoever has a role on their account."""
+    roles = read("roles").get(str(given.account_name))
+    held = (roles or {}).get(read("claims")["oid"], "")
+    reads = sys.argv[3] in {"list", "download"}
+    if roles is not None and held != CONTRIBUTOR and not (reads and held == READER):
+        refuse("\nYou do not have the required permissions needed to perform this operation.")
     folder = HOME / "blobs" / str(given.account_name) / str(given.container_name)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -166,6 +172,10 @@ def config_zip(given: argparse.Namespace) -> Any:
     return {"remote": given.build_remote}
 
 
+def app_list(given: argparse.Namespace) -> Any:
+    return sorted(read("settings"), reverse=True) if given.resource_group == "rg-tessera-dev" else []
+
+
 def function_list(given: argparse.Namespace) -> Any:
     return [f"{given.name}/{name}" for name in read("functions")[given.name]]
 
@@ -215,7 +225,9 @@ def token(given: argparse.Namespace) -> Any:
 
 
 def deployment_show(given: argparse.Namespace) -> Any:
-    return read("deployments").get(given.name) or refuse(f"(DeploymentNotFound) {given.name}")
+    """What it put out: nothing, where it failed, was cancelled or still runs."""
+    made = read("deployments")
+    return made[given.name] if given.name in made else refuse(f"(DeploymentNotFound) {given.name}")
 
 
 def deployment_create(given: argparse.Namespace) -> Any:
@@ -230,6 +242,7 @@ def what_if(given: argparse.Namespace) -> Any:
     return f"Resource changes: 1 to create in {given.location}."
 
 
+CONTRIBUTOR, READER = "Storage Blob Data Contributor", "Storage Blob Data Reader"
 VAULT, BLOB = ["--vault-name"], ["--account-name", "--auth-mode", "--container-name"]
 LEASE = [*BLOB, "--blob-name"]
 SITES = "/subscriptions/1/resourceGroups/rg/providers/Microsoft.Web/sites/"
@@ -249,6 +262,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], Any], list[str]]] = {
     "storage blob lease release": (lease_release, [*LEASE, "--lease-id"]),
     "storage blob lease break": (lease_break, [*LEASE, "--lease-break-period"]),
     "functionapp deployment source config-zip": (config_zip, [*APP, "--src", "--build-remote", "--timeout"]),
+    "functionapp list": (app_list, ["--resource-group"]),
     "functionapp function list": (function_list, APP),
     "functionapp show": (app_show, APP),
     "functionapp restart": (app_restart, APP),

@@ -55,7 +55,8 @@ class Cloud:
     @staticmethod
     def made() -> dict[str, dict[str, dict[str, str]]]:
         """What was deployed, and what that put out."""
-        vault = {"keY_VAULT_NAME": {"type": "String", "value": "kv-tessera-dev"}}
+        first = ("azurE_RESOURCE_GROUP", "keY_VAULT_NAME", "releaseS_ACCOUNT")
+        vault = outputs({name: OUTPUTS[name] for name in first})
         return {DEPLOYMENT: outputs(OUTPUTS), f"{DEPLOYMENT}-vault": vault}
 
     @property

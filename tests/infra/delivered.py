@@ -81,7 +81,9 @@ def _azure_after(stage: Json, job: Json, named: Mapping[str, list[str]]) -> tupl
 def _azure_step(step: Json) -> Iterator[str]:
     inputs = step.get("inputs") or {}
     told = _manner(step.get("condition"), tolerated=step.get("continueOnError") in (True, "true"))
-    if "publish" in step:
+    if step.get("checkout") == "self" and str(step.get("fetchDepth")) == "0":
+        yield "every commit"
+    elif "publish" in step:
         yield f"{told}keep {step['artifact']} from {step['publish']}"
     elif "download" in step:
         yield f"{told}fetch {step['artifact']}" if step["download"] == "current" else f"fetch from {step['download']}"
@@ -150,6 +152,8 @@ def _github_step(step: Json, as_whom: str, files: Workflows) -> Iterator[str]:
         yield f"{told}tell {path}" if path.endswith(".xml") else f"{told}keep {given['name']} from {path}"
     elif "download-artifact" in uses:
         yield f"{told}fetch {given['name']}" + ("" if given["path"] == "dist" else f" to {given['path']}")
+    elif "actions/checkout" in uses and given.get("fetch-depth") == 0:
+        yield "every commit"
     elif uses.startswith("./"):
         for inner in read(files.texts[f"{uses}/action.yml"])["runs"]["steps"]:
             yield from (told + _command(line, "") for line in commands.commands(inner.get("run", "")))

@@ -36,6 +36,7 @@ def delivery(environment: str, after: tuple[str, ...]) -> dict[str, Job]:
             f"keep what-if-{environment} from out",
         )),
         f"{environment} infrastructure": Job(after, "main", 210, (
+            "every commit",
             "make setup",
             "fetch package",
             f"as {whose}: delivery in-order {told} {package}",
@@ -44,6 +45,7 @@ def delivery(environment: str, after: tuple[str, ...]) -> dict[str, Job]:
             f"as {whose}: delivery infrastructure {told}",
         ), whose),
         f"{environment} package": Job((f"{environment} infrastructure",), "main", 240, (
+            "every commit",
             "make setup",
             "fetch package",
             f"as {publisher}: delivery publish {told} {package}",
@@ -128,6 +130,7 @@ ENVIRONMENT, INPUT = "${{ parameters.environment }}", "${{ inputs.environment }}
         (DEPLOYING, "keepAzSessionActive: true", "keepAzSessionActive: false"),
         (DEPLOYING, "                      set -euo pipefail\n", ""),
         (DEPLOYING, f"environment: tessera-{ENVIRONMENT}\n", "environment: tessera-dev\n"),
+        (DEPLOYING, "                  parameters: { commits: 0 }\n", ""),
         (DEPLOYING, "'Failed', 'Canceled'", "'Failed'"),
         (DEPLOYING, "and(always(), in(", "and(succeeded(), in("),
         (DEPLOYING, "artifact: package", "artifact: packages"),
@@ -156,6 +159,7 @@ def test_a_pipeline_that_delivers_otherwise_is_seen(path: str, old: str, new: st
     [
         (CALLED, f"environment: tessera-{INPUT}\n", "environment: tessera-dev\n"),
         (CALLED, f"    environment: tessera-{INPUT}\n", ""),
+        (CALLED, "fetch-depth: 0", "fetch-depth: 1"),
         (CALLED, "== 'failure' ||", "== 'success' ||"),
         (CALLED, "if: always() && (needs.package", "if: success() && (needs.package"),
         (CALLED, " --record", ""),

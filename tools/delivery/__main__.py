@@ -38,7 +38,8 @@ def package(
 ) -> None:
     """Make the package that Azure runs, and beside it what is in it: version, checksum, functions of each service."""
     try:
-        made = packages.make(output, wheels=wheels)
+        with failures_told():
+            made = packages.make(output, wheels=wheels)
     except subprocess.CalledProcessError as error:
         print(f"Not done: the package cannot be made or loaded.\n{error.stderr}", file=sys.stderr)
         raise typer.Exit(1) from None

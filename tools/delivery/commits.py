@@ -1,4 +1,4 @@
-"""What git knows of the commits that packages are made of, as far as it is at hand: pipelines have one commit only."""
+"""What git knows of the commits that packages are made of, as far as it has them."""
 
 import subprocess
 from datetime import datetime
@@ -10,10 +10,14 @@ DIRTY: Final = "-dirty"
 _SECONDS: Final = 30
 
 
+class NoRepository(Exception):
+    """There is no git, or no repository here, or it does not answer; the message says what to do."""
+
+
 def committed() -> str:
     """The commit that is checked out, with `-dirty` where something was changed since.
 
-    :raises subprocess.CalledProcessError: this is no repository
+    :raises NoRepository: none is
     """
     return _git("describe", "--always", "--abbrev=12", "--dirty", "--exclude=*")
 
@@ -21,7 +25,7 @@ def committed() -> str:
 def committed_at() -> datetime:
     """When the commit that is checked out came into being here: a merge or a rebase makes it new.
 
-    :raises subprocess.CalledProcessError: this is no repository
+    :raises NoRepository: none is
     """
     return datetime.fromisoformat(_git("show", "--no-patch", "--format=%cI", "HEAD"))
 
@@ -30,19 +34,25 @@ def head() -> str:
     """The commit that is checked out here, without what was changed since; empty: none is."""
     try:
         return committed().removesuffix(DIRTY)
-    except (OSError, subprocess.CalledProcessError):
+    except NoRepository:
         return ""
 
 
 def leads_to(earlier: str, later: str) -> bool:
     """Whether one commit is surely among those that another was made upon; no, too, where git does not know them."""
     try:
-        _git("merge-base", "--is-ancestor", earlier, later)
-    except (OSError, subprocess.CalledProcessError):
+        _git("merge-base", "--is-ancestor", "--", earlier, later)  # a manifest that was uploaded names them
+    except NoRepository:
         return False
     return True
 
 
 def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True, timeout=_SECONDS)
+    try:
+        done = subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True, timeout=_SECONDS)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or error
+        raise NoRepository(
+            f"git {words[0]}: {said}. A package is made in a clone of the repository, with git on the PATH."
+        ) from error
     return done.stdout.strip()

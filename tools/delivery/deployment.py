@@ -1,8 +1,12 @@
-"""What was deployed where: the outputs of `infra/main.bicep`, as `az` tells them, or azd by the environment."""
+"""What was deployed where: the outputs of `infra/main.bicep`, as `az` tells them, or azd by the environment.
+
+A deployment that failed, was cancelled or still runs has no outputs. Packages need few of them, which the vault's
+deployment and the apps that there are tell as well: so they can be published and gone back from meanwhile.
+"""
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NoReturn, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -17,21 +21,17 @@ def _names(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-class Deployment(BaseModel):
-    """The outputs that delivery needs, each under its own name.
+class Target(BaseModel):
+    """Where packages are brought to: those outputs, each under its own name.
 
     :param function_apps: the names of the function apps
-    :param vault: the Key Vault
     :param releases_account: the storage account that keeps packages
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     resource_group: str = Field(alias="AZURE_RESOURCE_GROUP", min_length=1)
-    gateway_url: str = Field(alias="GATEWAY_URL", min_length=1)
     function_apps: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(alias="FUNCTION_APPS", min_length=1)
-    insights_app_id: str = Field(alias="APPLICATION_INSIGHTS_APP_ID", min_length=1)
-    vault: str = Field(alias="KEY_VAULT_NAME", min_length=1)
     releases_account: str = Field(alias="RELEASES_ACCOUNT", min_length=1)
 
     @property
@@ -66,6 +66,17 @@ class Deployment(BaseModel):
             raise NotDeployed(f"{where} lack {missing}: was infra/main.bicep deployed?") from None
 
 
+class Deployment(Target):
+    """All outputs that delivery needs.
+
+    :param vault: the Key Vault
+    """
+
+    gateway_url: str = Field(alias="GATEWAY_URL", min_length=1)
+    insights_app_id: str = Field(alias="APPLICATION_INSIGHTS_APP_ID", min_length=1)
+    vault: str = Field(alias="KEY_VAULT_NAME", min_length=1)
+
+
 def found(azure: Azure, deployment: str) -> Deployment:
     """The outputs of a deployment.
 
@@ -75,7 +86,40 @@ def found(azure: Azure, deployment: str) -> Deployment:
     """
     if not deployment:
         return Deployment.from_environment()
-    return Deployment.from_outputs(_asked(azure, deployment))
+    return Deployment.from_outputs(_asked(azure, deployment) or _nothing(deployment))
+
+
+def target(azure: Azure, deployment: str) -> Target:
+    """Where packages are brought to, also while a deployment has no outputs: then to every function app that is there.
+
+    :param deployment: its name at Azure; empty: what the environment says
+    :raises NotDeployed: it has not what is needed
+    :raises AzureFailed: there is none of that name
+    """
+    if not deployment:
+        return Target.from_environment()
+    if told := _asked(azure, deployment):
+        return Target.from_outputs(told)
+    first = _of_vault(azure, deployment)
+    group = first["AZURE_RESOURCE_GROUP"]
+    apps: list[str] | None = azure.ask("functionapp", "list", "--resource-group", group, "--query", "[].name")
+    if not apps:
+        raise NotDeployed(f"{group} has no function app yet: {_no_outputs(deployment)}")
+    return Target.model_validate({**first, "FUNCTION_APPS": tuple(sorted(apps))})
+
+
+def releases_account(azure: Azure, deployment: str) -> str:
+    """The account that keeps packages; also where a deployment has no outputs, or made no app.
+
+    :param deployment: its name at Azure; empty: what the environment says
+    :raises NotDeployed: nothing tells of it
+    :raises AzureFailed: there is no deployment of that name
+    """
+    if not deployment:
+        return Target.from_environment().releases_account
+    if told := _asked(azure, deployment):
+        return Target.from_outputs(told).releases_account
+    return _of_vault(azure, deployment)["RELEASES_ACCOUNT"]
 
 
 def outputs_of(azure: Azure, deployment: str) -> dict[str, str]:
@@ -86,10 +130,30 @@ def outputs_of(azure: Azure, deployment: str) -> dict[str, str]:
     """
     if not deployment:
         raise NotDeployed("which deployment? Say --environment dev or prod; with azd: `azd env get-values`")
-    told = {name.upper(): str(output["value"]) for name, output in _asked(azure, deployment).items()}
-    if not told:
-        raise NotDeployed(f"{deployment} put out nothing: did it fail?")
+    told = _asked(azure, deployment) or _nothing(deployment)
+    return {name.upper(): str(output["value"]) for name, output in told.items()}
+
+
+def _of_vault(azure: Azure, deployment: str) -> dict[str, str]:
+    """What comes first: its outputs that packages need."""
+    told = {name.upper(): str(output["value"]) for name, output in _asked(azure, f"{deployment}-vault").items()}
+    if not {"AZURE_RESOURCE_GROUP", "RELEASES_ACCOUNT"} <= set(told):
+        raise NotDeployed(
+            f"{_no_outputs(deployment)}, and {deployment}-vault has not those it needs either: `vault`, by whoever "
+            "deploys, changes nothing that is there and puts them out again"
+        )
     return told
+
+
+def _nothing(deployment: str) -> NoReturn:
+    raise NotDeployed(
+        f"{_no_outputs(deployment)}. `az deployment sub show --name {deployment} --query properties` says which; wait, "
+        "or run `infrastructure` again. Packages can be published and gone back from meanwhile."
+    )
+
+
+def _no_outputs(deployment: str) -> str:
+    return f"{deployment} put out nothing, as one that failed, was cancelled or still runs"
 
 
 def _asked(azure: Azure, deployment: str) -> dict[str, Any]:
@@ -112,7 +176,7 @@ class AppSettings(BaseModel):
     sampling: float = Field(alias="TESSERA_TRACE_SAMPLING", default=1.0)
 
 
-def settings_of(azure: Azure, deployed: Deployment, app: str) -> AppSettings:
+def settings_of(azure: Azure, deployed: Target, app: str) -> AppSettings:
     """The settings of an app; those that are secrets are references, and not asked for.
 
     :raises AzureFailed: Azure does not tell
@@ -129,7 +193,7 @@ def settings_of(azure: Azure, deployed: Deployment, app: str) -> AppSettings:
         raise NotDeployed(f"{app} has no good setting {missing}") from None
 
 
-def address_of(azure: Azure, deployed: Deployment, app: str) -> str:
+def address_of(azure: Azure, deployed: Target, app: str) -> str:
     """Where an app itself is reached, past the gateway; only its health answers there.
 
     :raises AzureFailed: Azure does not tell

@@ -116,10 +116,15 @@ class History:
         moment = latest.last(Mark.PUBLISHING)
         return Publication(latest.name, moment, moment in latest.marks.get(Mark.PUBLISHED, ()))
 
-    def after(self, now: datetime) -> datetime:
-        """A moment for the next publication: now, unless another clock was ahead of ours when the last one began."""
-        runs = self.running()
-        return now if runs is None or moment_of(now) > runs.moment else time_of(runs.moment) + timedelta(microseconds=1)
+    def after(self, now: datetime, version: str) -> datetime:
+        """A moment for what is said of a version: now, unless another clock was ahead of ours.
+
+        It is later than the beginning of the last publication and than all that was said of the version, or a mark
+        would count as lifted by one that was made before it.
+        """
+        runs, said = self.running(), self.versions.get(version, Version(version)).marks
+        newest = max([runs.moment if runs else "", *(max(moments) for moments in said.values())])
+        return now if moment_of(now) > newest else time_of(newest) + timedelta(microseconds=1)
 
     def target(self, failed: str, to: str) -> Version:
         """The version to publish instead of the one that runs.
@@ -131,6 +136,8 @@ class History:
         :raises NothingToGoBackTo: nobody knows what runs, or no other may be trusted
         """
         runs = self.running()
+        if runs is not None and self._interrupted(failed):
+            failed = ""
         if failed and (runs is None or runs.version != failed):
             raise NotRunning(f"{failed} does not run; {runs.version if runs else 'nothing'} does. Nothing was changed.")
         if to:
@@ -155,11 +162,21 @@ class History:
             raise NotRunning(f"{to} runs already. Nothing was changed.")
         return found
 
+    def _interrupted(self, failed: str) -> bool:
+        """Whether a way back from this version did not come to its end, so that apps may have it still."""
+        runs, said = self.running(), self.versions.get(failed, Version(failed))
+        if runs is None or runs.whole or runs.version == failed:
+            return False
+        return bool(said.bad_since) and self.versions[runs.version].trusted
+
     def stays(self, version: str) -> str:
-        """Why a pipeline whose stage failed leaves what runs as it is; empty: it has to go back."""
+        """Why a pipeline whose stage failed leaves what runs as it is; empty: it has to go back, or on with that."""
         runs = self.running()
+        if self._interrupted(version):
+            return ""
         if runs is None or runs.version != version:
-            return f"{version} does not run here; {runs.version if runs else 'nothing'} does, and stays."
+            partly = "" if runs is None or runs.whole else " on some apps only: publish it again, or roll back"
+            return f"{version} does not run here; {runs.version if runs else 'nothing'} does, and stays{partly}."
         said = self.versions[version]
         for mark, why in (
             (Mark.PASSED, "its smoke test passed"),

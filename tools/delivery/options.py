@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from tools.delivery.azure import AzureFailed
+from tools.delivery.commits import NoRepository
 from tools.delivery.deployment import NotDeployed
 from tools.delivery.emulators import NotReady
 from tools.delivery.history import NothingToGoBackTo, NotRunning
@@ -20,8 +21,8 @@ from tools.delivery.variables import VariablesRefused
 from tools.delivery.vault import CannotRotate, SecretMissing
 
 EXPECTED: Final = (
-    AzureFailed, CannotRotate, LeaseLost, NothingToGoBackTo, NotDeployed, NotReady, NotRunning, Occupied, Older,
-    Overtaken, PackageDamaged, SecretMissing, Unfit, Unresolved, VariablesRefused,
+    AzureFailed, CannotRotate, LeaseLost, NoRepository, NothingToGoBackTo, NotDeployed, NotReady, NotRunning, Occupied,
+    Older, Overtaken, PackageDamaged, SecretMissing, Unfit, Unresolved, VariablesRefused,
 )  # fmt: skip
 
 

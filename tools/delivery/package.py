@@ -104,6 +104,7 @@ def make(output: Path, *, wheels: bool) -> Manifest:
 
     :param wheels: whether it brings the packages of requirements.txt; else Azure's own build installs them
     :raises subprocess.CalledProcessError: packages cannot be had, or it cannot be loaded
+    :raises NoRepository: git does not say which commit it is made of
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tessera-wheels-") as folder:

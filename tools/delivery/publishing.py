@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tools.delivery.azure import Azure, AzureFailed
 from tools.delivery.commits import leads_to
-from tools.delivery.deployment import Deployment
+from tools.delivery.deployment import Target
 from tools.delivery.history import Mark, moment_of
 from tools.delivery.lease import WAIT_SECONDS, Lease
 from tools.delivery.package import Manifest, in_order
@@ -24,6 +24,18 @@ class Overtaken(Exception):
     """Somebody published without taking turns: the message names the other version."""
 
 
+def check_order(releases: Releases, manifest: Manifest) -> None:
+    """Ask whether a package is as new as what runs.
+
+    :raises Older: it is not
+    :raises AzureFailed: Azure does not tell
+    """
+    history = releases.history()
+    runs = history.running()
+    if runs is not None and history.versions[runs.version].kept:
+        in_order(manifest, releases.manifest(runs.version), leads_to)
+
+
 @dataclass(frozen=True, slots=True)
 class Publishing:
     """Brings packages to apps, one publication at a time.
@@ -33,7 +45,7 @@ class Publishing:
     """
 
     azure: Azure
-    deployed: Deployment
+    deployed: Target
     tell: Tell
     wait_seconds: float = WAIT_SECONDS
 
@@ -58,19 +70,8 @@ class Publishing:
         manifest.check(package)
         with self.releases.alone(self.tell, self.wait_seconds) as turn:
             if not older:
-                self.in_order(manifest)
+                check_order(self.releases, manifest)
             self._publish(package, manifest, now, turn)
-
-    def in_order(self, manifest: Manifest) -> None:
-        """Ask whether a package is as new as what runs.
-
-        :raises Older: it is not
-        :raises AzureFailed: Azure does not tell
-        """
-        history = self.releases.history()
-        runs = history.running()
-        if runs is not None and history.versions[runs.version].kept:
-            in_order(manifest, self.releases.manifest(runs.version), leads_to)
 
     def go_back(self, folder: Path, now: datetime, *, failed: str = "", to: str = "") -> tuple[str, str]:
         """Publish another version instead of the one that runs, which is marked as bad.
@@ -91,10 +92,9 @@ class Publishing:
             history = self.releases.history()
             target, runs = history.target(failed, to), history.running()
             package, manifest = self.releases.fetch(target.name, folder)
-            manifest.check(package)
             bad = runs.version if runs and runs.version != target.name else ""
             if bad:
-                self.releases.mark(bad, Mark.BAD, now)
+                self.releases.mark(bad, Mark.BAD, history.after(now, bad))
             self.tell(f"from {bad or 'what runs'} to {target.name}, passed at {target.last(Mark.PASSED) or 'no time'}")
             self._publish(package, manifest, now, turn)
         return bad, target.name
@@ -102,7 +102,7 @@ class Publishing:
     def _publish(self, package: Path, manifest: Manifest, now: datetime, turn: Lease) -> None:
         new = self.releases.keep(package, manifest)
         self.tell(f"{manifest.version}: {'kept' if new else 'was kept before'} in {self.deployed.releases_account}")
-        now = self.releases.history().after(now)
+        now = self.releases.history().after(now, manifest.version)
         self.releases.mark(manifest.version, Mark.PUBLISHING, now)
         failed = []
         for app in self.deployed.function_apps:

@@ -14,7 +14,7 @@ from typing import Final
 import httpx
 
 from tools.delivery.azure import PUBLISHING_SECONDS, Azure, AzureFailed
-from tools.delivery.deployment import Deployment, address_of
+from tools.delivery.deployment import Target, address_of
 from tools.delivery.outcome import CheckFailed
 from tools.delivery.package import Manifest
 from tools.delivery.shop import REQUEST_SECONDS
@@ -41,7 +41,7 @@ class Pushing:
     """
 
     azure: Azure
-    deployed: Deployment
+    deployed: Target
     tell: Callable[[str], None]
     pause: float = PAUSE_SECONDS
     look: float = LOOK_SECONDS

@@ -11,11 +11,12 @@ from shared.kernel.clock import utc_now
 from tools.delivery import package as packages
 from tools.delivery.azure import Azure, AzureFailed
 from tools.delivery.commits import head
-from tools.delivery.deployment import found, outputs_of
+from tools.delivery.deployment import found, outputs_of, releases_account, target
 from tools.delivery.history import History, Mark, NotRunning, Publication, Version
 from tools.delivery.options import Deployed, Installation, Of, deployment_of, failures_told
-from tools.delivery.publishing import Publishing
+from tools.delivery.publishing import Publishing, check_order
 from tools.delivery.references import PATIENCE_SECONDS, References
+from tools.delivery.releases import Releases
 
 INSTALLATION: Final = "tessera"
 
@@ -55,13 +56,13 @@ def in_order(
     with failures_told():
         manifest = packages.manifest_beside(package)
         try:
-            publishing = _publishing(deployment, environment, installation)
+            kept = _releases(deployment, environment, installation)
         except AzureFailed as error:
             if "DeploymentNotFound" not in str(error):
                 raise
             print("Nothing is deployed here yet.")
             return
-        publishing.in_order(manifest)
+        check_order(kept, manifest)
     print(f"What runs is not newer than {manifest.version}.")
 
 
@@ -94,7 +95,7 @@ def rollback(
 def releases(deployment: Deployed = "", environment: Of = "", installation: Installation = INSTALLATION) -> None:
     """List the versions that are kept: which one runs, when each passed its smoke test, which are bad."""
     with failures_told():
-        history = _publishing(deployment, environment, installation).releases.history()
+        history = _releases(deployment, environment, installation).history()
     for each in history.all():
         print(f"  {each.name:<32} {each.last(Mark.PASSED) or 'never passed':<24} {_said(each, history.running())}")
 
@@ -109,9 +110,10 @@ def mark(
 ) -> None:
     """Write down that a version is bad, so that no rollback goes to it; or that it is not."""
     with failures_told():
-        kept = _publishing(deployment, environment, installation).releases
-        _kept(kept.history(), version)
-        kept.mark(version, Mark.BAD if bad else Mark.GOOD, utc_now())
+        kept = _releases(deployment, environment, installation)
+        history = kept.history()
+        _kept(history, version)
+        kept.mark(version, Mark.BAD if bad else Mark.GOOD, history.after(utc_now(), version))
     print(f"{version} is marked as {'bad' if bad else 'good'}. What runs was not changed.")
 
 
@@ -141,7 +143,12 @@ def refresh(
 
 def _publishing(deployment: str, environment: str, installation: str) -> Publishing:
     azure = Azure()
-    return Publishing(azure, found(azure, deployment_of(deployment, environment, installation)), print)
+    return Publishing(azure, target(azure, deployment_of(deployment, environment, installation)), print)
+
+
+def _releases(deployment: str, environment: str, installation: str) -> Releases:
+    azure = Azure()
+    return Releases(azure, releases_account(azure, deployment_of(deployment, environment, installation)))
 
 
 def _kept(history: History, version: str) -> None:

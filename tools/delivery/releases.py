@@ -16,7 +16,7 @@ from typing import Final
 from tools.delivery import lease
 from tools.delivery.azure import Azure, AzureFailed
 from tools.delivery.history import MANIFEST, History, Mark, moment_of
-from tools.delivery.package import Manifest
+from tools.delivery.package import Manifest, PackageDamaged
 
 CONTAINER: Final = "releases"
 PACKAGE: Final = "tessera.zip"
@@ -45,7 +45,7 @@ class Releases:
         with tempfile.TemporaryDirectory(prefix="tessera-release-") as folder:
             if f"{manifest.version}/{PACKAGE}" in names:  # somebody was interrupted between the two
                 self._download(f"{manifest.version}/{PACKAGE}", Path(folder) / PACKAGE)
-                manifest.check(Path(folder) / PACKAGE)
+                self._check(Path(folder) / PACKAGE, manifest, "Delete that blob, and publish again.")
             else:
                 self._upload(package, f"{manifest.version}/{PACKAGE}")
             told = Path(folder) / MANIFEST
@@ -90,13 +90,15 @@ class Releases:
             return Manifest.read(told)
 
     def fetch(self, version: str, folder: Path) -> tuple[Path, Manifest]:
-        """The package of a version and what is in it; whoever publishes it compares the two.
+        """The package of a version and what is in it.
 
+        :raises PackageDamaged: it is not the one that was kept
         :raises AzureFailed: it cannot be had
         """
-        package = folder / PACKAGE
+        package, manifest = folder / PACKAGE, self.manifest(version)
         self._download(f"{version}/{PACKAGE}", package)
-        return package, self.manifest(version)
+        self._check(package, manifest, "Go back to another version: `rollback --to`.")
+        return package, manifest
 
     def names(self) -> list[str]:
         """The names of everything that is kept.
@@ -122,6 +124,15 @@ class Releases:
         :raises AzureFailed: Azure refused
         """
         self.azure.ask("storage", "blob", "delete", *self._where(), "--name", name)
+
+    def _check(self, package: Path, manifest: Manifest, advice: str) -> None:
+        try:
+            manifest.check(package)
+        except PackageDamaged:
+            raise PackageDamaged(
+                f"{manifest.version}/{PACKAGE} in {self.account} is not what was made as version {manifest.version}; "
+                f"nothing was published. {advice}"
+            ) from None
 
     def _upload(self, path: Path, name: str) -> None:
         words = ("--name", name, "--file", str(path), "--overwrite", "false", "--no-progress")

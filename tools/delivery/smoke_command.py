@@ -173,7 +173,7 @@ class _Test:
         """What works is not ended because nobody can write that down."""
         for attempt in range(1, RECORD_ATTEMPTS_MAX + 1):
             try:
-                self.releases.mark(version, mark, utc_now())
+                self.releases.mark(version, mark, self.releases.history().after(utc_now(), version))
             except AzureFailed as error:
                 print(f"Warning: {version} could not be marked as {mark} ({attempt} of {RECORD_ATTEMPTS_MAX}): {error}")
             else:

@@ -82,6 +82,58 @@ def test_a_way_back_that_was_interrupted_is_gone_to_its_end(
     assert [each.name for each in publishing.releases.history().all() if each.bad_since] == [three]
 
 
+def test_a_pipelines_way_back_that_was_interrupted_is_gone_to_its_end_by_its_job(
+    cloud: Cloud, publishing: Publishing, tmp_path: Path
+) -> None:
+    one, two = packed(tmp_path, "one"), packed(tmp_path, "two")
+    delivered(publishing, one, 1)
+    delivered(publishing, two, 2, passes=False)
+    words = ["rollback", "--environment", "dev", "--package", str(two[0])]
+    cloud.write("faults", {"apps": [APPS[1]]})
+    assert cloud.command(*words)[0] == 1
+    half = cloud.published()
+    cloud.write("faults", {})
+
+    code, text = cloud.command(*words)
+
+    assert half == {APPS[0]: one[0].read_bytes(), APPS[1]: two[0].read_bytes()}
+    assert (code, f"{one[1].version} runs again" in text) == (0, True), text
+    assert cloud.published() == dict.fromkeys(APPS, one[0].read_bytes())
+    code, text = cloud.command(*words)
+    assert (code, f"{one[1].version} does, and stays." in text) == (0, True), text
+
+
+def test_what_another_run_publishes_at_this_moment_is_not_gone_back_from(
+    cloud: Cloud, publishing: Publishing, tmp_path: Path
+) -> None:
+    """What failed is not marked as bad, so nobody was on a way back from it."""
+    one, two, three = packed(tmp_path, "one"), packed(tmp_path, "two"), packed(tmp_path, "three")
+    delivered(publishing, one, 1)
+    delivered(publishing, two, 2, passes=False)
+    cloud.write("faults", {"apps": [APPS[1]]})
+    with pytest.raises(AzureFailed):
+        publishing.publish(*three, at(3))
+
+    said = publishing.releases.history().stays(two[1].version)
+
+    assert "on some apps only: publish it again, or roll back" in said
+    with pytest.raises(NotRunning):
+        publishing.go_back(tmp_path, at(4), failed=two[1].version)
+
+
+def test_what_is_said_counts_after_what_was_said_before_whatever_clocks_say(
+    publishing: Publishing, tmp_path: Path
+) -> None:
+    """The clock of the smoke test was ahead."""
+    one = delivered(publishing, packed(tmp_path, "one"), 1)
+    two = delivered(publishing, packed(tmp_path, "two"), 2, passes=False)
+    publishing.releases.mark(two, Mark.PASSED, at(23))
+
+    assert publishing.go_back(tmp_path, at(3)) == (two, one)
+
+    assert not publishing.releases.history().versions[two].trusted
+
+
 def said(**marks: str) -> Version:
     """A version with marks at these hours."""
     return Version("v", True, {name: tuple(hours) for name, hours in marks.items()})
@@ -156,7 +208,9 @@ def test_a_kept_package_that_was_changed_is_not_published(cloud: Cloud, publishi
     two = delivered(publishing, packed(tmp_path, "two"), 2)
     (kept_as(cloud, one[1]) / "tessera.zip").write_bytes(b"another")
 
-    with pytest.raises(PackageDamaged, match=f"is not what was made as version {one[1].version}"):
+    with pytest.raises(
+        PackageDamaged, match=f"^{one[1].version}/tessera.zip in .*nothing was published. .*`rollback --to`"
+    ):
         publishing.go_back(tmp_path, at(3))
 
     assert (runs(publishing), publishing.releases.history().versions[two].bad_since) == (two, "")

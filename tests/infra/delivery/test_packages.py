@@ -38,7 +38,9 @@ def test_another_package_under_the_same_version_is_not_taken_for_it(
     (kept_as(cloud, manifest) / "tessera.json").unlink()
     (kept_as(cloud, manifest) / "tessera.zip").write_bytes(b"another")
 
-    with pytest.raises(PackageDamaged):
+    with pytest.raises(
+        PackageDamaged, match=f"^{manifest.version}/tessera.zip in .*Delete that blob, and publish again"
+    ):
         publishing.publish(package, manifest, NOW)
 
     assert cloud.published() == {}
@@ -74,6 +76,14 @@ def test_the_package_of_this_source_has_its_functions_and_a_version_of_its_own(c
     assert (manifest.made_of, manifest.tells_version, manifest.committed_at) == (committed(), True, committed_at())
     named = json.loads((ROOT / "infra" / "policies" / "operations.json").read_text())["operations"]
     assert {name for names in named.values() for name in names} <= manifest.wanted(["all"])
+
+
+def test_without_git_a_package_is_refused_with_what_to_do(cloud: Cloud, tmp_path: Path) -> None:
+    words = ("package", "--no-wheels", "--output", str(tmp_path / "tessera.zip"))
+
+    code, text = cloud.command(*words, PATH=str(cloud.home))
+
+    assert (code, "with git on the PATH" in text, "Traceback" in text) == (1, True, False), text
 
 
 def test_releases_of_other_deployments_are_not_seen(cloud: Cloud, publishing: Publishing, tmp_path: Path) -> None:
