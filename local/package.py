@@ -63,7 +63,7 @@ _SETTINGS: Final = {
 
 
 def write_package(output: Path, root: Path = ROOT, *, commit: str = UNPACKAGED, packages: Path | None = None) -> str:
-    """Write the zip; the version that it says it is, which another content has by a chance of one in four thousand million.
+    """Write the zip; the version that it says it is, which another content has by one chance in four thousand million.
 
     :param commit: what it is made of
     :param packages: a folder with the packages that it brings; None: Azure's own build installs them

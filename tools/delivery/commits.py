@@ -15,11 +15,12 @@ class NoRepository(Exception):
 
 
 def committed() -> str:
-    """The commit that is checked out, with `-dirty` where something was changed since.
+    """The commit that is checked out, with `-dirty` where anything is otherwise here, new files among it.
 
     :raises NoRepository: none is
     """
-    return _git("describe", "--always", "--abbrev=12", "--dirty", "--exclude=*")
+    changed = _git("status", "--porcelain", "--untracked-files=normal")
+    return _git("rev-parse", "--short=12", "HEAD") + (DIRTY if changed else "")
 
 
 def committed_at() -> datetime:

@@ -1,7 +1,7 @@
 """How long packages are kept: what runs, the last that may be gone back to, and whatever is young.
 
-A version that goes takes with it what was said of it. One that was bad is then no longer known to be; nobody goes back to
-it, since its package is gone. Made and published again it is refused as older, but not where what runs was gone back
+A version that goes takes with it what was said of it. One that was bad is then no longer known to be; nobody goes back
+to it, since its package is gone. Made and published again it is refused as older, but not where what runs was gone back
 to, which is older still.
 
 How old something is, Azure knows: marks have the moments of whoever wrote them, and a package of which nothing is

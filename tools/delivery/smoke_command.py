@@ -203,12 +203,10 @@ def prepare(
 
 def token(
     user: Annotated[str, typer.Option(help="The mail address of an account in the directory.")],
-    password: Annotated[
-        str,
-        typer.Option(envvar="TESSERA_PASSWORD", prompt=True, hide_input=True, help="Asked for where it is missing."),
-    ],
+    password: Annotated[str, typer.Option(envvar="TESSERA_PASSWORD", help="Asked for where it is missing.")] = "",
 ) -> None:
     """Sign somebody in without a browser and print their access token, for `curl`."""
+    password = password or getpass()  # asked for on the terminal: what is printed is the token, and nothing else
     try:
         print(_operator(Azure(), "", password=password, user=user).token())
     except CANNOT_BEGIN as error:
