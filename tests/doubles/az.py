@@ -169,7 +169,8 @@ def function_list(given: argparse.Namespace) -> Any:
 def app_show(given: argparse.Namespace) -> Any:
     if given.query == "id":
         return f"{SITES}{given.name}"
-    return read("hosts").get(given.name) or refuse(f"(ResourceNotFound) {given.name}")
+    hosts = read("hosts")
+    return hosts[given.name] if given.name in hosts else refuse(f"(ResourceNotFound) {given.name}")
 
 
 def app_restart(given: argparse.Namespace) -> None:
