@@ -6,6 +6,7 @@ That `az` 2.91 takes these words and options was tried with the real program, wh
 import argparse
 import base64
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -198,7 +199,8 @@ def rest(given: argparse.Namespace) -> Any:
 
 def reference(name: str, secret: str, fetched: dict[str, Any], denied: list[str]) -> dict[str, Any]:
     status = "AccessToKeyVaultDenied" if secret in denied else "Resolved" if fetched.get(name) else "SecretNotFound"
-    why = {} if status == "Resolved" else {"details": "Key Vault reference was not able to be resolved."}
+    good = {"activeVersion": hashlib.sha256((fetched.get(name) or "").encode()).hexdigest()[:32]}
+    why = good if status == "Resolved" else {"details": "Key Vault reference was not able to be resolved."}
     return {"name": name, "properties": {"secretName": secret, "status": status, **why}}
 
 
