@@ -6,6 +6,7 @@ That `az` 2.91 takes these words and options was tried with the real program, wh
 import argparse
 import base64
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -183,7 +184,8 @@ def function_list(given: argparse.Namespace) -> Any:
 def app_show(given: argparse.Namespace) -> Any:
     if given.query == "id":
         return f"{SITES}{given.name}"
-    return read("hosts").get(given.name) or refuse(f"(ResourceNotFound) {given.name}")
+    hosts = read("hosts")
+    return hosts[given.name] if given.name in hosts else refuse(f"(ResourceNotFound) {given.name}")
 
 
 def app_restart(given: argparse.Namespace) -> None:
@@ -211,7 +213,8 @@ def rest(given: argparse.Namespace) -> Any:
 
 def reference(name: str, secret: str, fetched: dict[str, Any], denied: list[str]) -> dict[str, Any]:
     status = "AccessToKeyVaultDenied" if secret in denied else "Resolved" if fetched.get(name) else "SecretNotFound"
-    why = {} if status == "Resolved" else {"details": "Key Vault reference was not able to be resolved."}
+    good = {"activeVersion": hashlib.sha256((fetched.get(name) or "").encode()).hexdigest()[:32]}
+    why = good if status == "Resolved" else {"details": "Key Vault reference was not able to be resolved."}
     return {"name": name, "properties": {"secretName": secret, "status": status, **why}}
 
 

@@ -12,7 +12,7 @@ from tools.delivery.azure import Azure, AzureFailed
 from tools.delivery.commits import leads_to
 from tools.delivery.deployment import Target
 from tools.delivery.history import Mark, moment_of
-from tools.delivery.lease import WAIT_SECONDS, Lease
+from tools.delivery.lease import WAIT_SECONDS, Lease, LeaseLost
 from tools.delivery.package import Manifest, in_order
 from tools.delivery.pushing import Pushing
 from tools.delivery.releases import Releases
@@ -104,9 +104,12 @@ class Publishing:
         self.tell(f"{manifest.version}: {'kept' if new else 'was kept before'} in {self.deployed.releases_account}")
         now = self.releases.history().after(now, manifest.version)
         self.releases.mark(manifest.version, Mark.PUBLISHING, now)
-        failed = []
+        failed: list[str] = []
         for app in self.deployed.function_apps:
-            turn.held()
+            try:
+                turn.held()
+            except LeaseLost as error:
+                raise LeaseLost("; ".join([str(error), *failed])) from None
             if why := self._pushed(app, package, manifest):
                 failed.append(why)  # the others have it: a way back that stopped here would leave all on what failed
         if failed:

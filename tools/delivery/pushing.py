@@ -14,7 +14,7 @@ from typing import Final
 import httpx
 
 from tools.delivery.azure import PUBLISHING_SECONDS, Azure, AzureFailed
-from tools.delivery.deployment import Target, address_of
+from tools.delivery.deployment import NotDeployed, Target, address_of
 from tools.delivery.outcome import CheckFailed
 from tools.delivery.package import Manifest
 from tools.delivery.shop import REQUEST_SECONDS
@@ -83,10 +83,10 @@ class Pushing:
     def _seen(self, app: str, version: str, said: str) -> None:
         """Ask the app itself, which knows what it is: Azure tells of its latest deployment, whichever that is."""
         self.tell(f"{app}: {said} The app is asked for its version for up to {self.look:.0f} s …")
-        address = f"{address_of(self.azure, self.deployed, app)}/api/health/live"
         try:
+            address = f"{address_of(self.azure, self.deployed, app)}/api/health/live"
             with httpx.Client(timeout=REQUEST_SECONDS) as http:
                 told = answering(http, {app: address}, version, seconds=self.look, poll=POLL_SECONDS, tell=self.tell)
-        except CheckFailed as error:
+        except (CheckFailed, NotDeployed) as error:
             raise AzureFailed(f"{said} And then: {error}") from None
         self.tell(f"{app}: {told} after all")

@@ -17,6 +17,7 @@ RESOLVED: Final = "Resolved"
 PATIENCE_SECONDS: Final = 120.0  # for all apps together: what was just given to them may be seen some minutes later
 POLL_SECONDS: Final = 10.0
 PAGES_MAX: Final = 20
+_LISTED: Final = "/config/configreferences/appsettings"
 
 
 class Unresolved(Exception):
@@ -28,16 +29,18 @@ class Reference:
     """A setting that refers to a secret, as an app sees it.
 
     :param status: `Resolved`, or why not
+    :param version: of the secret that the app has; empty: Azure does not tell
     """
 
     setting: str
     secret: str
     status: str
     details: str
+    version: str = ""
 
     def __str__(self) -> str:
-        why = "" if self.status == RESOLVED else f" {self.details}".rstrip()
-        return f"{self.setting} ← {self.secret}: {self.status}{why}"
+        why = (f", version {self.version}" if self.version else "") if self.status == RESOLVED else f" {self.details}"
+        return f"{self.setting} ← {self.secret}: {self.status}{why}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,15 @@ class References:
     def refresh(self) -> None:
         """Have every app fetch its secrets anew, and start those again that have all of theirs.
 
+        What is fetched may be seen late, so a version that is the same as before is told as that: whether there is a
+        newer one only the vault knows, which whoever refreshes may not be allowed to ask.
+
         :raises Unresolved: an app lacks one; the others have theirs
         :raises AzureFailed: Azure refused
         """
         give_up = time.monotonic() + self.seconds
         where = {app: self._id(app) for app in self.deployed.function_apps}
+        before = {app: self._told(each) for app, each in where.items()}
         lacking: dict[str, list[Reference]] = {}
         while where:
             lacking = {}
@@ -71,7 +78,7 @@ class References:
                 if missing := [reference for reference in found if reference.status != RESOLVED]:
                     lacking[app] = missing
                     continue
-                self._restart(app, found)
+                self._restart(app, found, before[app])
                 del where[app]
             if not lacking or time.monotonic() >= give_up:
                 break
@@ -84,16 +91,19 @@ class References:
             )
 
     def _fetched(self, app: str) -> list[Reference]:
-        where = f"{app}/config/configreferences/appsettings"
-        self.azure.ask("rest", "--method", "post", "--url", f"{where}/refresh?api-version={VERSION}")
+        self.azure.ask("rest", "--method", "post", "--url", f"{app}{_LISTED}/refresh?api-version={VERSION}")
+        return self._told(app)
+
+    def _told(self, app: str) -> list[Reference]:
         return [
             Reference(
                 setting=str(each["name"]),
                 secret=str(each["properties"].get("secretName") or "no secret's name"),
                 status=str(each["properties"].get("status") or "no word of it"),
                 details=str(each["properties"].get("details") or ""),
+                version=str(each["properties"].get("activeVersion") or ""),
             )
-            for each in self._listed(f"{where}?api-version={VERSION}")
+            for each in self._listed(f"{app}{_LISTED}?api-version={VERSION}")
         ]
 
     def _listed(self, url: str) -> Iterator[dict[str, Any]]:
@@ -105,11 +115,11 @@ class References:
                 return
         raise AzureFailed(f"more than {PAGES_MAX} pages of references")
 
-    def _restart(self, app: str, found: list[Reference]) -> None:
+    def _restart(self, app: str, found: list[Reference], before: list[Reference]) -> None:
         for reference in found:
-            self.tell(f"{app}: {reference}")
+            self.tell(f"{app}: {reference}{', as before' if reference.version and reference in before else ''}")
         self.azure.ask("functionapp", "restart", "--resource-group", self.deployed.resource_group, "--name", app)
-        self.tell(f"{app}: starts again with {len(found)} secrets")
+        self.tell(f"{app}: starts again with {len(found)} secret{'' if len(found) == 1 else 's'}")
 
     def _id(self, app: str) -> str:
         words = ("--resource-group", self.deployed.resource_group, "--name", app, "--query", "id")

@@ -20,7 +20,10 @@ class ShopRefused(Exception):
 
 
 class NoAnswer(ShopRefused):
-    """Nobody answered, or nobody who knows: what was asked for may have been done all the same."""
+    """Nobody answered, or nobody who knows: what was asked for may have been done all the same.
+
+    A 500 is such an answer too: it may come after the commit, or from a gateway that lost whoever did it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +68,34 @@ class Shop:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 answer = self.http.request(method, f"/api/{path}", headers=headers, **more)
-            except httpx.TransportError as error:
+            except httpx.HTTPError as error:
                 trouble = f"{self.http.base_url} does not answer: {str(error) or type(error).__name__}"
             else:
-                if answer.is_success:
-                    found: Json = answer.json()
+                if answer.is_success and (found := document(answer)) is not None:
                     return found
                 trouble = f"{method} /api/{path}: {problem(answer)}"
                 if answer.status_code not in _AGAIN:
-                    raise ShopRefused(trouble)
+                    raise ShopRefused(trouble) if answer.is_client_error else NoAnswer(trouble)
                 pause = _seconds(answer.headers.get("retry-after", ""))
             if attempt < ATTEMPTS_MAX:
                 time.sleep(min(pause, PAUSE_SECONDS_MAX))
         raise NoAnswer(trouble)
 
 
+def document(answer: httpx.Response) -> Json | None:
+    """The JSON object that an answer is; None: it is something else."""
+    try:
+        found = answer.json()
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def problem(answer: httpx.Response) -> str:
-    """What an answer that is no success says: its problem document, or its first characters."""
-    if "json" not in answer.headers.get("content-type", ""):
+    """What an answer says that is not the one wanted: its problem document, or its first characters."""
+    found = document(answer)
+    if found is None:
         return f"{answer.status_code} {answer.text[:200]}"
-    found = answer.json()
     errors = "; ".join(f"{each['field']} {each['reason']}".strip() for each in found.get("errors", []))
     told = " ".join(part for part in (str(found.get("detail", found)), errors) if part)
     return f"{answer.status_code} {told} (correlation id {found.get('correlation_id', 'none')})"

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from getpass import getpass
 from pathlib import Path
 from typing import Annotated, Any, Final
 

@@ -8,10 +8,12 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from tools.delivery.outcome import CheckFailed, Inconclusive, Report
 from tools.delivery.shop import Json, NoAnswer, Shop, ShopRefused
+
+_HOLDS: Final = frozenset({"placing", "placed", "paid"})  # its place, in the words of the API's states
 
 
 def sale(shop: Shop, event_id: str, report: Report, *, seconds: float, poll: float) -> Json | None:
@@ -100,15 +102,17 @@ class _Sale:
         """Once the refund is taken on it goes its way, as soon as whatever holds it up is mended."""
         give_up = time.monotonic() + self.seconds
         while True:
+            refused = False
             try:
                 order = self._ask(self._body())
                 if order["state"] == "paid":
                     order = self.shop.post(f"orders/{order['order_id']}/refund")
-            except NoAnswer as error:
-                trouble = str(error)
-            else:
-                return True, f"the order {order['order_id']} is {order['state']}"
-            if time.monotonic() >= give_up:
+                trouble = f"the order {order['order_id']} is {order['state']}"
+                if order["state"] not in _HOLDS:
+                    return True, trouble
+            except ShopRefused as error:
+                trouble, refused = str(error), not isinstance(error, NoAnswer)
+            if refused or time.monotonic() >= give_up:
                 raise CheckFailed(f"a place may stay sold, by an order under the key {self.key}: {trouble}")
             time.sleep(self.poll)
 

@@ -1,7 +1,7 @@
 """Which version answers, at the gateway and at each app's own address: health may be asked past the gateway.
 
 What answers over HTTP says nothing of instances that only read queues, which Flex Consumption counts apart: those tell
-their version with what they do, in Application Insights.
+their version with what they do, in Application Insights (`smoke_trace.py`).
 """
 
 import time
@@ -11,7 +11,7 @@ from typing import Final
 import httpx
 
 from tools.delivery.outcome import CheckFailed
-from tools.delivery.shop import problem
+from tools.delivery.shop import document, problem
 
 IN_A_ROW: Final = 5  # answers of each place: several instances may answer in turn, and old ones for a while
 UNTOLD: Final = "no version"  # of a package made before packages told theirs
@@ -53,10 +53,9 @@ def answering(
 
 def _told(http: httpx.Client, address: str) -> str:
     """The version of what answers there, or what came instead."""
-    try:
-        answer = http.get(address)
-        if not answer.is_success or "json" not in answer.headers.get("content-type", ""):
-            return problem(answer)
-        return str(answer.json().get("version", UNTOLD))
-    except httpx.TransportError as error:
+    try:  # on a connection of its own: on one that is kept the same instance may answer every time
+        answer = http.get(address, headers={"connection": "close"})
+    except httpx.HTTPError as error:
         return f"{address} does not answer: {str(error) or type(error).__name__}"
+    found = document(answer)
+    return problem(answer) if found is None or not answer.is_success else str(found.get("version", UNTOLD))

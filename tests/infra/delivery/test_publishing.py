@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from shared.settings import SERVICES
-from tests.infra.cloud import APPS, OUTPUTS, Cloud, outputs
+from tests.infra.cloud import ACCOUNT, APPS, OUTPUTS, Cloud, outputs
 from tests.infra.delivery.support import NOW, at, delivered, packed, runs
 from tools.delivery.azure import AzureFailed
 from tools.delivery.history import Mark
+from tools.delivery.lease import LOCK, LeaseLost
 from tools.delivery.package import Manifest, PackageDamaged, Unfit, misgivings
 from tools.delivery.publishing import Overtaken, Publishing
 
@@ -71,6 +72,31 @@ def test_an_app_that_takes_no_package_is_named_and_the_others_have_it(
 
     assert [*cloud.published()] == [each for each in APPS if each != app]
     assert runs(publishing) == ""
+
+
+def test_a_turn_that_was_lost_names_the_app_that_had_refused_before(
+    cloud: Cloud, publishing: Publishing, tmp_path: Path
+) -> None:
+    cloud.write("faults", {"apps": [APPS[0]]})
+
+    def meanwhile(said: str) -> None:
+        if said.startswith(APPS[0]):
+            where = (
+                "--account-name",
+                ACCOUNT,
+                "--container-name",
+                "releases",
+                "--auth-mode",
+                "login",
+                "--blob-name",
+                LOCK,
+            )
+            cloud.azure.ask("storage", "blob", "lease", "break", *where, "--lease-break-period", "0")
+
+    with pytest.raises(LeaseLost, match=f"apps may have either.*; {APPS[0]}: az .*unsuccessful"):
+        replace(publishing, tell=meanwhile).publish(*packed(tmp_path, "one"), NOW)
+
+    assert cloud.published() == {}
 
 
 def test_publishing_the_same_again_is_no_second_release(publishing: Publishing, tmp_path: Path) -> None:

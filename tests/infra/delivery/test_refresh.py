@@ -1,5 +1,6 @@
 """Apps see a secret's new value when they are told to fetch it, and not before; what they do not get is named."""
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,11 @@ def references(cloud: Cloud) -> References:
     return here
 
 
+def version(value: str) -> str:
+    """Of a secret, as the double of Azure tells it."""
+    return hashlib.sha256(value.encode()).hexdigest()[:32]
+
+
 def started_with(cloud: Cloud) -> dict[str, str]:
     return {app: settings.get("STRIPE_WEBHOOK_SECRET", "") for app, settings in cloud.read("started").items()}
 
@@ -33,12 +39,13 @@ def test_a_new_value_is_seen_after_a_refresh_and_not_after_a_restart(cloud: Clou
     replace(references, tell=told.append).refresh()
 
     assert started_with(cloud) == {APPS[0]: "whsec_of_stripe", APPS[1]: ""}
+    key, webhook = version("sk_1"), version("whsec_of_stripe")
     assert told == [
-        f"{APPS[0]}: STRIPE_API_KEY ← stripe-api-key: Resolved",
-        f"{APPS[0]}: STRIPE_WEBHOOK_SECRET ← stripe-webhook-secret: Resolved",
+        f"{APPS[0]}: STRIPE_API_KEY ← stripe-api-key: Resolved, version {key}, as before",
+        f"{APPS[0]}: STRIPE_WEBHOOK_SECRET ← stripe-webhook-secret: Resolved, version {webhook}",
         f"{APPS[0]}: starts again with 2 secrets",
-        f"{APPS[1]}: STRIPE_API_KEY ← stripe-api-key: Resolved",
-        f"{APPS[1]}: starts again with 1 secrets",
+        f"{APPS[1]}: STRIPE_API_KEY ← stripe-api-key: Resolved, version {key}, as before",
+        f"{APPS[1]}: starts again with 1 secret",
     ]
 
 

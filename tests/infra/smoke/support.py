@@ -20,6 +20,7 @@ NOBODY: Final = "http://127.0.0.1:9"
 EVERYTHING: Final = [
     "answers", "version", "what it stands on answers", "functions", "knows the operator", "the event is on sale",
     "sells at the desk", "refunds", "stock is as before", "its trace is found",
+    "done by this version",
 ]  # fmt: skip
 
 

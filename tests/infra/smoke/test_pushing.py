@@ -71,6 +71,13 @@ def test_a_build_that_goes_on_too_long_is_a_failure(cloud: Cloud, manifest: Mani
         pushed(cloud, wanted, GOES_ON)
 
 
+def test_an_app_without_an_address_is_a_failure_of_that_app(cloud: Cloud, manifest: Manifest) -> None:
+    cloud.write("hosts", {**cloud.read("hosts"), APP: None})
+
+    with pytest.raises(AzureFailed, match=rf"still on-going.*{APP} has no address"):
+        pushed(cloud, manifest, GOES_ON)
+
+
 def test_a_version_that_cannot_tell_itself_is_not_taken_to_run(cloud: Cloud, manifest: Manifest) -> None:
     with pytest.raises(AzureFailed, match=r"config-zip: .*Timeout reached"):
         pushed(cloud, manifest.model_copy(update={"tells_version": False}), GOES_ON)

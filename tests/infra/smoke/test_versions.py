@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import httpx
 import pytest
@@ -18,16 +18,16 @@ from tests.infra.smoke.support import (
     failures,
     orders,
     outcome_of,
-    sold,
     version_of,
 )
 from tests.support.api import Api, Json, Organiser
 from tools.delivery.here import APP
 from tools.delivery.history import Mark
+from tools.delivery.insights import Insights, Row
 from tools.delivery.outcome import CheckFailed, Report
 from tools.delivery.releases import Releases
 from tools.delivery.smoke import EXPECTED, Target, smoke
-from tools.delivery.smoke_trace import trace
+from tools.delivery.smoke_trace import STEPS, others, trace
 from tools.delivery.versions import IN_A_ROW, answering
 
 pytestmark = pytest.mark.xdist_group("smoke")  # one Tessera for all of them
@@ -96,6 +96,8 @@ def test_old_instances_may_answer_for_a_while_and_it_is_told() -> None:
     [
         (httpx.Response(200, html="<h1>Your app is up and running</h1>"), "app: 200 <h1>Your app"),
         (httpx.Response(200, json={"status": "alive"}), "app: no version"),
+        (httpx.Response(200, json=["alive"]), r'app: 200 \["alive"\]'),
+        (httpx.Response(200, headers={"content-type": "application/json"}, text="{"), "app: 200 {"),
     ],
 )
 def test_what_tells_no_version_is_not_the_one_wanted(answer: httpx.Response, said: str) -> None:
@@ -103,16 +105,76 @@ def test_what_tells_no_version_is_not_the_one_wanted(answer: httpx.Response, sai
         asked([answer], seconds=0.0)
 
 
-def test_a_step_that_another_version_did_is_seen_in_the_telemetry(target: Target) -> None:
-    """Instances that read queues answer nobody: what they are shows by what they did."""
-    report = outcome_of(target, SHORT)
-    order_id = sold(report)
-    assert (failures(report), target.insights is not None) == ({}, True)
-    assert target.insights is not None
+def test_an_answer_that_cannot_be_read_is_trouble_and_no_crash() -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, content=b"no gzip")
 
-    for whole in (True, False):
-        with pytest.raises(CheckFailed, match=rf"next-1 did not do all of it, but \S+: {UNPACKAGED}"):
-            trace(target.insights, order_id, seconds=60.0, poll=0.1, version="next-1", whole=whole)
+    with httpx.Client(transport=httpx.MockTransport(answer)) as http, pytest.raises(CheckFailed, match="app: http"):
+        answering(http, {"app": HEALTH}, "new-1", seconds=0.0, poll=0.0, tell=print)
+
+
+def test_each_look_is_on_a_connection_of_its_own() -> None:
+    """On one that is kept the same instance may answer every time."""
+    kept: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        kept.append(request.headers["connection"])
+        return alive("new-1")
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
+        answering(http, {"app": HEALTH}, "new-1", seconds=0.0, poll=0.0, tell=print)
+
+    assert kept == ["close"] * IN_A_ROW
+
+
+@dataclass(frozen=True, slots=True)
+class AtOnce(Insights):
+    """Has all of every sale without waiting: done by versions before for so many queries, and then by this one.
+
+    :param old: one for each such query
+    """
+
+    old: list[str]
+
+    def rows(self, query: str) -> list[Row]:
+        version = self.old.pop() if self.old else UNPACKAGED
+        row = {"operation_Id": "1", "cloud_RoleName": "workers", "application_Version": version}
+        names = STEPS if query.startswith("requests") else ["OrderPaid"]
+        return [{**row, "name": name, "customDimensions": {"outcome": "done"}} for name in names]
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["all traces", "a share"])
+def test_what_reads_a_queue_as_another_version_speaks_against_what_was_published(target: Target, whole: bool) -> None:
+    """Those instances answer nobody: what they are shows by what they did."""
+    old = AtOnce("", "", lambda: "", ["old-1"])
+
+    report = outcome_of(replace(target, insights=old, whole_traces=whole), SHORT)
+
+    assert failures(report) == {"done by this version": f"{UNPACKAGED} did not do all of it, but workers: old-1"}
+    assert not report.undecided
+
+
+def test_an_old_instance_may_take_a_message_for_a_while(api: Api, target: Target, event: Json) -> None:
+    old = AtOnce("", "", lambda: "", ["old-1", "old-1"])
+
+    report = outcome_of(replace(target, insights=old), replace(SHORT, ready=60.0))
+
+    assert failures(report) == {}
+    assert [each.name for each in report.outcomes].count("sells at the desk") == 2
+    assert orders(api, event) == [10]
+
+
+@pytest.mark.parametrize("told", [None, "", "null", "{}", {}])
+def test_a_step_of_the_hosts_that_tells_nothing_is_none_of_ours(told: object) -> None:
+    class OfTheHost(Insights):
+        def rows(self, query: str) -> list[Row]:
+            row = {"operation_Id": "1", "cloud_RoleName": "workers", "application_Version": "new-1"}
+            theirs = {"application_Version": "", "customDimensions": told}
+            return [{**row, **theirs, "name": name} for name in STEPS] if query.startswith("requests") else [row]
+
+    done, said = trace(OfTheHost("", "", lambda: ""), "ord_1", seconds=0.0, poll=0.0, whole=True)
+
+    assert (len(done), others("new-1", done), said) == (1, "", "operation 1: POST /api/orders, move_stock")
 
 
 def test_an_app_that_does_not_run_what_was_published_is_gone_back_from(
