@@ -105,6 +105,7 @@ class Cloud:
         for mark in (Mark.PUBLISHING, Mark.PUBLISHED):
             (kept / mark).mkdir(parents=True)
             (kept / mark / moment_of(moment)).touch()
+            os.utime(kept / mark / moment_of(moment), (moment.timestamp(), moment.timestamp()))
         return kept
 
     def command(self, *words: str, **environment: str) -> tuple[int, str]:
