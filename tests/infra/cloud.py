@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -85,7 +86,8 @@ class Cloud:
     def pack_as_here(self) -> Manifest:
         """A package of this source, whose functions the apps have, and which says that it is none."""
         package = self.home / "tessera.zip"
-        package.write_bytes(b"a package")
+        with zipfile.ZipFile(package, "w") as archive:
+            archive.writestr("function_app.py", "")
         sha256 = hashlib.sha256(package.read_bytes()).hexdigest()
         manifest = Manifest(version=UNPACKAGED, sha256=sha256, functions=_functions(), tells_version=True)
         package.with_suffix(".json").write_text(manifest.model_dump_json())

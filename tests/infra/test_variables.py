@@ -84,6 +84,8 @@ def test_a_missing_one_is_named(missing: str) -> None:
         ("TESSERA_BUDGET_MONTHLY", "0"),
         ("TESSERA_BUDGET_FROM", "yesterday"),
         ("TESSERA_BUDGET_FROM", "2026-11-15"),
+        ("TESSERA_BUDGET_FROM", "20261101"),
+        ("TESSERA_BUDGET_FROM", "2026-13-01"),
         ("TESSERA_PRIVATE_NETWORKING", "True"),
         ("TESSERA_PRIVATE_FROM", "banana"),
         ("TESSERA_GATEWAY_LIMITS", "1200"),

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from local.package import REQUIREMENTS, ROOT, index, write_package
 from shared.settings import SERVICES
-from shared.version import version_in
+from shared.version import FILE, UNPACKAGED, version_in
 from tools.delivery.commits import DIRTY, committed, committed_at
 from tools.delivery.wheels import install
 
@@ -45,7 +45,7 @@ class Manifest(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     functions: Mapping[str, tuple[str, ...]]
     tells_version: bool = False
-    committed_at: datetime | None = None
+    committed_at: AwareDatetime | None = None
 
     @property
     def made_of(self) -> str:
@@ -84,9 +84,13 @@ class Manifest(BaseModel):
         )
 
     def check(self, package: Path) -> None:
-        """:raises PackageDamaged: the file is another one"""
+        """:raises PackageDamaged: the file is another one, or says that it is another version"""
         if _sha256(package) != self.sha256:
-            raise PackageDamaged(f"{package} is not what was made as version {self.version}")
+            raise PackageDamaged(f"{package} is not what was made as version {self.version}: `make package` again")
+        if self.tells_version and (says := _version_of(package)) != self.version:
+            raise PackageDamaged(
+                f"{package} says that it is {says}, and its manifest {self.version}: `make package` again"
+            )
 
     def wanted(self, services: Sequence[str]) -> frozenset[str]:
         """The functions of an app that runs these services."""
@@ -169,6 +173,14 @@ def in_order(new: Manifest, runs: Manifest, leads_to: Callable[[str, str], bool]
 def _dated(manifest: Manifest) -> str:
     at = manifest.committed_at
     return f"{manifest.version} (of {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC)" if at else manifest.version
+
+
+def _version_of(package: Path) -> str:
+    try:
+        with zipfile.ZipFile(package) as archive:
+            return archive.read(FILE).decode().strip() if FILE in archive.namelist() else UNPACKAGED
+    except zipfile.BadZipFile:
+        raise PackageDamaged(f"{package} is no zip: `make package` again") from None
 
 
 def _sha256(package: Path) -> str:

@@ -5,7 +5,6 @@ The same names that `infra/main.bicepparam` reads; docs/deploy.md says what each
 
 import re
 from collections.abc import Mapping
-from datetime import date
 from ipaddress import IPv4Address
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -15,6 +14,7 @@ from shared.settings_rules import host_name, mailbox, safe_address
 
 LATER: Final = "later"  # a subscription younger than two days may have no budget
 AUTHORITIES_MAX: Final = 2  # of the gateway's policies
+_FIRST: Final = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])-01")
 _REGION: Final = r"^[a-z]+[0-9]?$"
 _ORIGIN: Final = re.compile(r"https://[^/?#\s]+")
 
@@ -53,7 +53,7 @@ def _issuers(text: str) -> str:
 
 
 def _first_of_a_month(text: str) -> str:
-    if text != LATER and date.fromisoformat(text).day != 1:
+    if text != LATER and not _FIRST.fullmatch(text):
         raise ValueError(f"it is the first of a month, yyyy-MM-01, or {LATER}: no budget yet")
     return text
 

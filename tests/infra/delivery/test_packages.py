@@ -1,16 +1,20 @@
 """What is in a package, and how it is kept."""
 
+import hashlib
 import json
+import shutil
+import subprocess
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from local.package import ROOT
+from local.package import ROOT, packaged, write_package
 from shared.settings import SERVICES
 from tests.infra.cloud import Cloud
 from tests.infra.delivery.support import NOW, kept_as, packed, runs
+from tools.delivery import commits
 from tools.delivery.commits import committed, committed_at
 from tools.delivery.package import Manifest, PackageDamaged, manifest_beside
 from tools.delivery.publishing import Publishing
@@ -91,3 +95,53 @@ def test_releases_of_other_deployments_are_not_seen(cloud: Cloud, publishing: Pu
     other = replace(publishing, deployed=publishing.deployed.model_copy(update={"releases_account": "stother"}))
 
     assert other.releases.history().all() == []
+
+
+def test_a_manifest_that_was_edited_is_refused(tmp_path: Path) -> None:
+    package = tmp_path / "tessera.zip"
+    version = write_package(package, commit="abc-dirty")
+    told = Manifest(
+        version=version, sha256=hashlib.sha256(package.read_bytes()).hexdigest(), functions={}, tells_version=True
+    )
+
+    told.check(package)
+    with pytest.raises(PackageDamaged, match="says that it is abc-dirty"):
+        told.model_copy(update={"version": version.replace("-dirty", "")}).check(package)
+    written = tmp_path / "tessera.json"
+    written.write_text(told.model_dump_json().replace('"committed_at":null', '"committed_at":"2026-11-22T10:00:00"'))
+    with pytest.raises(PackageDamaged, match="timezone"):
+        Manifest.read(written)
+
+
+def test_nothing_else_that_lies_in_the_folder_is_packed(tmp_path: Path) -> None:
+    shutil.copy(ROOT / ".funcignore", tmp_path)
+    wanted = [
+        "function_app.py",
+        "functions/sales/orders.py",
+        "infra/topology.json",
+        "requirements.txt",
+        "shared/ids.py",
+    ]
+    others = [
+        "mydata/secrets.json", "prod.env", "functions/dev.env", "shared/tls.pem", "venv3/lib/site.py", "notes.txt",
+        "infra/main.bicep", "functions/__pycache__/a.pyc", "functions/.hidden", "tests/test_a.py",
+    ]  # fmt: skip
+    for name in (*wanted, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in packaged(tmp_path)) == wanted
+
+
+def test_a_new_file_that_nobody_committed_makes_it_dirty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits, "ROOT", tmp_path)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.example", "-C", str(tmp_path)]
+    (tmp_path / ".gitignore").write_text("*.db\n")
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
+        subprocess.run([*git, *words], check=True, timeout=60)
+    clean = committed()
+
+    (tmp_path / "a.db").touch()
+    assert committed() == clean
+    (tmp_path / "backdoor.py").touch()
+    assert committed() == f"{clean}-dirty"

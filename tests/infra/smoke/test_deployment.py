@@ -1,6 +1,7 @@
 """The smoke test as pipelines call it: what is written down of a version, and what is no reason to go back."""
 
 import hashlib
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,7 +80,8 @@ def test_a_package_that_does_not_run_is_not_tested_and_nothing_is_written_down(
 ) -> None:
     other = tmp_path / "other" / "tessera.zip"
     other.parent.mkdir()
-    other.write_bytes(b"another package")
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("version.txt", "other\n")
     told = Manifest.model_validate_json((cloud.home / "tessera.json").read_text())
     sha256 = hashlib.sha256(other.read_bytes()).hexdigest()
     other.with_suffix(".json").write_text(
