@@ -2,6 +2,7 @@
 
 import subprocess
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from local.package import ROOT
@@ -14,43 +15,43 @@ class NoRepository(Exception):
     """There is no git, or no repository here, or it does not answer; the message says what to do."""
 
 
-def committed() -> str:
+def committed(root: Path = ROOT) -> str:
     """The commit that is checked out, with `-dirty` where anything is otherwise here, new files among it.
 
     :raises NoRepository: none is
     """
-    changed = _git("status", "--porcelain", "--untracked-files=normal")
-    return _git("rev-parse", "--short=12", "HEAD") + (DIRTY if changed else "")
+    changed = _git(root, "status", "--porcelain", "--untracked-files=normal")
+    return _git(root, "rev-parse", "--short=12", "HEAD") + (DIRTY if changed else "")
 
 
-def committed_at() -> datetime:
+def committed_at(root: Path = ROOT) -> datetime:
     """When the commit that is checked out came into being here: a merge or a rebase makes it new.
 
     :raises NoRepository: none is
     """
-    return datetime.fromisoformat(_git("show", "--no-patch", "--format=%cI", "HEAD"))
+    return datetime.fromisoformat(_git(root, "show", "--no-patch", "--format=%cI", "HEAD"))
 
 
-def head() -> str:
+def head(root: Path = ROOT) -> str:
     """The commit that is checked out here, without what was changed since; empty: none is."""
     try:
-        return committed().removesuffix(DIRTY)
+        return committed(root).removesuffix(DIRTY)
     except NoRepository:
         return ""
 
 
-def leads_to(earlier: str, later: str) -> bool:
+def leads_to(earlier: str, later: str, root: Path = ROOT) -> bool:
     """Whether one commit is surely among those that another was made upon; no, too, where git does not know them."""
     try:
-        _git("merge-base", "--is-ancestor", "--", earlier, later)  # a manifest that was uploaded names them
+        _git(root, "merge-base", "--is-ancestor", "--", earlier, later)  # a manifest that was uploaded names them
     except NoRepository:
         return False
     return True
 
 
-def _git(*words: str) -> str:
+def _git(root: Path, *words: str) -> str:
     try:
-        done = subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True, timeout=_SECONDS)
+        done = subprocess.run(["git", *words], cwd=root, check=True, capture_output=True, text=True, timeout=_SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or error
         raise NoRepository(

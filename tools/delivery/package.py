@@ -150,7 +150,7 @@ def misgivings(manifest: Manifest, head: str, *, strict: bool) -> list[str]:
     return found
 
 
-def in_order(new: Manifest, runs: Manifest, leads_to: Callable[[str, str], bool]) -> None:
+def refuse_older(new: Manifest, runs: Manifest, leads_to: Callable[[str, str], bool]) -> None:
     """Refuse a package of an older commit than what runs, as of a pipeline's run that was overtaken.
 
     Commits say which of them is older, where somebody knows them both; else their times do. Where nothing does, it is

@@ -13,7 +13,7 @@ from tools.delivery.commits import leads_to
 from tools.delivery.deployment import Target
 from tools.delivery.history import Mark, moment_of
 from tools.delivery.lease import WAIT_SECONDS, Lease, LeaseLost
-from tools.delivery.package import Manifest, in_order
+from tools.delivery.package import Manifest, refuse_older
 from tools.delivery.pushing import Pushing
 from tools.delivery.releases import Releases
 
@@ -33,7 +33,7 @@ def check_order(releases: Releases, manifest: Manifest) -> None:
     history = releases.history()
     runs = history.running()
     if runs is not None and history.versions[runs.version].kept:
-        in_order(manifest, releases.manifest(runs.version), leads_to)
+        refuse_older(manifest, releases.manifest(runs.version), leads_to)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -11,8 +12,8 @@ import pytest
 from shared.settings import SERVICES
 from tests.infra.cloud import APPS, Cloud
 from tests.infra.delivery.support import NOW, at, delivered, packed, runs
-from tools.delivery.commits import committed_at, head, leads_to
-from tools.delivery.package import Manifest, Older, in_order
+from tools.delivery.commits import committed, committed_at, head, leads_to
+from tools.delivery.package import Manifest, Older, refuse_older
 from tools.delivery.publishing import Publishing
 
 MONDAY: Final = datetime(2026, 4, 6, 9, tzinfo=UTC)
@@ -74,7 +75,7 @@ def test_commits_say_which_is_older_and_else_their_times_do(
     new: Manifest, runs: Manifest, leads: list[str], older: bool
 ) -> None:
     try:
-        in_order(new, runs, lambda earlier, later: earlier + later in leads)
+        refuse_older(new, runs, lambda earlier, later: earlier + later in leads)
         refused = False
     except Older:
         refused = True
@@ -84,7 +85,6 @@ def test_commits_say_which_is_older_and_else_their_times_do(
 @pytest.fixture
 def commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Of a repository of the test's own: one, one made upon it, and one made beside that; the last is checked out."""
-    monkeypatch.setattr("tools.delivery.commits.ROOT", tmp_path)
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         monkeypatch.delenv(name)
     for name in ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL"):
@@ -95,26 +95,38 @@ def commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done = subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
         return done.stdout.strip()
 
-    def committed(name: str, when: str = "2026-04-06T09:00:00+05:30") -> str:
+    def made(name: str, when: str = "2026-04-06T09:00:00+05:30") -> str:
         monkeypatch.setenv("GIT_COMMITTER_DATE", when)
         git("commit", "--quiet", "--allow-empty", "--message", name)
         return git("rev-parse", "--short=12", "HEAD")
 
     git("init", "--quiet")
-    first, second = committed("first"), committed("second")
+    first, second = made("first"), made("second")
     git("checkout", "--quiet", first)
-    return [first, second, committed("beside", "2026-04-07T22:30:00-08:00")]
+    return [first, second, made("beside", "2026-04-07T22:30:00-08:00")]
 
 
-def test_git_says_what_it_knows(commits: list[str]) -> None:
+def test_git_says_what_it_knows(commits: list[str], tmp_path: Path) -> None:
     first, second, beside = commits
+    known = partial(leads_to, root=tmp_path)
 
-    assert leads_to(first, first)
-    assert (leads_to(first, second), leads_to(second, first)) == (True, False)
-    assert (leads_to(first, beside), leads_to(second, beside)) == (True, False)
-    assert not leads_to(first, "development")
-    assert committed_at() == datetime(2026, 4, 8, 6, 30, tzinfo=UTC)
-    assert head() == beside
+    assert known(first, first)
+    assert (known(first, second), known(second, first)) == (True, False)
+    assert (known(first, beside), known(second, beside)) == (True, False)
+    assert not known(first, "development")
+    assert committed_at(tmp_path) == datetime(2026, 4, 8, 6, 30, tzinfo=UTC)
+    assert head(tmp_path) == beside
+
+
+@pytest.mark.usefixtures("commits")
+def test_a_new_file_that_nobody_committed_makes_it_dirty(tmp_path: Path) -> None:
+    clean = committed(tmp_path)
+    (tmp_path / ".git" / "info" / "exclude").write_text("*.db\n")
+
+    (tmp_path / "a.db").touch()
+    assert committed(tmp_path) == clean
+    (tmp_path / "backdoor.py").touch()
+    assert committed(tmp_path) == f"{clean}-dirty"
 
 
 def test_a_pipeline_asks_before_it_changes_anything(cloud: Cloud, publishing: Publishing, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import subprocess
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from local.package import ROOT, packaged, write_package
 from shared.settings import SERVICES
 from tests.infra.cloud import Cloud
 from tests.infra.delivery.support import NOW, kept_as, packed, runs
-from tools.delivery import commits
 from tools.delivery.commits import committed, committed_at
 from tools.delivery.package import Manifest, PackageDamaged, manifest_beside
 from tools.delivery.publishing import Publishing
@@ -131,17 +129,3 @@ def test_nothing_else_that_lies_in_the_folder_is_packed(tmp_path: Path) -> None:
         (tmp_path / name).touch()
 
     assert sorted(path.relative_to(tmp_path).as_posix() for path in packaged(tmp_path)) == wanted
-
-
-def test_a_new_file_that_nobody_committed_makes_it_dirty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commits, "ROOT", tmp_path)
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.example", "-C", str(tmp_path)]
-    (tmp_path / ".gitignore").write_text("*.db\n")
-    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
-        subprocess.run([*git, *words], check=True, timeout=60)
-    clean = committed()
-
-    (tmp_path / "a.db").touch()
-    assert committed() == clean
-    (tmp_path / "backdoor.py").touch()
-    assert committed() == f"{clean}-dirty"

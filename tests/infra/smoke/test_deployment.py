@@ -14,8 +14,6 @@ from tools.delivery.history import Mark, moment_of
 from tools.delivery.package import Manifest
 from tools.delivery.releases import Releases
 
-pytestmark = pytest.mark.xdist_group("smoke")  # one Tessera for all of them
-
 
 def test_a_deployment_that_works_is_written_down_as_one_to_go_back_to(
     api: Api, shop: Organiser, event: Json, cloud: Cloud, running: str

@@ -13,9 +13,6 @@ from tools.delivery.outcome import Report
 from tools.delivery.shop import ATTEMPTS_MAX
 from tools.delivery.smoke import EXPECTED, Patience, Target, smoke
 
-pytestmark = pytest.mark.xdist_group("smoke")  # one Tessera for all of them
-
-
 AWAY = httpx.Response(503, headers={"retry-after": "0"}, text="somewhere on the way")
 BROKEN = httpx.Response(500, text="behind the commit")
 TORN = httpx.Response(200, headers={"content-type": "application/json"}, text='{"order_id": ')

@@ -10,8 +10,6 @@ from tests.support.api import Api
 from tools.delivery.here import NotHere, collected
 from tools.delivery.insights import Insights
 
-pytestmark = pytest.mark.xdist_group("smoke")  # one Tessera for all of them
-
 
 def test_the_command_tests_this_machine_and_writes_junit(api: Api, tmp_path: Path) -> None:
     from local.seed.seed import Seeder

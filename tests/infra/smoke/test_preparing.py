@@ -10,8 +10,6 @@ from tools.delivery.preparing import CAPACITY, STARTS_AT, prepare
 from tools.delivery.shop import Json, Shop, ShopRefused
 from tools.delivery.smoke import Target
 
-pytestmark = pytest.mark.xdist_group("smoke")  # one Tessera for all of them
-
 
 def listed(operator: Person) -> list[str]:
     """The list as `prepare` asks for it: the same answer is given for some seconds."""

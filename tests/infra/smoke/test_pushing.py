@@ -12,8 +12,6 @@ from tools.delivery.deployment import found
 from tools.delivery.package import Manifest
 from tools.delivery.pushing import ATTEMPTS_MAX, LOOKS, Pushing
 
-pytestmark = pytest.mark.xdist_group("smoke")  # one Tessera for all of them
-
 APP: Final = APPS[0]
 GOES_ON: Final = (
     "Timeout reached by the command, however, the deployment operation\n                       is still on-going. "

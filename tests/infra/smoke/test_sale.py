@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import httpx
-import pytest
 from rich.console import Console
 
 from local.host.process import HostProcess
@@ -15,8 +14,6 @@ from tools.delivery.here import APP, told_by_host
 from tools.delivery.insights import Insights
 from tools.delivery.outcome import Outcome, Report
 from tools.delivery.smoke import EXPECTED, Functions, Target, smoke
-
-pytestmark = pytest.mark.xdist_group("smoke")  # one Tessera for all of them
 
 
 def counted(api: Api) -> tuple[list[Json], int, int]:

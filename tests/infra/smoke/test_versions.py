@@ -30,8 +30,6 @@ from tools.delivery.smoke import EXPECTED, Target, smoke
 from tools.delivery.smoke_trace import STEPS, others, trace
 from tools.delivery.versions import IN_A_ROW, answering
 
-pytestmark = pytest.mark.xdist_group("smoke")  # one Tessera for all of them
-
 HEALTH = "http://app.example/api/health/live"
 
 
